@@ -1,0 +1,22 @@
+//! Everything two processes of the project say to each other: the tunnel between radio and gateway
+//! ([`tunnel`], CAPWAP's data channel) and, with the `grpc` feature, the generated gRPC code.
+
+pub mod tunnel;
+
+/// Gateway and control: `ttg.gateway.v1`.
+#[cfg(feature = "grpc")]
+#[allow(missing_docs)]
+pub mod gateway {
+    tonic::include_proto!("ttg.gateway.v1");
+}
+
+/// The operator's interface: `ttg.admin.v1`.
+#[cfg(feature = "grpc")]
+#[allow(missing_docs)]
+pub mod admin {
+    tonic::include_proto!("ttg.admin.v1");
+}
+
+/// The file descriptors of every package, for gRPC reflection.
+#[cfg(feature = "grpc")]
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
