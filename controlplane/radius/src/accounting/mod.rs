@@ -1,0 +1,1 @@
+//! Accounting: records that survive restarts until a server has acknowledged them.

@@ -1,0 +1,1 @@
+//! A private FreeRADIUS for tests and the demo.
