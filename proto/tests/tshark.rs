@@ -41,7 +41,11 @@ fn frames_up_are_dissected() {
     );
     let common = "4|1|1|1|-61|34|540";
     assert_eq!(rows[0], format!("{common}|0x000b|02:5e:00:00:00:42|02:aa:00:00:00:01|0x0001||"));
-    assert_eq!(rows[1], format!("{common}|0x0000|02:5e:00:00:00:42|02:aa:00:00:00:01||split|2"));
+    // Older versions print the SSID as octets.
+    assert_eq!(
+        rows[1].replace("73706c6974", "split"),
+        format!("{common}|0x0000|02:5e:00:00:00:42|02:aa:00:00:00:01||split|2")
+    );
 }
 
 #[test]
