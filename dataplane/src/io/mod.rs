@@ -8,7 +8,16 @@ use std::os::fd::RawFd;
 
 use crate::packet::{Burst, Pool};
 
+pub use error::IoError;
+
+pub mod af_packet;
+pub mod channel;
+mod error;
 pub mod memory;
+pub mod pcap;
+mod sys;
+pub mod tap;
+pub mod udp;
 
 /// A way in and out for packets, used by one worker. Neither direction ever blocks.
 pub trait PacketIo {
