@@ -16,10 +16,10 @@
 #![forbid(unsafe_code)]
 
 mod bss;
+mod codec;
 mod event;
 mod failures;
 mod input;
-mod names;
 mod output;
 mod pmk_cache;
 mod service;
@@ -27,10 +27,11 @@ mod station;
 mod time;
 
 pub use bss::{Bss, BssOutput, GroupKey};
+pub use dot11::rsn::{Akm, Gtk, Pmk, Tk};
+pub use dot11::{MacAddr, ReasonCode, StatusCode};
 pub use event::{Discard, Event};
 pub use failures::{FailureTable, Limits};
 pub use input::{Accept, Input, Msk, RadiusResult, TerminateCause};
-pub use names::{Akm, Gtk, MacAddr, Pmk, ReasonCode, StatusCode, Tk};
 pub use output::{FailureKind, Output};
 pub use pmk_cache::{CachedPmk, PmkCache};
 pub use service::{BeaconProfile, NamedPsk, Security, Service, ServiceError, Timings};

@@ -70,8 +70,8 @@ pub enum Output {
     },
     /// A session began: see [`Station::info`](crate::Station::info), which holds its id.
     AccountStart,
-    /// The session that [`Output::AccountStart`] began has ended. [`Station::info`](crate::Station::info) still
-    /// describes it while this output is handled, unless `AccountStart` follows for a new one.
+    /// The session that [`Output::AccountStart`] began has ended. What [`Station::info`](crate::Station::info) says may
+    /// already be about what came after.
     AccountStop {
         /// The id of the session that ended.
         session: crate::SessionId,
@@ -96,6 +96,4 @@ pub enum FailureKind {
     WrongPassphrase,
     /// RADIUS refused it.
     Rejected,
-    /// Message 2's RSNE is not that of the association request.
-    RsneMismatch,
 }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Akm, Limits, MacAddr, Pmk};
+use dot11::MacAddr;
+use dot11::element::{Elements, MAX_SSID_LEN, Rsn, RsnCapabilities};
+use dot11::rsn::{Akm, Pmk};
+
+use crate::Limits;
 
 /// One service: an SSID, how devices prove themselves, and what its beacons say.
 #[derive(Clone, Debug)]
@@ -180,14 +184,50 @@ impl Service {
     }
 
     /// Checks that the parts go together. The machines take this for granted.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
     pub fn check(&self) -> Result<(), ServiceError> {
+        if self.ssid.is_empty() || self.ssid.len() > MAX_SSID_LEN {
+            return Err(ServiceError::Ssid(self.ssid.len()));
+        }
+        let fits: fn(Akm) -> bool = match &self.security {
+            Security::Open => |_| false,
+            Security::Psk { passphrases } if passphrases.is_empty() => {
+                return Err(ServiceError::NoPassphrase);
+            }
+            Security::Psk { .. } => |akm| matches!(akm, Akm::Psk | Akm::PskSha256),
+            Security::Eap => |akm| matches!(akm, Akm::Ieee8021x | Akm::Ieee8021xSha256),
+        };
+        if let Some(&other) = self.akms.iter().find(|&&akm| !fits(akm)) {
+            return Err(ServiceError::Akm(other));
+        }
+        if self.akms.is_empty() && !matches!(self.security, Security::Open) {
+            return Err(ServiceError::NoAkm);
+        }
+        if !self.beacon.rates.iter().any(|rate| rate & 0x80 != 0) {
+            return Err(ServiceError::Rates);
+        }
+        Elements::parse(&self.beacon.elements).map_err(|_| ServiceError::Elements)?;
+        let rsnx = Elements::parse(self.beacon.rsnx.as_deref().unwrap_or_default());
+        rsnx.map_err(|_| ServiceError::Elements)?;
         Ok(())
     }
 
     /// The RSN element of the service's beacons, whole; `None` for an open service. The beacons on the air must carry
     /// exactly these octets: devices compare them with message 3 (802.11-2020 §12.7.6.4).
     pub fn rsne(&self) -> Option<Vec<u8>> {
-        None
+        match self.security {
+            Security::Open => None,
+            Security::Psk { .. } | Security::Eap => Some(self.rsn().to_vec()),
+        }
+    }
+
+    fn rsn(&self) -> Rsn {
+        let none = RsnCapabilities::default();
+        // With QoS the gateway keeps a replay counter for each TID.
+        let capabilities = if self.beacon.wmm { none.with_16_ptksa_replay_counters() } else { none };
+        Rsn { capabilities, ..Rsn::ccmp(&self.akms) }
     }
 
     fn new(ssid: &[u8], security: Security, akms: Vec<Akm>) -> Service {

@@ -1,9 +1,29 @@
-//! One device on one virtual BSS: the public face of the state machine.
+//! One device on one virtual BSS: the public face of the state machine, and what its parts share.
 
+mod association;
+mod eap;
+mod eapol;
+mod group;
+mod mlme;
+mod pairwise;
+mod session;
+mod snapshot;
+mod timers;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Akm, Bss, Entropy, FailureTable, Input, MacAddr, Output, PmkCache, Service, Time};
+use dot11::rsn::{Akm, Pmk, Ptk};
+use dot11::{MacAddr, ReasonCode};
+
+use crate::{
+    Bss, Discard, Entropy, Event, FailureKind, FailureTable, Input, Output, PmkCache, Service,
+    TerminateCause, Time,
+};
+use timers::{Timer, Timers};
+
+pub use session::SessionId;
 
 /// What a station shares with others, lent to it for one call.
 pub struct Environment<'a> {
@@ -28,17 +48,6 @@ pub enum State {
     Associated,
     /// State 4: the port is open.
     Online,
-}
-
-/// Names one accounting session, from its start to its stop. Drawn at random; `Display` is 16 hexadecimal digits, fit for
-/// Acct-Session-Id.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SessionId(pub u64);
-
-impl core::fmt::Display for SessionId {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:016X}", self.0)
-    }
 }
 
 /// What is known about a device.
@@ -91,45 +100,121 @@ pub struct Station {
     service: Arc<Service>,
     bssid: MacAddr,
     mac: MacAddr,
+    outputs: VecDeque<Output>,
+    timers: Timers,
+    /// State 2 or above.
+    authenticated: bool,
+    /// State 3 or above.
+    association: Option<Association>,
+    /// The last EAPOL-Key replay counter used (802.11-2020 §12.7.2). It never goes back while the value lives.
+    replay_counter: u64,
+    /// Names RADIUS requests, so that late answers are known as such.
+    radius_request: u32,
+    /// Who the device proved to be.
+    credentials: session::Credentials,
+    session: Option<session::Session>,
+}
+
+#[derive(Debug)]
+struct Association {
+    aid: u16,
+    qos: bool,
+    akm: Option<Akm>,
+    /// RSNE and RSNX of the request, whole: message 2 must repeat them (802.11-2020 §12.7.6.3).
+    rsne: Vec<u8>,
+    rsnx: Vec<u8>,
+    since: Time,
+    /// The request and our answer, in case it is retransmitted.
+    answered: Option<mlme::Answered>,
+    /// The PMK in force, once it is known.
+    pmk: Option<Pmk>,
+    /// The pairwise key that is installed.
+    keys: Option<Keys>,
+    port_open: bool,
+    eap: Option<eap::Conversation>,
+    pairwise: Option<pairwise::Handshake>,
+    group: Option<group::Handshake>,
+    /// Generation of the group key that the device confirmed last.
+    generation: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Keys {
+    ptk: Ptk,
+    /// Replay counter of the last EAPOL-Key request from the device (802.11-2020 §12.7.2).
+    request_counter: Option<u64>,
 }
 
 impl Station {
     /// A device that was heard for the first time.
-    pub fn new(service: Arc<Service>, bssid: MacAddr, mac: MacAddr, _now: Time) -> Station {
-        Station { service, bssid, mac }
+    pub fn new(service: Arc<Service>, bssid: MacAddr, mac: MacAddr) -> Station {
+        Station {
+            service,
+            bssid,
+            mac,
+            outputs: VecDeque::new(),
+            timers: Timers::default(),
+            authenticated: false,
+            association: None,
+            replay_counter: 0,
+            radius_request: 0,
+            credentials: session::Credentials::default(),
+            session: None,
+        }
     }
 
     /// The station as [`Station::snapshot`] left it. The EAPOL-Key replay counter is moved ahead by 2^16, beyond
-    /// anything sent after the snapshot was made. A handshake that was under way starts anew; drain the outputs.
+    /// anything sent after the snapshot was made. A handshake that was under way starts anew: `next_timeout` is at once.
+    ///
+    /// # Errors
+    /// [`RestoreError`]. The device is then best removed at the gateway, and comes back by itself.
     pub fn restore(
         service: Arc<Service>,
         bssid: MacAddr,
         mac: MacAddr,
-        _bytes: &[u8],
+        bytes: &[u8],
         now: Time,
-        _bss: &mut Bss,
+        bss: &mut Bss,
     ) -> Result<Station, RestoreError> {
-        Ok(Station::new(service, bssid, mac, now))
+        snapshot::restore(Station::new(service, bssid, mac), bytes, now, bss)
     }
 
-    /// What [`Station::restore`] needs, keys included. Secret; at most 1 KiB unless RADIUS sent a lot of Class.
+    /// What [`Station::restore`] needs, keys included. Secret. Below 1 KiB, unless RADIUS sent a lot of Class.
     pub fn snapshot(&self) -> Vec<u8> {
-        Vec::new()
+        snapshot::write(self)
     }
 
     /// Handles one thing that happened. Drain [`Station::poll_output`], then the BSS's.
-    pub fn handle(&mut self, _now: Time, _env: &mut Environment<'_>, _input: Input<'_>) {
-        let _ = &self.service;
+    pub fn handle(&mut self, now: Time, env: &mut Environment<'_>, input: Input<'_>) {
+        match input {
+            Input::Management { frame, .. } => self.management(now, env, frame),
+            Input::Eapol { pdu, protected, group_pn } => {
+                env.bss.note_group_pn(group_pn);
+                self.eapol(now, env, pdu, protected);
+            }
+            Input::Class3Frame => {
+                if self.association.is_none() {
+                    self.class_error(now, ReasonCode::INVALID_CLASS3_FRAME);
+                }
+            }
+            Input::Radius { request, result } => self.radius(now, env, request, result),
+            Input::Timeout => self.timeout(now, env),
+            Input::RekeyPairwise => self.rekey_pairwise(now, env),
+            Input::GroupKey => self.offer_group_key(now, env),
+            Input::Reauthenticate => self.reauthenticate(now, env),
+            Input::Disconnect { reason, cause } => self.disconnect(now, env, reason, cause),
+            Input::Removed { cause } => self.forget(now, env, cause),
+        }
     }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When to give [`Input::Timeout`].
     pub fn next_timeout(&self) -> Option<Time> {
-        None
+        self.timers.next()
     }
 
     /// The device.
@@ -144,28 +229,138 @@ impl Station {
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        State::Unauthenticated
+        match &self.association {
+            Some(association) if association.port_open => State::Online,
+            Some(_) => State::Associated,
+            None if self.authenticated => State::Authenticated,
+            None => State::Unauthenticated,
+        }
     }
 
     /// Nothing is known that a new `Station` would not start with: it may be dropped.
     pub fn is_disposable(&self) -> bool {
-        true
+        self.state() == State::Unauthenticated
+            && self.outputs.is_empty()
+            && self.timers.get(Timer::ClassError).is_none()
     }
 
     /// What is known about it.
     pub fn info(&self) -> Info {
+        let association = self.association.as_ref();
         Info {
             state: self.state(),
-            aid: None,
-            qos: false,
-            akm: None,
-            psk: None,
-            identity: None,
-            class: Vec::new(),
-            vlan: None,
-            interim_interval: None,
-            associated_since: None,
-            session: None,
+            aid: association.map(|association| association.aid),
+            qos: association.is_some_and(|association| association.qos),
+            akm: association.and_then(|association| association.akm),
+            psk: self.credentials.psk.clone(),
+            identity: self.credentials.identity.clone(),
+            class: self.credentials.class.clone(),
+            vlan: self.credentials.vlan,
+            interim_interval: self.credentials.interim_interval,
+            associated_since: association.map(|association| association.since),
+            session: self.session.as_ref().map(|session| (session.id, session.since)),
         }
+    }
+
+    fn timeout(&mut self, now: Time, env: &mut Environment<'_>) {
+        for timer in Timer::ALL {
+            if !self.timers.take_due(timer, now) {
+                continue;
+            }
+            match timer {
+                // A device in state 2 that never goes on takes no memory.
+                Timer::Association => self.authenticated = false,
+                Timer::ClassError => {}
+                Timer::Resume => self.secure(now, env),
+                Timer::EapResponse => self.eap_response_missing(now, env),
+                Timer::EapTotal => self.eap_too_long(now, env),
+                Timer::Radius => self.radius_missing(now, env),
+                Timer::Pairwise => self.pairwise_answer_missing(now, env),
+                Timer::Group => self.group_answer_missing(now, env),
+                Timer::Session => self.session_over(now, env),
+                Timer::PairwiseRekey => self.rekey_pairwise(now, env),
+            }
+        }
+    }
+
+    /// Counts a failure, and sends the device away when it was one too many. True if so.
+    fn count_failure(&mut self, now: Time, env: &mut Environment<'_>, kind: FailureKind) -> bool {
+        let blocked_until = env.failures.failed(now, self.mac);
+        self.emit(Output::Failed { kind, blocked_until });
+        if let Some(until) = blocked_until {
+            self.log(Event::Blocked(until));
+        }
+        blocked_until.is_some()
+    }
+
+    /// Ends everything and says so to the device.
+    fn disconnect(
+        &mut self,
+        now: Time,
+        env: &mut Environment<'_>,
+        reason: ReasonCode,
+        cause: TerminateCause,
+    ) {
+        if self.authenticated {
+            self.send_deauthentication(reason);
+            self.log(Event::Disconnected(reason));
+        }
+        self.forget(now, env, cause);
+    }
+
+    /// Ends everything without a word to the device: state 1.
+    fn forget(&mut self, now: Time, env: &mut Environment<'_>, cause: TerminateCause) {
+        self.leave(now, env, cause);
+        self.authenticated = false;
+        self.timers.stop(Timer::Association);
+    }
+
+    /// Ends the association, if there is one: state 2.
+    fn leave(&mut self, now: Time, env: &mut Environment<'_>, cause: TerminateCause) {
+        if self.association.is_some() {
+            self.abandon_handshakes(now, env);
+            self.association = None;
+            self.timers.stop_all();
+            self.emit(Output::RemoveStation);
+            env.bss.leave(now, env.entropy, self.mac);
+            self.credentials = session::Credentials::default();
+        }
+        self.end_session(cause);
+    }
+
+    /// Stops EAP and the handshakes. A 4-way handshake that saw a wrong MIC counts as failed, however it ends.
+    fn abandon_handshakes(&mut self, now: Time, env: &mut Environment<'_>) {
+        let Some(association) = &mut self.association else { return };
+        association.eap = None;
+        association.group = None;
+        let pairwise = association.pairwise.take();
+        for timer in [Timer::EapResponse, Timer::EapTotal, Timer::Radius, Timer::Pairwise, Timer::Group] {
+            self.timers.stop(timer);
+        }
+        if pairwise.is_some_and(|handshake| handshake.wrong_passphrase()) {
+            self.count_failure(now, env, FailureKind::WrongPassphrase);
+        }
+    }
+
+    fn next_replay_counter(&mut self) -> u64 {
+        self.replay_counter += 1;
+        self.replay_counter
+    }
+
+    /// Whether a pairwise key is installed, so that EAPOL travels encrypted.
+    fn keyed(&self) -> bool {
+        self.association.as_ref().is_some_and(|association| association.keys.is_some())
+    }
+
+    fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn log(&mut self, event: Event) {
+        self.emit(Output::Log(event));
+    }
+
+    fn discard(&mut self, why: Discard) {
+        self.log(Event::Discarded(why));
     }
 }
