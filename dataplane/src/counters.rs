@@ -99,6 +99,8 @@ counters! {
     SpoofedSource = "drop_spoofed_source",
     /// MSDU that does not begin with a usable LLC header.
     MalformedLlc = "drop_malformed_llc",
+    /// MSDU that brings its own VLAN tag, which would choose its VLAN itself.
+    TaggedByDevice = "drop_tagged_by_device",
     /// EAPOL to somebody else than the access point (CVE-2020-26139).
     MisaddressedEapol = "drop_misaddressed_eapol",
     /// Data before control opened the port.

@@ -1,0 +1,239 @@
+//! What every packet of a station touches, in whole cache lines.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use dot11::MacAddr;
+use zeroize::Zeroize;
+
+use super::replay::ReplayCounters;
+use crate::clock::Time;
+use crate::tunnel::TunnelId;
+
+/// Number of user priorities, each with a sequence counter of its own (802.11-2020 §10.3.2.14.2, SNS2).
+pub const PRIORITIES: usize = 8;
+
+/// The last packet number that CCMP may use (48 bits, 802.11-2020 §12.5.3.2).
+pub const LAST_PN: u64 = (1 << 48) - 1;
+
+/// Hot state of one station. The first two cache lines are all that downlink touches.
+#[repr(C, align(64))]
+pub struct Hot {
+    /// The device.
+    pub mac: MacAddr,
+    /// Its virtual BSS.
+    pub bssid: MacAddr,
+    /// The tunnel of that.
+    pub tunnel: TunnelId,
+    flags: u16,
+    /// Identifier of the pairwise key.
+    pub key_id: u8,
+    /// Counts key installations, so that fragments under different keys never meet.
+    pub key_epoch: u8,
+    /// The VLAN its data belongs to.
+    pub vlan: u16,
+    /// Last signal strength in dBm, 0 for unknown.
+    pub rssi: i8,
+    key: [u8; 16],
+    tx_pn: u64,
+    /// MSDUs sent.
+    pub down_packets: u64,
+    /// Their octets.
+    pub down_octets: u64,
+    // -- second line
+    /// Where its tunnel ends.
+    pub endpoint: SocketAddr,
+    /// Index of its service.
+    pub service: u16,
+    /// Next sequence number for each user priority.
+    pub tx_sequence: [u16; PRIORITIES],
+    /// The IPv4 address it was last seen to use; 0.0.0.0 for none.
+    pub ipv4: Ipv4Addr,
+    // -- third line and on: uplink only
+    /// When the last frame came.
+    pub last_seen: Time,
+    /// MSDUs received.
+    pub up_packets: u64,
+    /// Their octets.
+    pub up_octets: u64,
+    /// Receive packet numbers under the key.
+    pub replay: ReplayCounters,
+    /// Sequence control of the last frame accepted per index of `replay`, for telling retransmissions.
+    pub rx_sequence: [u16; 17],
+}
+
+const _: () = assert!(size_of::<Hot>() == 384, "hot state is six cache lines");
+const _: () = assert!(std::mem::offset_of!(Hot, endpoint) == 64 && std::mem::offset_of!(Hot, last_seen) == 128);
+
+/// Facts about a station that stages ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Flag {
+    /// It takes QoS data frames.
+    Qos = 1 << 0,
+    /// Data passes only encrypted.
+    Protect = 1 << 1,
+    /// Protected management frames were negotiated.
+    Pmf = 1 << 2,
+    /// A pairwise key is installed.
+    Keyed = 1 << 3,
+    /// The replaced key is still accepted.
+    Grace = 1 << 4,
+    /// Data passes.
+    PortOpen = 1 << 5,
+    /// Downlink waits.
+    Holding = 1 << 6,
+}
+
+impl Hot {
+    /// Of a new association.
+    pub fn new(mac: MacAddr, bssid: MacAddr, tunnel: TunnelId, endpoint: SocketAddr, now: Time) -> Self {
+        Self {
+            mac,
+            bssid,
+            tunnel,
+            flags: 0,
+            key_id: 0,
+            key_epoch: 0,
+            vlan: 0,
+            rssi: 0,
+            key: [0; 16],
+            tx_pn: 0,
+            down_packets: 0,
+            down_octets: 0,
+            endpoint,
+            service: 0,
+            tx_sequence: [0; PRIORITIES],
+            ipv4: Ipv4Addr::UNSPECIFIED,
+            last_seen: now,
+            up_packets: 0,
+            up_octets: 0,
+            replay: ReplayCounters::default(),
+            rx_sequence: [NO_SEQUENCE; 17],
+        }
+    }
+
+    /// Whether a fact holds.
+    #[inline]
+    pub fn is(&self, flag: Flag) -> bool {
+        self.flags & flag as u16 != 0
+    }
+
+    /// Sets or clears a fact.
+    pub fn set(&mut self, flag: Flag, on: bool) {
+        if on {
+            self.flags |= flag as u16;
+        } else {
+            self.flags &= !(flag as u16);
+        }
+    }
+
+    /// The pairwise key; meaningless unless [`Flag::Keyed`].
+    #[inline]
+    pub fn key(&self) -> &[u8; 16] {
+        &self.key
+    }
+
+    /// Starts using a key: packet numbers both ways begin anew. The only place where they do.
+    pub fn install_key(&mut self, key_id: u8, key: &[u8; 16]) {
+        self.key.copy_from_slice(key);
+        self.key_id = key_id;
+        self.key_epoch = self.key_epoch.wrapping_add(1);
+        self.tx_pn = 0;
+        self.replay = ReplayCounters::default();
+        self.set(Flag::Keyed, true);
+    }
+
+    /// The last transmit packet number used under the key.
+    #[inline]
+    pub fn tx_pn(&self) -> u64 {
+        self.tx_pn
+    }
+
+    /// The next transmit packet number; `None` when the key has none left.
+    #[inline]
+    pub fn next_pn(&mut self) -> Option<u64> {
+        next_pn(&mut self.tx_pn)
+    }
+
+    /// The next sequence number of a user priority, 0 to 4095.
+    #[inline]
+    pub fn next_sequence(&mut self, priority: u8) -> u16 {
+        let next = &mut self.tx_sequence[usize::from(priority) % PRIORITIES];
+        let number = *next & 0x0fff;
+        *next = number + 1;
+        number
+    }
+
+    /// Whether this is a retransmission of the frame accepted last.
+    #[inline]
+    pub fn is_duplicate(&self, index: usize, retry: bool, sequence_control: u16) -> bool {
+        retry && self.rx_sequence[index] == sequence_control
+    }
+
+    /// The address last seen as the source of IPv4 packets.
+    #[inline]
+    pub fn uses(&self, address: IpAddr) -> bool {
+        address == IpAddr::V4(self.ipv4)
+    }
+
+    /// Gives up packet numbers to `pn`; never goes back.
+    pub fn skip_to_pn(&mut self, pn: u64) {
+        self.tx_pn = self.tx_pn.max(pn);
+    }
+}
+
+impl Drop for Hot {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+/// Takes the next number from a packet number counter which stands at the last one used.
+#[inline]
+pub fn next_pn(last: &mut u64) -> Option<u64> {
+    if *last >= LAST_PN {
+        return None;
+    }
+    *last += 1;
+    Some(*last)
+}
+
+/// No frame has it: fragment 15 of MSDU 4095 is not the first thing that a device sends.
+const NO_SEQUENCE: u16 = u16::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hot() -> Hot {
+        let endpoint = SocketAddr::from(([127, 0, 0, 1], 1));
+        Hot::new(MacAddr::default(), MacAddr::default(), TunnelId(0), endpoint, Time::ZERO)
+    }
+
+    #[test]
+    fn packet_numbers_begin_at_one_and_end_at_48_bits() {
+        let mut hot = hot();
+        assert_eq!(hot.next_pn(), Some(1));
+        hot.skip_to_pn(LAST_PN - 1);
+        assert_eq!(hot.next_pn(), Some(LAST_PN));
+        assert_eq!((hot.next_pn(), hot.next_pn()), (None, None));
+        hot.install_key(0, &[1; 16]);
+        assert_eq!(hot.next_pn(), Some(1));
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_per_priority() {
+        let mut hot = hot();
+        hot.tx_sequence[6] = 4095;
+        assert_eq!((hot.next_sequence(6), hot.next_sequence(6), hot.next_sequence(0)), (4095, 0, 0));
+    }
+
+    #[test]
+    fn flags_are_independent() {
+        let mut hot = hot();
+        hot.set(Flag::Qos, true);
+        hot.set(Flag::Holding, true);
+        hot.set(Flag::Qos, false);
+        assert!(!hot.is(Flag::Qos) && hot.is(Flag::Holding) && !hot.is(Flag::Keyed));
+    }
+}

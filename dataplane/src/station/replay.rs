@@ -1,0 +1,47 @@
+//! Receive packet numbers of one pairwise key (802.11-2020 §12.5.3.4.4): one counter per traffic identifier and one for management.
+
+/// Index of frames without QoS control among the traffic identifiers: they count as TID 0 (802.11-2020 §12.5.3.3.4).
+pub const NON_QOS: usize = 0;
+
+/// Index of management frames.
+pub const MANAGEMENT: usize = 16;
+
+/// The counters; all zero when a key is installed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayCounters {
+    last: [u64; 17],
+}
+
+impl ReplayCounters {
+    /// Whether a frame of this number may be opened. `index` is the TID (0 to 15) or [`MANAGEMENT`].
+    #[inline]
+    pub fn is_new(&self, index: usize, pn: u64) -> bool {
+        pn > self.last[index]
+    }
+
+    /// Moves on to a frame whose MIC was right. False, without effect, if another one moved past it since [`is_new`](Self::is_new).
+    #[inline]
+    #[must_use]
+    pub fn accept(&mut self, index: usize, pn: u64) -> bool {
+        let new = self.is_new(index, pn);
+        if new {
+            self.last[index] = pn;
+        }
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_index_increases_strictly_by_itself() {
+        let mut counters = ReplayCounters::default();
+        assert!(!counters.is_new(0, 0), "packet numbers begin at 1");
+        assert!(counters.accept(0, 1) && counters.accept(0, 5));
+        assert!(!counters.accept(0, 5) && !counters.accept(0, 4));
+        assert!(counters.accept(15, 1) && counters.accept(MANAGEMENT, 1));
+        assert!(counters.is_new(0, 6));
+    }
+}

@@ -1,0 +1,291 @@
+//! The tunnels of one worker: one per virtual BSS, found by BSSID.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use dot11::MacAddr;
+
+use crate::clock::Time;
+use crate::command::{Blob, SessionId, TemporalKey, Tunnel};
+use crate::station::{StationId, next_pn};
+
+/// A tunnel's place in the table. Good until the tunnel is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct TunnelId(pub u32);
+
+/// One accepted tunnel.
+pub struct TunnelState {
+    /// Session, BSSID, radio, service and present endpoint.
+    pub tunnel: Tunnel,
+    /// Index of its service.
+    pub service: u16,
+    /// Control's own.
+    pub blob: Blob,
+    /// Silence after which it is down.
+    pub timeout: Option<Duration>,
+    /// When the last keep-alive came.
+    pub last_keep_alive: Time,
+    /// Group keys with identifiers 1 and 2.
+    pub group_keys: [Option<GroupKey>; 2],
+    /// Index of the one to send under.
+    pub transmit_key: Option<usize>,
+    /// Its stations.
+    pub stations: Vec<StationId>,
+    sequence: u16,
+    fragment_id: u16,
+}
+
+/// A group key and the last packet number used under it.
+pub struct GroupKey {
+    /// The key.
+    pub key: TemporalKey,
+    /// Last packet number used.
+    pub pn: u64,
+}
+
+impl TunnelState {
+    /// Next sequence number for frames without one of their own counter: management, group-addressed and non-QoS frames
+    /// (802.11-2020 §10.3.2.14.2, SNS1). The radio's own beacons count by themselves.
+    pub fn next_sequence(&mut self) -> u16 {
+        let number = self.sequence;
+        self.sequence = (number + 1) & 0x0fff;
+        number
+    }
+
+    /// An identifier for the next frame that is sent in CAPWAP fragments.
+    pub fn next_fragment_id(&mut self) -> u16 {
+        self.fragment_id = self.fragment_id.wrapping_add(1);
+        self.fragment_id
+    }
+
+    /// Last packet number used under the group key that is sent under; 0 if there is none.
+    pub fn group_pn(&self) -> u64 {
+        self.transmit_key.and_then(|i| self.group_keys[i].as_ref()).map_or(0, |key| key.pn)
+    }
+
+    /// Identifier of the group key to send under, and the next packet number for it.
+    pub fn next_group_pn(&mut self) -> Option<Result<(u8, u64), Exhausted>> {
+        let index = self.transmit_key?;
+        let key = self.group_keys[index].as_mut()?;
+        Some(next_pn(&mut key.pn).map(|pn| (index as u8 + 1, pn)).ok_or(Exhausted))
+    }
+
+    /// Installs a group key (identifier 1 or 2). One that is in use already goes on with its packet numbers.
+    pub fn install_group_key(&mut self, key_id: u8, key: TemporalKey, transmit: bool) {
+        let index = usize::from(key_id == 2);
+        let place = &mut self.group_keys[index];
+        if place.as_ref().is_none_or(|known| known.key != key) {
+            *place = Some(GroupKey { key, pn: 0 });
+        }
+        if transmit {
+            self.transmit_key = Some(index);
+        }
+    }
+}
+
+/// All packet numbers of a key were used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+/// The table.
+#[derive(Default)]
+pub struct TunnelTable {
+    places: Vec<Option<TunnelState>>,
+    free: Vec<TunnelId>,
+    by_bssid: HashMap<MacAddr, TunnelId>,
+    refused: HashMap<(MacAddr, SessionId), Time>,
+}
+
+/// Refusals remembered at a time.
+const REFUSALS: usize = 4096;
+
+impl TunnelTable {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Live tunnels.
+    pub fn len(&self) -> usize {
+        self.by_bssid.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_bssid.is_empty()
+    }
+
+    /// The tunnel of a virtual BSS.
+    #[inline]
+    pub fn find(&self, bssid: MacAddr) -> Option<TunnelId> {
+        self.by_bssid.get(&bssid).copied()
+    }
+
+    /// A live tunnel.
+    #[inline]
+    pub fn get(&self, id: TunnelId) -> Option<&TunnelState> {
+        self.places.get(id.0 as usize)?.as_ref()
+    }
+
+    /// A live tunnel, to change.
+    #[inline]
+    pub fn get_mut(&mut self, id: TunnelId) -> Option<&mut TunnelState> {
+        self.places.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Live tunnels in the order of their places, from place `from` on.
+    pub fn iter_from(&self, from: u32) -> impl Iterator<Item = (TunnelId, &TunnelState)> {
+        let places = self.places.iter().enumerate().skip(from as usize);
+        places.filter_map(|(i, place)| place.as_ref().map(|tunnel| (TunnelId(i as u32), tunnel)))
+    }
+
+    /// Adds a tunnel; the caller knows that its BSSID is new.
+    pub fn add(
+        &mut self,
+        tunnel: Tunnel,
+        service: u16,
+        blob: Blob,
+        timeout: Option<Duration>,
+        now: Time,
+    ) -> TunnelId {
+        self.refused.remove(&(tunnel.bssid, tunnel.session_id));
+        let state = TunnelState {
+            tunnel,
+            service,
+            blob,
+            timeout,
+            last_keep_alive: now,
+            group_keys: [None, None],
+            transmit_key: None,
+            stations: Vec::new(),
+            sequence: 0,
+            fragment_id: 0,
+        };
+        let id = self.free.pop().unwrap_or(TunnelId(self.places.len() as u32));
+        match self.places.get_mut(id.0 as usize) {
+            Some(place) => *place = Some(state),
+            None => self.places.push(Some(state)),
+        }
+        self.by_bssid.insert(tunnel.bssid, id);
+        id
+    }
+
+    /// Removes a tunnel; its stations are the caller's to remove before.
+    pub fn remove(&mut self, id: TunnelId) -> Option<TunnelState> {
+        let state = self.places.get_mut(id.0 as usize)?.take()?;
+        self.by_bssid.remove(&state.tunnel.bssid);
+        self.free.push(id);
+        Some(state)
+    }
+
+    /// Ignores keep-alives of a session until `until`.
+    pub fn refuse(&mut self, bssid: MacAddr, session: SessionId, until: Time, now: Time) {
+        if self.refused.len() >= REFUSALS {
+            self.refused.retain(|_, until| *until > now);
+        }
+        if self.refused.len() < REFUSALS {
+            self.refused.insert((bssid, session), until);
+        }
+    }
+
+    /// Whether keep-alives of a session are ignored now.
+    pub fn is_refused(&mut self, bssid: MacAddr, session: SessionId, now: Time) -> bool {
+        match self.refused.entry((bssid, session)) {
+            Entry::Occupied(entry) if *entry.get() > now => true,
+            Entry::Occupied(entry) => {
+                entry.remove();
+                false
+            }
+            Entry::Vacant(_) => false,
+        }
+    }
+}
+
+/// An endpoint in the one form that comparisons use: an IPv4 address mapped into IPv6 (as a dual-stack socket reports it) compares as
+/// itself, and flow information does not count.
+pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
+    match endpoint {
+        SocketAddr::V4(_) => endpoint,
+        SocketAddr::V6(v6) => match IpAddr::V6(*v6.ip()).to_canonical() {
+            IpAddr::V4(v4) => SocketAddr::from((v4, v6.port())),
+            IpAddr::V6(ip) => {
+                SocketAddr::V6(std::net::SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id()))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ServiceUuid;
+
+    fn tunnel(n: u8) -> Tunnel {
+        Tunnel {
+            session_id: SessionId([n; 16]),
+            bssid: MacAddr([2, 0, 0, 0, 0, n]),
+            radio: MacAddr::default(),
+            service: ServiceUuid::default(),
+            endpoint: SocketAddr::from(([127, 0, 0, 1], 1000)),
+        }
+    }
+
+    #[test]
+    fn places_are_used_again_and_bssids_found() {
+        let mut table = TunnelTable::new();
+        let ids: Vec<_> =
+            (0..3).map(|n| table.add(tunnel(n), 0, Vec::new(), None, Time::ZERO)).collect();
+        assert!(table.remove(ids[1]).is_some() && table.remove(ids[1]).is_none());
+        assert_eq!(table.find(tunnel(1).bssid), None);
+        assert_eq!(table.add(tunnel(4), 0, Vec::new(), None, Time::ZERO), ids[1]);
+        assert_eq!(table.find(tunnel(4).bssid), Some(ids[1]));
+        assert_eq!(table.iter_from(1).map(|(id, _)| id).collect::<Vec<_>>(), [ids[1], ids[2]]);
+        assert_eq!(table.len(), 3);
+    }
+
+    #[test]
+    fn a_group_key_installed_again_goes_on_with_its_numbers() {
+        let mut table = TunnelTable::new();
+        let id = table.add(tunnel(0), 0, Vec::new(), None, Time::ZERO);
+        let state = table.get_mut(id).unwrap();
+        assert_eq!(state.next_group_pn(), None);
+        state.install_group_key(1, TemporalKey([1; 16]), true);
+        assert_eq!(state.next_group_pn(), Some(Ok((1, 1))));
+        state.install_group_key(1, TemporalKey([1; 16]), true);
+        assert_eq!(state.next_group_pn(), Some(Ok((1, 2))));
+        state.install_group_key(2, TemporalKey([2; 16]), false);
+        assert_eq!((state.next_group_pn(), state.group_pn()), (Some(Ok((1, 3))), 3));
+        state.install_group_key(2, TemporalKey([2; 16]), true);
+        assert_eq!((state.group_pn(), state.next_group_pn()), (0, Some(Ok((2, 1)))));
+        state.install_group_key(1, TemporalKey([3; 16]), true);
+        assert_eq!(state.next_group_pn(), Some(Ok((1, 1))));
+        state.group_keys[0].as_mut().unwrap().pn = crate::station::LAST_PN;
+        assert_eq!(state.next_group_pn(), Some(Err(Exhausted)));
+    }
+
+    #[test]
+    fn refusals_end_and_are_bounded() {
+        let mut table = TunnelTable::new();
+        let until = Time::from_nanos(10);
+        table.refuse(tunnel(1).bssid, tunnel(1).session_id, until, Time::ZERO);
+        assert!(table.is_refused(tunnel(1).bssid, tunnel(1).session_id, Time::from_nanos(9)));
+        assert!(!table.is_refused(tunnel(1).bssid, tunnel(2).session_id, Time::from_nanos(9)));
+        assert!(!table.is_refused(tunnel(1).bssid, tunnel(1).session_id, until));
+        for n in 0..=REFUSALS as u32 {
+            let [a, b, c, d] = n.to_be_bytes();
+            table.refuse(MacAddr([2, 0, a, b, c, d]), SessionId::default(), until, Time::ZERO);
+        }
+        assert_eq!(table.refused.len(), REFUSALS);
+    }
+
+    #[test]
+    fn endpoints_compare_across_address_families() {
+        let v4: SocketAddr = "192.0.2.1:5247".parse().unwrap();
+        assert_eq!(canonical("[::ffff:192.0.2.1]:5247".parse().unwrap()), v4);
+        assert_eq!(canonical(v4), v4);
+        let v6: SocketAddr = "[2001:db8::1]:5247".parse().unwrap();
+        assert_eq!(canonical(v6), v6);
+    }
+}
