@@ -325,7 +325,11 @@ mod tests {
         let names: Vec<_> = named().map(|(name, _)| name).collect();
         assert_eq!(names.len(), SLOTS);
         assert_eq!(names.iter().collect::<HashSet<_>>().len(), SLOTS);
-        assert!(names.iter().all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')));
+        assert!(
+            names
+                .iter()
+                .all(|n| n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+        );
         assert!(DropReason::ALL.iter().all(|reason| reason.name().starts_with("drop_")));
         assert_eq!(named().map(|(_, slot)| slot.0).collect::<Vec<_>>(), (0..SLOTS).collect::<Vec<_>>());
     }

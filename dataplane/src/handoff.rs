@@ -180,8 +180,7 @@ fn decode(header: &[u8; HEADER]) -> (Handoff, usize) {
             Some(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(address), u16_at(10), 0, scope)))
         }
     };
-    let signal =
-        Signal { rssi_dbm: header[6] as i8, snr_db: header[7], rate_100kbps: u16_at(8) };
+    let signal = Signal { rssi_dbm: header[6] as i8, snr_db: header[7], rate_100kbps: u16_at(8) };
     (Handoff { kind, endpoint, vlan: u16_at(4), priority: header[3], signal }, u16_at(0).into())
 }
 

@@ -172,6 +172,12 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
+    /// Whether [`Outbox::offer`] would take a message now.
+    #[inline]
+    pub fn has_room(&self) -> bool {
+        if self.waiting.is_empty() { !self.producer.is_full() } else { self.waiting.len() < self.capacity }
+    }
+
     /// Sends for certain, however long it has to wait.
     pub fn send(&mut self, message: T) {
         if self.waiting.is_empty() {

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use dot11::MacAddr;
 
 use crate::clock::Time;
-use crate::command::{Blob, SessionId, TemporalKey, Tunnel};
+use crate::command::{Blob, Gtk, SessionId, Tunnel};
 use crate::station::{StationId, next_pn};
 
 /// A tunnel's place in the table. Good until the tunnel is closed.
@@ -40,7 +40,7 @@ pub struct TunnelState {
 /// A group key and the last packet number used under it.
 pub struct GroupKey {
     /// The key.
-    pub key: TemporalKey,
+    pub key: Gtk,
     /// Last packet number used.
     pub pn: u64,
 }
@@ -73,7 +73,7 @@ impl TunnelState {
     }
 
     /// Installs a group key (identifier 1 or 2). One that is in use already goes on with its packet numbers.
-    pub fn install_group_key(&mut self, key_id: u8, key: TemporalKey, transmit: bool) {
+    pub fn install_group_key(&mut self, key_id: u8, key: Gtk, transmit: bool) {
         let index = usize::from(key_id == 2);
         let place = &mut self.group_keys[index];
         if place.as_ref().is_none_or(|known| known.key != key) {
@@ -203,17 +203,21 @@ impl TunnelTable {
     }
 }
 
-/// An endpoint in the one form that comparisons use: an IPv4 address mapped into IPv6 (as a dual-stack socket reports it) compares as
-/// itself, and flow information does not count.
-pub fn canonical(endpoint: SocketAddr) -> SocketAddr {
+/// An endpoint in the one form that comparisons use: flow information does not count.
+#[inline]
+pub fn normal(endpoint: SocketAddr) -> SocketAddr {
     match endpoint {
         SocketAddr::V4(_) => endpoint,
-        SocketAddr::V6(v6) => match IpAddr::V6(*v6.ip()).to_canonical() {
-            IpAddr::V4(v4) => SocketAddr::from((v4, v6.port())),
-            IpAddr::V6(ip) => {
-                SocketAddr::V6(std::net::SocketAddrV6::new(ip, v6.port(), 0, v6.scope_id()))
-            }
-        },
+        SocketAddr::V6(v6) => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
+    }
+}
+
+/// Whether datagrams to an endpoint have an IPv6 header. An IPv4 address mapped into IPv6, as a dual-stack socket reports it, has not.
+#[inline]
+pub fn is_ipv6(endpoint: SocketAddr) -> bool {
+    match endpoint.ip() {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_none(),
     }
 }
 
@@ -235,8 +239,7 @@ mod tests {
     #[test]
     fn places_are_used_again_and_bssids_found() {
         let mut table = TunnelTable::new();
-        let ids: Vec<_> =
-            (0..3).map(|n| table.add(tunnel(n), 0, Vec::new(), None, Time::ZERO)).collect();
+        let ids: Vec<_> = (0..3).map(|n| table.add(tunnel(n), 0, Vec::new(), None, Time::ZERO)).collect();
         assert!(table.remove(ids[1]).is_some() && table.remove(ids[1]).is_none());
         assert_eq!(table.find(tunnel(1).bssid), None);
         assert_eq!(table.add(tunnel(4), 0, Vec::new(), None, Time::ZERO), ids[1]);
@@ -251,15 +254,15 @@ mod tests {
         let id = table.add(tunnel(0), 0, Vec::new(), None, Time::ZERO);
         let state = table.get_mut(id).unwrap();
         assert_eq!(state.next_group_pn(), None);
-        state.install_group_key(1, TemporalKey([1; 16]), true);
+        state.install_group_key(1, Gtk::new([1; 16]), true);
         assert_eq!(state.next_group_pn(), Some(Ok((1, 1))));
-        state.install_group_key(1, TemporalKey([1; 16]), true);
+        state.install_group_key(1, Gtk::new([1; 16]), true);
         assert_eq!(state.next_group_pn(), Some(Ok((1, 2))));
-        state.install_group_key(2, TemporalKey([2; 16]), false);
+        state.install_group_key(2, Gtk::new([2; 16]), false);
         assert_eq!((state.next_group_pn(), state.group_pn()), (Some(Ok((1, 3))), 3));
-        state.install_group_key(2, TemporalKey([2; 16]), true);
+        state.install_group_key(2, Gtk::new([2; 16]), true);
         assert_eq!((state.group_pn(), state.next_group_pn()), (0, Some(Ok((2, 1)))));
-        state.install_group_key(1, TemporalKey([3; 16]), true);
+        state.install_group_key(1, Gtk::new([3; 16]), true);
         assert_eq!(state.next_group_pn(), Some(Ok((1, 1))));
         state.group_keys[0].as_mut().unwrap().pn = crate::station::LAST_PN;
         assert_eq!(state.next_group_pn(), Some(Err(Exhausted)));
@@ -281,11 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_compare_across_address_families() {
+    fn flow_information_does_not_make_another_endpoint() {
         let v4: SocketAddr = "192.0.2.1:5247".parse().unwrap();
-        assert_eq!(canonical("[::ffff:192.0.2.1]:5247".parse().unwrap()), v4);
-        assert_eq!(canonical(v4), v4);
-        let v6: SocketAddr = "[2001:db8::1]:5247".parse().unwrap();
-        assert_eq!(canonical(v6), v6);
+        assert_eq!(normal(v4), v4);
+        let v6: SocketAddr = "[fe80::1%3]:5247".parse().unwrap();
+        let SocketAddr::V6(mut flow) = v6 else { unreachable!() };
+        flow.set_flowinfo(9);
+        assert_eq!(normal(SocketAddr::V6(flow)), v6);
+        assert!(is_ipv6(v6) && !is_ipv6(v4) && !is_ipv6("[::ffff:192.0.2.1]:1".parse().unwrap()));
     }
 }

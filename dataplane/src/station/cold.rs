@@ -46,7 +46,8 @@ pub struct Cold {
     pub(super) segment_place: u32,
 }
 
-const _: () = assert!(size_of::<Cold>() + size_of::<super::Hot>() <= 640, "with indexes and blob below 1 KiB");
+const _: () =
+    assert!(size_of::<Cold>() + size_of::<super::Hot>() <= 640, "with indexes and blob below 1 KiB");
 
 /// No place in a list.
 pub(super) const NOWHERE: u32 = u32::MAX;

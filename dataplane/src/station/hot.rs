@@ -48,9 +48,9 @@ pub struct Hot {
     pub tx_sequence: [u16; PRIORITIES],
     /// The IPv4 address it was last seen to use; 0.0.0.0 for none.
     pub ipv4: Ipv4Addr,
-    // -- third line and on: uplink only
     /// When the last frame came.
     pub last_seen: Time,
+    // -- third line and on: uplink only
     /// MSDUs received.
     pub up_packets: u64,
     /// Their octets.
@@ -61,8 +61,9 @@ pub struct Hot {
     pub rx_sequence: [u16; 17],
 }
 
-const _: () = assert!(size_of::<Hot>() == 384, "hot state is six cache lines");
-const _: () = assert!(std::mem::offset_of!(Hot, endpoint) == 64 && std::mem::offset_of!(Hot, last_seen) == 128);
+const _: () = assert!(size_of::<Hot>() == 320, "hot state is five cache lines");
+const _: () =
+    assert!(std::mem::offset_of!(Hot, endpoint) == 64 && std::mem::offset_of!(Hot, up_packets) == 128);
 
 /// Facts about a station that stages ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,12 +37,19 @@ pub struct Index {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    key: Key,
+    high: u64,
+    low: u32,
     station: u32,
 }
 
+impl Entry {
+    fn key(&self) -> Key {
+        Key { high: self.high, low: self.low }
+    }
+}
+
 const EMPTY: u32 = u32::MAX;
-const GAP: Entry = Entry { key: Key { high: 0, low: 0 }, station: EMPTY };
+const GAP: Entry = Entry { high: 0, low: 0, station: EMPTY };
 
 const _: () = assert!(size_of::<Entry>() == 16);
 
@@ -56,6 +63,11 @@ impl Index {
     /// Number of keys.
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The station of a key.
@@ -88,11 +100,11 @@ impl Index {
         loop {
             let entry = &mut self.entries[at];
             if entry.station == EMPTY {
-                *entry = Entry { key, station: station.0 };
+                *entry = Entry { high: key.high, low: key.low, station: station.0 };
                 self.len += 1;
                 return;
             }
-            if entry.key == key {
+            if entry.key() == key {
                 entry.station = station.0;
                 return;
             }
@@ -108,7 +120,7 @@ impl Index {
             if entry.station == EMPTY {
                 return false;
             }
-            if entry.key == key {
+            if entry.key() == key {
                 if entry.station != station.0 {
                     return false;
                 }
@@ -124,7 +136,7 @@ impl Index {
             if entry.station == EMPTY {
                 break;
             }
-            let home = self.home(entry.key);
+            let home = self.home(entry.key());
             if (next.wrapping_sub(home) & self.mask) >= (next.wrapping_sub(at) & self.mask) {
                 self.entries[at] = entry;
                 at = next;
@@ -143,7 +155,7 @@ impl Index {
             if entry.station == EMPTY {
                 return None;
             }
-            if entry.key == key {
+            if entry.key() == key {
                 return Some(StationId(entry.station));
             }
             at = (at + 1) & self.mask;
@@ -167,7 +179,7 @@ impl Index {
         self.len = 0;
         for entry in old {
             if entry.station != EMPTY {
-                self.insert(entry.key, StationId(entry.station));
+                self.insert(entry.key(), StationId(entry.station));
             }
         }
     }
