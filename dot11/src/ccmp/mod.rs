@@ -137,17 +137,20 @@ impl CcmpHeader {
     }
 }
 
+/// CCM as CCMP uses it: AES-128, a MIC of 8 octets, a nonce of 13 (802.11-2020 §12.5.3.1).
+pub type Aes128Ccm = Ccm<Aes128Enc, U8, U13>;
+
 /// A temporal key made ready for use. The free functions make one for each frame.
 #[derive(Clone)]
 pub struct Ccmp {
-    cipher: Ccm<Aes128Enc, U8, U13>,
+    cipher: Aes128Ccm,
     spp_amsdu: bool,
 }
 
 impl Ccmp {
     /// Expands a key. SPP A-MSDUs are not negotiated.
     pub fn new(tk: &Tk) -> Self {
-        Self { cipher: Ccm::new(tk.as_bytes().into()), spp_amsdu: false }
+        Self { cipher: Aes128Ccm::new(tk.as_bytes().into()), spp_amsdu: false }
     }
 
     /// The same with SPP A-MSDUs negotiated or not: whether the A-MSDU Present bit is authenticated.
