@@ -19,7 +19,7 @@ vm_build() {
 	[ -e "$kernel/complete" ] || unpack_kernel "$package" "$version"
 
 	local key
-	key=$({ echo "$package ${guest_modules[*]}"; dpkg-query -W "${guest_packages[@]}"; cat "$lab/vm.sh" "$lab/guest/init"; } | sha256sum)
+	key=$({ echo "$package ${guest_modules[*]}"; dpkg-query -W "${guest_packages[@]}"; cat "$lab/vm.sh" "$lab"/guest/*; } | sha256sum)
 	initrd=$cache/initrd-${key:0:16}
 	[ -e "$initrd" ] || build_initrd "$version"
 }
@@ -52,7 +52,7 @@ guest() {
 	local channel line last= status
 	{ exec {channel}<>/dev/tcp/10.0.2.15/7000; } 2>/dev/null || { echo "guest: no connection" >&2; return 255; }
 	printf '(\n%s\n) </dev/null 2>&1\necho "status $?"\nexit\n' "$1" >&"$channel"
-	while IFS= read -r line <&"$channel"; do
+	while IFS= read -r -t 60 line <&"$channel"; do
 		case $line in
 		*"status "[0-9]*) last=$line ;;&
 		"status "[0-9]*) ;;
@@ -126,6 +126,7 @@ build_initrd() { # kernel version
 		[ -e "$root/lib/firmware/$file" ] || ln -s $file-debian "$root/lib/firmware/$file"
 	done
 	install -m 755 "$lab/guest/init" "$root/init"
+	install -D -m 755 "$lab/guest/lease" "$root/etc/udhcpc/default.script"
 	(cd "$root" && find . -print0 | cpio -0 -o -H newc -R 0:0 --quiet) >"$initrd.new"
 	mv "$initrd.new" "$initrd"
 	rm -r "$root"

@@ -1,0 +1,121 @@
+# Devices: a real wpa_supplicant on a real mac80211 in the guest, in the network namespace named like the device.
+#
+#   join DEVICE NETWORK [LINE...]   starts wpa_supplicant for a network of network_lines, with more configuration LINEs
+#   online DEVICE [SECONDS]         waits until it is connected (default 15 s)
+#   leave DEVICE                    ends it (it says good-bye: deauthentication)
+#   cli DEVICE WORD...              wpa_cli
+#   lease DEVICE                    an address by DHCP, from the network behind the gateway
+#   pings DEVICE COUNT [OPTION...]  pings from the device to the network behind the gateway; every single reply is demanded
+#   pinged DEVICE COUNT [OPTION...] the other way
+#   traffic DEVICE COUNT / traffic_end DEVICE    50 pings a second from the device in the background; the end demands every reply
+#   supplicant_log DEVICE           its debug log, keys included
+#   seen DEVICE COUNT PATTERN       the debug log has at least COUNT lines that match
+
+home=(ttg-home 02:aa:00:00:00:01 00000000-0000-4000-8000-000000000001)
+office=(ttg-office 02:aa:00:00:00:02 00000000-0000-4000-8000-000000000002)
+guests=(ttg-guests 02:aa:00:00:00:03 00000000-0000-4000-8000-000000000003)
+
+mac() { case $1 in sta1) echo 02:00:00:00:01:00 ;; sta2) echo 02:00:00:00:02:00 ;; esac }
+
+network_lines() {
+	local tls='identity="%s" ca_cert="/lab/certs/ca.pem" domain_match="aaa.lab.example"'
+	case $1 in
+	home) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="correct horse battery"' ;;
+	home-wrong) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="wrong horse battery"' ;;
+	guests) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="second of two"' ;;
+	guests-wrong) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="neither of them"' ;;
+	eap-tls) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=TLS $tls client_cert=\"/lab/certs/device.pem\" private_key=\"/lab/certs/device.key\"" device-1 ;;
+	peap) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=PEAP $tls phase2=\"auth=MSCHAPV2\" password=\"alice's password\"" alice ;;
+	peap-wrong) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=PEAP $tls phase2=\"auth=MSCHAPV2\" password=\"guessed\"" alice ;;
+	ttls) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=TTLS $tls anonymous_identity=\"anonymous\" phase2=\"auth=PAP\" password=\"bob's password\"" bob ;;
+	*) echo "no network '$1'" >&2; return 1 ;;
+	esac
+}
+
+join() {
+	local device=$1 lines
+	lines=$(network_lines "$2" | sed -E 's/ ([a-z_0-9]+=)/\n\1/g')
+	shift 2
+	guest "cat >/tmp/$device.conf <<'CONF'
+ctrl_interface=/tmp/wpa-$device
+p2p_disabled=1
+network={
+$lines
+proto=RSN
+pairwise=CCMP
+scan_freq=2437
+$(printf '%s\n' "$@")
+}
+CONF
+ip netns exec $device wpa_supplicant -B -P /tmp/supplicant-$device.pid -f /tmp/$device.log -dd -K -t \
+	-D nl80211 -i wlan0 -c /tmp/$device.conf"
+}
+
+leave() {
+	guest_stop "supplicant-$1"
+	device_keys "$1"
+	guest "ip -n $1 addr flush dev wlan0; cat /tmp/$1.log >>/lab/logs/supplicant-$1; rm -f /tmp/$1.log"
+}
+
+cli() {
+	local device=$1
+	shift
+	guest "wpa_cli -p /tmp/wpa-$device -i wlan0 $*"
+}
+
+online() {
+	guest "i=0
+		until wpa_cli -p /tmp/wpa-$1 -i wlan0 status 2>/dev/null | grep -q wpa_state=COMPLETED; do
+			i=\$((i + 1)); [ \$i -lt $((${2:-15} * 20)) ] || { echo '$1 is not connected after ${2:-15} s'; exit 1; }
+			sleep 0.04
+		done"
+}
+
+lease() {
+	guest "ip netns exec $1 udhcpc -f -n -q -t 10 -T 1 -A 1 -i wlan0 -s /etc/udhcpc/default.script" >>"$work/logs/dhcp-$1" ||
+		{ echo "$1 got no address by DHCP"; return 1; }
+}
+
+address() { guest "ip -n $1 -4 -o addr show dev wlan0" | sed -nE 's/.* inet ([0-9.]+).*/\1/p'; }
+
+pings() {
+	local device=$1 count=$2
+	shift 2
+	guest "ip netns exec $device ping -q -c $count -i 0.05 -W 2 $* 10.77.0.1" >"$work/ping-$device" || true
+	all_answered "$work/ping-$device" "$count" "from $device"
+}
+
+pinged() {
+	local device=$1 count=$2
+	shift 2
+	ip netns exec lan ping -q -c "$count" -i 0.05 -W 2 "$@" "$(address "$device")" >"$work/ping-$device" 2>&1 || true
+	all_answered "$work/ping-$device" "$count" "to $device"
+}
+
+traffic() {
+	guest "rm -f /lab/traffic-$1; ip netns exec $1 ping -D -c $2 -i 0.02 -W 2 10.77.0.1 >/lab/traffic-$1 2>&1 &"
+	within 5 grep -qs 'bytes from' "$work/traffic-$1"
+}
+
+traffic_end() {
+	within 60 grep -q 'packets transmitted' "$work/traffic-$1"
+	all_answered "$work/traffic-$1" "$(sed -n 's/ packets transmitted.*//p' "$work/traffic-$1")" "of the traffic of $1"
+}
+
+all_answered() { # file count what
+	local received
+	received=$(sed -nE 's/.* ([0-9]+) received.*/\1/p' "$1")
+	[ "${received:-0}" = "$2" ] || {
+		echo "${received:-0} of $2 pings $3 were answered:"
+		grep -v '^$' "$1" | tail -n 5
+		return 1
+	}
+}
+
+supplicant_log() { guest "cat /tmp/$1.log"; }
+
+seen() {
+	local count
+	count=$(guest "grep -cE '$3' /tmp/$1.log")
+	[ "${count:-0}" -ge "$2" ]
+}
