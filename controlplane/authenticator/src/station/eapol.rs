@@ -16,14 +16,15 @@ impl Station {
             // EAPOL is data, class 3 (802.11-2020 §11.3.3).
             return self.class_error(now, ReasonCode::INVALID_CLASS3_FRAME);
         }
+        let Ok(frame) = EapolFrame::parse(pdu) else { return self.discard(Discard::Malformed) };
         // With a key, nothing in the clear is from the device; without one, nothing encrypted is under a key of this
-        // association (802.11-2020 §12.9.2.7).
+        // association (802.11-2020 §12.9.2.7). But EAPOL-Key frames bring a MIC of their own, and wpa_supplicant sends
+        // message 4 of a rekey in the clear: for it the new key is derived by then and not yet installed.
         match (self.keyed(), protected) {
-            (true, false) => return self.discard(Discard::Unprotected),
+            (true, false) if frame.packet_type != PacketType::Key => return self.discard(Discard::Unprotected),
             (false, true) => return self.discard(Discard::Unexpected),
             _ => {}
         }
-        let Ok(frame) = EapolFrame::parse(pdu) else { return self.discard(Discard::Malformed) };
         let eap = matches!(self.service.security, Security::Eap);
         match frame.packet_type {
             PacketType::EapPacket if eap => self.eap_response(now, frame.body),
