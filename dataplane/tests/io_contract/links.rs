@@ -1,0 +1,210 @@
+//! Two joined ends of each backend, and what may be expected of them.
+
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+
+use dataplane::capture::LinkType;
+use dataplane::io::af_packet::AfPacketIo;
+use dataplane::io::channel::ChannelIo;
+use dataplane::io::memory::MemoryIo;
+use dataplane::io::pcap::PcapIo;
+use dataplane::io::tap::TapIo;
+use dataplane::io::udp::{UdpConfig, UdpIo};
+use dataplane::io::{IoStats, PacketIo};
+use dataplane::packet::{Burst, Pool};
+
+use crate::world::{fresh, tc, veth};
+
+/// Packets that the queues of the in-memory backends hold.
+pub const CAPACITY: usize = 100;
+
+/// Two ends that send to each other.
+pub struct Link {
+    pub a: Box<dyn PacketIo>,
+    pub b: Box<dyn PacketIo>,
+    /// Endpoint of `b` as `a` must name it, and of `a` as `b` sees it.
+    pub endpoints: Option<(SocketAddr, SocketAddr)>,
+    /// The shortest packet that `a` sends.
+    pub shortest: usize,
+    /// A length that `a` cannot send.
+    pub too_long: Option<usize>,
+    /// Whether packets are moved from end to end, so that the receiver's pool plays no part.
+    pub moves: bool,
+    /// If `a` can be full: what makes its packets go on to `b`.
+    pub release: Option<Box<dyn FnMut()>>,
+    /// The other way round.
+    reverse: Option<Box<dyn FnOnce(Self) -> Self>>,
+}
+
+impl Link {
+    fn new(a: impl PacketIo + 'static, b: impl PacketIo + 'static) -> Self {
+        Self {
+            a: Box::new(a),
+            b: Box::new(b),
+            endpoints: None,
+            shortest: 0,
+            too_long: None,
+            moves: false,
+            release: None,
+            reverse: None,
+        }
+    }
+
+    /// The same link with the ends exchanged.
+    pub fn reversed(mut self) -> Self {
+        std::mem::swap(&mut self.a, &mut self.b);
+        self.endpoints = self.endpoints.map(|(a, b)| (b, a));
+        match self.reverse.take() {
+            Some(reverse) => reverse(self),
+            None => self,
+        }
+    }
+}
+
+pub fn memory() -> Link {
+    let (a, b) = MemoryIo::pair(CAPACITY);
+    Link { moves: true, release: Some(Box::new(|| {})), ..Link::new(a, b) }
+}
+
+pub fn memory_with_wake() -> Link {
+    let (a, b) = MemoryIo::pair_with_wake(CAPACITY).unwrap();
+    Link { moves: true, release: Some(Box::new(|| {})), ..Link::new(a, b) }
+}
+
+pub fn channel() -> Link {
+    let (a, b) = ChannelIo::pair(CAPACITY, 2000).unwrap();
+    Link { too_long: Some(2001), release: Some(Box::new(|| {})), ..Link::new(a, b) }
+}
+
+/// Two files, each recorded by one end and replayed by the other.
+pub fn pcap() -> Link {
+    struct Flushing(PcapIo, #[allow(dead_code, reason = "keeps the files")] std::rc::Rc<tempfile::TempDir>);
+    impl PacketIo for Flushing {
+        fn rx_burst(&mut self, pool: &Pool, out: &mut Burst) -> usize {
+            self.0.rx_burst(pool, out)
+        }
+        fn tx_burst(&mut self, burst: &mut Burst) -> usize {
+            let sent = self.0.tx_burst(burst);
+            self.0.flush().unwrap();
+            sent
+        }
+        fn poll_fd(&self) -> Option<RawFd> {
+            self.0.poll_fd()
+        }
+        fn rx_ready(&self) -> bool {
+            self.0.rx_ready()
+        }
+        fn stats(&self) -> IoStats {
+            self.0.stats()
+        }
+    }
+    let folder = std::rc::Rc::new(tempfile::tempdir().unwrap());
+    let paths = [folder.path().join("to-b.pcap"), folder.path().join("to-a.pcap")];
+    let a = PcapIo::record(&paths[0], LinkType::ETHERNET).unwrap();
+    let b = PcapIo::record(&paths[1], LinkType::ETHERNET).unwrap();
+    let a = a.and_replay(&paths[1]).unwrap();
+    let b = b.and_replay(&paths[0]).unwrap();
+    Link::new(Flushing(a, folder.clone()), Flushing(b, folder))
+}
+
+pub fn udp_v4() -> Link {
+    udp("127.0.0.1", "127.0.0.1", UdpConfig::default())
+}
+
+pub fn udp_v6() -> Link {
+    udp("[::1]", "[::1]", UdpConfig::default())
+}
+
+pub fn udp_from_v4_to_v6() -> Link {
+    udp("127.0.0.1", "[::]", UdpConfig::default())
+}
+
+pub fn udp_without_offload() -> Link {
+    udp("127.0.0.1", "127.0.0.1", UdpConfig { gso: false, gro: false, ..UdpConfig::default() })
+}
+
+pub fn udp_gso_without_gro() -> Link {
+    udp("127.0.0.1", "127.0.0.1", UdpConfig { gro: false, ..UdpConfig::default() })
+}
+
+pub fn udp_stalled() -> Link {
+    let release = stall("lo");
+    let config = UdpConfig { send_buffer: 1 << 16, ..UdpConfig::default() };
+    Link { release: Some(release), ..udp("127.0.0.1", "127.0.0.1", config) }
+}
+
+pub fn udp_stalled_without_offload() -> Link {
+    let release = stall("lo");
+    let config = UdpConfig { send_buffer: 1 << 16, gso: false, gro: false, ..UdpConfig::default() };
+    Link { release: Some(release), ..udp("127.0.0.1", "127.0.0.1", config) }
+}
+
+pub fn af_packet() -> Link {
+    let (a, b) = veth();
+    let (a, b) = (AfPacketIo::open(&a).unwrap(), AfPacketIo::open(&b).unwrap());
+    Link { shortest: 14, too_long: Some(1519), ..Link::new(a, b) }
+}
+
+pub fn af_packet_stalled() -> Link {
+    let (a_name, b_name) = veth();
+    let releases = [stall(&a_name), stall(&b_name)];
+    let (a, b) = (AfPacketIo::open(&a_name).unwrap(), AfPacketIo::open(&b_name).unwrap());
+    for io in [&a, &b] {
+        set_send_buffer(io.poll_fd().unwrap(), 1 << 16);
+    }
+    let [to_b, to_a] = releases;
+    let reverse = Box::new(move |link| Link { release: Some(to_a), ..link });
+    Link {
+        shortest: 14,
+        too_long: Some(1519),
+        release: Some(to_b),
+        reverse: Some(reverse),
+        ..Link::new(a, b)
+    }
+}
+
+/// A TAP interface on one end, and on the other a packet socket that is the network stack.
+pub fn tap() -> Link {
+    let name = fresh("tap");
+    let tap = TapIo::open(&name, 1).unwrap().remove(0);
+    let stack = AfPacketIo::open(&name).unwrap();
+    let reverse = Box::new(|link| Link { too_long: Some(1519), ..link });
+    Link { shortest: 14, reverse: Some(reverse), ..Link::new(tap, stack) }
+}
+
+fn udp(a: &str, b: &str, config: UdpConfig) -> Link {
+    let [a, b] = [a, b].map(|ip| UdpIo::bind_with(format!("{ip}:0").parse().unwrap(), config).unwrap());
+    let seen = |io: &UdpIo, other: &UdpIo| {
+        let mut address = io.local_addr();
+        if address.ip().is_unspecified() {
+            address.set_ip(other.local_addr().ip());
+        }
+        address
+    };
+    let endpoints = (seen(&b, &a), seen(&a, &b));
+    // The longest datagram is 65 535 octets less its headers; over IPv6 these do not count the IP header.
+    Link { endpoints: Some(endpoints), too_long: Some(65_600), ..Link::new(a, b) }
+}
+
+/// Makes what is sent through the interface wait, after a first bit, until the returned function is called.
+fn stall(interface: &str) -> Box<dyn FnMut()> {
+    let interface = interface.to_owned();
+    tc(&format!("qdisc replace dev {interface} root tbf rate 8kbit burst 8kb limit 100mb"));
+    Box::new(move || {
+        tc(&format!("qdisc change dev {interface} root tbf rate 10gbit burst 10mb limit 100mb"));
+    })
+}
+
+fn set_send_buffer(fd: RawFd, bytes: libc::c_int) {
+    // SAFETY: as many octets are read as an `int` has.
+    let result = unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            (&raw const bytes).cast(),
+            size_of_val(&bytes) as _,
+        )
+    };
+    assert_eq!(result, 0);
+}
