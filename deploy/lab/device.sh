@@ -7,13 +7,10 @@
 #   lease DEVICE                    an address by DHCP, from the network behind the gateway
 #   pings DEVICE COUNT [OPTION...]  pings from the device to the network behind the gateway; every single reply is demanded
 #   pinged DEVICE COUNT [OPTION...] the other way
-#   traffic DEVICE COUNT / traffic_end DEVICE    50 pings a second from the device in the background; the end demands every reply
-#   supplicant_log DEVICE           its debug log, keys included
-#   seen DEVICE COUNT PATTERN       the debug log has at least COUNT lines that match
-
-home=(ttg-home 02:aa:00:00:00:01 00000000-0000-4000-8000-000000000001)
-office=(ttg-office 02:aa:00:00:00:02 00000000-0000-4000-8000-000000000002)
-guests=(ttg-guests 02:aa:00:00:00:03 00000000-0000-4000-8000-000000000003)
+#   traffic DEVICE up|down COUNT       50 pings a second from or to the device, in the background
+#   traffic_end DEVICE up|down         waits for the last one and demands every reply
+#   seen DEVICE COUNT PATTERN       its debug log has at least COUNT lines that match
+#   times DEVICE PATTERN            how many it has
 
 mac() { case $1 in sta1) echo 02:00:00:00:01:00 ;; sta2) echo 02:00:00:00:02:00 ;; esac }
 
@@ -21,7 +18,6 @@ network_lines() {
 	local tls='identity="%s" ca_cert="/lab/certs/ca.pem" domain_match="aaa.lab.example"'
 	case $1 in
 	home) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="correct horse battery"' ;;
-	home-wrong) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="wrong horse battery"' ;;
 	guests) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="second of two"' ;;
 	guests-wrong) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="neither of them"' ;;
 	eap-tls) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=TLS $tls client_cert=\"/lab/certs/device.pem\" private_key=\"/lab/certs/device.key\"" device-1 ;;
@@ -93,13 +89,19 @@ pinged() {
 }
 
 traffic() {
-	guest "rm -f /lab/traffic-$1; ip netns exec $1 ping -D -c $2 -i 0.02 -W 2 10.77.0.1 >/lab/traffic-$1 2>&1 &"
-	within 5 grep -qs 'bytes from' "$work/traffic-$1"
+	local file=$work/traffic-$1-$2 options="-D -c $3 -i 0.02 -W 2"
+	rm -f "$file"
+	case $2 in
+	up) guest "ip netns exec $1 ping $options 10.77.0.1 >/lab/${file##*/} 2>&1 &" ;;
+	down) ip netns exec lan ping $options "$(address "$1")" >"$file" 2>&1 & ;;
+	esac
+	within 5 grep -qs 'bytes from' "$file"
 }
 
 traffic_end() {
-	within 60 grep -q 'packets transmitted' "$work/traffic-$1"
-	all_answered "$work/traffic-$1" "$(sed -n 's/ packets transmitted.*//p' "$work/traffic-$1")" "of the traffic of $1"
+	local file=$work/traffic-$1-$2
+	within 60 grep -q 'packets transmitted' "$file"
+	all_answered "$file" "$(sed -n 's/ packets transmitted.*//p' "$file")" "$2 the link of $1"
 }
 
 all_answered() { # file count what
@@ -112,10 +114,6 @@ all_answered() { # file count what
 	}
 }
 
-supplicant_log() { guest "cat /tmp/$1.log"; }
+times() { guest "grep -cE '$2' /tmp/$1.log" || true; }
 
-seen() {
-	local count
-	count=$(guest "grep -cE '$3' /tmp/$1.log")
-	[ "${count:-0}" -ge "$2" ]
-}
+seen() { [ "$(times "$1" "$3")" -ge "$2" ]; }

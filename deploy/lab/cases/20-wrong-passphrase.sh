@@ -1,0 +1,27 @@
+# A device that does not know the passphrase is refused, counted, after two attempts blocked, and let in when the block is over
+# and it has learnt the passphrase. Others are not concerned.
+blocked() { ctl services -o json | jq -e ".[] | select(.ssid == \"ttg-guests\") | .blocked == $1" >/dev/null; }
+
+join sta2 guests-wrong
+for attempt in 1 2; do
+	within 15 seen sta2 $attempt 'CTRL-EVENT-SSID-TEMP-DISABLED'
+	not is_online sta2
+	cli sta2 select_network 0 # wpa_supplicant itself would wait for 10 s and more
+done
+within 15 blocked 1
+leave sta2
+
+join sta2 guests
+within 10 seen sta2 1 'CTRL-EVENT-(AUTH|ASSOC)-REJECT'
+not is_online sta2
+join sta1 guests
+online sta1
+lease sta1
+pings sta1 5
+leave sta1
+
+within 40 is_online sta2
+blocked 0
+lease sta2
+pings sta2 5
+leave sta2
