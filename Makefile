@@ -1,0 +1,30 @@
+# make demo    devices coming online through the gateway, in the terminal; ONCE=1 ends after the first traffic
+# make test    formatting, lints and every test that needs no virtual machine
+# make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
+# make bench   comparison tables
+# make clean   removes what was built
+#
+# Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab.
+
+.PHONY: demo test lab bench clean
+
+demo:
+	@deploy/setup.sh demo
+	cargo run --quiet -p benches --bin demo
+
+test:
+	@deploy/setup.sh test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo 'cargo-deny is not installed: licences and advisories not checked'; fi
+
+lab:
+	@deploy/lab/run $(CASES)
+
+bench:
+	@deploy/setup.sh bench
+	cargo bench -p benches
+
+clean:
+	cargo clean
