@@ -133,6 +133,7 @@ pub struct AccountingQueue {
     /// Held from deciding on a change to having made it in both store and index.
     submitting: Mutex<u64>,
     submitted: Notify,
+    settled: Notify,
     full: AtomicBool,
     acknowledged: AtomicU64,
     superseded: AtomicU64,
@@ -172,6 +173,7 @@ impl AccountingQueue {
             index: Mutex::new(index),
             submitting: Mutex::new(next),
             submitted: Notify::new(),
+            settled: Notify::new(),
             full: AtomicBool::new(false),
             acknowledged: AtomicU64::new(0),
             superseded: AtomicU64::new(0),
@@ -213,6 +215,18 @@ impl AccountingQueue {
     /// Records not yet acknowledged.
     pub fn pending(&self) -> usize {
         lock(&self.index).records()
+    }
+
+    /// Completes when every record is acknowledged: what to wait for, for a while, before shutting down.
+    pub async fn drained(&self) {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            settled.as_mut().enable();
+            if self.pending() == 0 {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// Counters.

@@ -72,6 +72,7 @@ pub(super) async fn run(queue: &Arc<AccountingQueue>, shutdown: impl Future<Outp
                 Ok(done) => {
                     in_flight.retain(|id| *id != done.session_id);
                     finish(queue, &mut pace, done);
+                    queue.settled.notify_waiters();
                 }
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             },
