@@ -107,7 +107,7 @@ impl Bss {
             if !matches!(key_id, 1 | 2) {
                 return Err(RestoreError::Malformed);
             }
-            let newest = GroupKey { key_id, generation: r.u64()?, gtk: Gtk::new(*r.secret()?) };
+            let newest = GroupKey { key_id, generation: r.counter()?, gtk: Gtk::new(*r.secret()?) };
             let switching = r.bool()?;
             let again = r.bool()?;
             let rekey_at = r.option(Reader::time)?;

@@ -86,6 +86,11 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// A number that only ever counts up, and cannot have come near its end.
+    pub fn counter(&mut self) -> Result<u64, RestoreError> {
+        self.u64().and_then(|value| if value >> 63 == 0 { Ok(value) } else { Err(RestoreError::Malformed) })
+    }
+
     pub fn bool(&mut self) -> Result<bool, RestoreError> {
         match self.u8()? {
             0 => Ok(false),

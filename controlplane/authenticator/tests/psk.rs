@@ -154,10 +154,10 @@ fn an_answer_to_any_transmission_will_do() {
         let (message4, _) = peer.message4(&message3s[answered], &rsne);
         lab.eapol(&message4, false);
         assert_eq!(lab.kinds(), ["key 0 replaces=false", "open", "start"]);
-        // A copy in the clear is not even looked at, and an encrypted one finds no handshake.
+        // A copy finds no handshake.
         lab.eapol(&message4, false);
         lab.eapol(&message4, true);
-        assert_eq!(discards(&lab.take()), [Discard::Unprotected, Discard::Unexpected]);
+        assert_eq!(discards(&lab.take()), [Discard::Unexpected, Discard::Unexpected]);
     }
 }
 
@@ -360,7 +360,14 @@ fn the_pairwise_key_is_replaced_on_time_on_command_and_on_request() {
     let (message1, protect, hold) = sent.pop().expect("message 1");
     assert!(protect && !hold);
     peer.snonce = [1; 32];
-    peer.handshake(&mut lab, &message1, true);
+    // wpa_supplicant sends message 4 of a rekey in the clear.
+    let message2 = peer.message2(&message1);
+    lab.eapol(&message2, true);
+    let (message3, protect, hold) = lab.sent_eapol().pop().expect("message 3");
+    assert!(protect && hold);
+    let rsne = lab.service().rsne().expect("RSNE");
+    let (message4, _) = peer.message4(&message3, &rsne);
+    lab.eapol(&message4, false);
     let outputs = lab.take();
     let second = installed_key(&outputs);
     assert_ne!(first, second);
@@ -372,10 +379,11 @@ fn the_pairwise_key_is_replaced_on_time_on_command_and_on_request() {
     lab.input(Input::RekeyPairwise);
     let sent = lab.sent_eapol();
     assert_eq!(sent.len(), 1, "one at a time");
-    // In the clear it is not looked at.
-    let message2 = peer.message2(&sent[0].0);
-    lab.eapol(&message2, false);
-    assert_eq!(discards(&lab.take()), [Discard::Unprotected]);
+    // A forged message 2 is no obstacle to the right one.
+    let mut forged = peer.message2(&sent[0].0);
+    forged[20] ^= 1;
+    lab.eapol(&forged, false);
+    assert_eq!(discards(&lab.take()), [Discard::Mic]);
     peer.handshake(&mut lab, &sent[0].0, true);
     assert_eq!(lab.kinds(), ["key 0 replaces=true"]);
 

@@ -21,7 +21,9 @@ impl Station {
         // association (802.11-2020 §12.9.2.7). But EAPOL-Key frames bring a MIC of their own, and wpa_supplicant sends
         // message 4 of a rekey in the clear: for it the new key is derived by then and not yet installed.
         match (self.keyed(), protected) {
-            (true, false) if frame.packet_type != PacketType::Key => return self.discard(Discard::Unprotected),
+            (true, false) if frame.packet_type != PacketType::Key => {
+                return self.discard(Discard::Unprotected);
+            }
             (false, true) => return self.discard(Discard::Unexpected),
             _ => {}
         }

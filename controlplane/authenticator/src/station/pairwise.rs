@@ -124,11 +124,7 @@ impl Station {
             // A copy of what was answered with message 3, which has its own retries.
             return self.discard(Discard::Unexpected);
         }
-        // One try for each message 1: without this, one handshake would do for any number of guesses. Older
-        // transmissions are no longer answered either, so a device that draws another SNonce for each moves only on.
         let counter = frame.replay_counter();
-        handshake.message1.retain(|&sent| sent > counter);
-
         let candidates = candidates(&self.service.security, association.pmk.as_ref(), mac);
         let found = candidates.into_iter().find_map(|(pmk, psk)| {
             let ptk = rsn::derive_ptk(akm, pmk, bssid, mac, &handshake.anonce, &snonce).ok()?;
@@ -137,9 +133,16 @@ impl Station {
         });
         let Some((ptk, pmk, psk)) = found else {
             // Silently, says the standard: message 1 is sent again, and in the end the handshake times out.
-            handshake.mic_failed |= association.pmk.is_none();
+            if association.pmk.is_none() {
+                // It is a guess at a passphrase, of which each message 1 allows one: else one handshake would do for any
+                // number of them.
+                handshake.mic_failed = true;
+                handshake.message1.retain(|&sent| sent != counter);
+            }
             return self.discard(Discard::Mic);
         };
+        // A device that draws a new SNonce for each message 1 moves only on, never back.
+        handshake.message1.retain(|&sent| sent > counter);
 
         // The elements must be those of the association request, bit by bit, or somebody changed that.
         let elements = Elements::new(frame.key_data());

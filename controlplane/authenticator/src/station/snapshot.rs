@@ -66,7 +66,7 @@ pub(super) fn restore(
 ) -> Result<Station, RestoreError> {
     let mut reader = Reader::new(bytes, VERSION)?;
     station.authenticated = reader.bool()?;
-    station.replay_counter = reader.u64()?.saturating_add(REPLAY_COUNTER_JUMP);
+    station.replay_counter = reader.counter()? + REPLAY_COUNTER_JUMP;
     station.association = reader.option(read_association)?;
     let rekey_at = reader.option(Reader::time)?;
     station.credentials = read_credentials(&mut reader)?;
@@ -138,7 +138,7 @@ fn read_association(r: &mut Reader<'_>) -> Result<Association, RestoreError> {
         eap: None,
         pairwise: None,
         group: None,
-        generation: r.option(Reader::u64)?,
+        generation: r.option(Reader::counter)?,
     };
     // An open port of a protected service has a key behind it.
     if association.port_open && association.akm.is_some() != association.keys.is_some() {
