@@ -7,7 +7,11 @@ fn main() {
 
 #[cfg(feature = "grpc")]
 fn generate() {
-    let files = ["proto/ttg/gateway/v1/gateway.proto", "proto/ttg/admin/v1/admin.proto"];
+    let files = [
+        "proto/ttg/gateway/v1/gateway.proto",
+        "proto/ttg/admin/v1/admin.proto",
+        "proto/ttg/control/v1/state.proto",
+    ];
     let set = protox::compile(files, ["proto"]).expect("the .proto files compile");
     let out = std::path::PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     std::fs::write(out.join("descriptors.bin"), prost_encode(&set)).expect("OUT_DIR is writable");

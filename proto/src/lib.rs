@@ -17,6 +17,13 @@ pub mod admin {
     tonic::include_proto!("ttg.admin.v1");
 }
 
+/// What control leaves with a gateway: `ttg.control.v1`.
+#[cfg(feature = "grpc")]
+#[allow(missing_docs)]
+pub mod control {
+    tonic::include_proto!("ttg.control.v1");
+}
+
 /// The file descriptors of every package, for gRPC reflection.
 #[cfg(feature = "grpc")]
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
