@@ -1,1 +1,103 @@
-//! See the package description.
+//! The control daemon as a library: it decides who may connect, moves no user packet, and can be restarted at any
+//! time without a device noticing. `ttg standalone` runs it in process; the `controlplane` binary serves it.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod core;
+pub mod grpc;
+pub mod logging;
+pub mod metrics;
+pub mod shutdown;
+
+mod aaa;
+mod clock;
+
+use std::sync::Arc;
+
+use proto::gateway::{Command, Event};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    config::Config,
+    core::{Core, Message, Query},
+};
+
+/// A handle on the running control core. Cheap to clone; when the last one is gone, the core ends.
+#[derive(Clone)]
+pub struct Control {
+    messages: mpsc::Sender<Message>,
+}
+
+/// One gateway's connection: what it sends in, what it is told. The connection ends when either half is dropped.
+pub struct Link {
+    /// Batches of events, gateway to control.
+    pub events: mpsc::Sender<Vec<Event>>,
+    /// Batches of commands, control to gateway.
+    pub commands: mpsc::Receiver<Vec<Command>>,
+}
+
+/// Why the control core cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory cannot be made or written.
+    #[error("cannot use the state directory {}: {error}. Set `state` to a directory that this user may write.", path.display())]
+    State {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The accounting store is damaged or locked.
+    #[error("{0}")]
+    Accounting(String),
+    /// The RADIUS client has no socket.
+    #[error("{0}")]
+    Radius(String),
+}
+
+/// Batches in flight between a gateway and the core.
+const LINK_DEPTH: usize = 64;
+
+impl Control {
+    /// Starts the core on the current tokio runtime.
+    pub async fn start(config: Config) -> Result<(Control, tokio::task::JoinHandle<()>), StartError> {
+        let config = Arc::new(config);
+        let (messages, inbox) = mpsc::channel(1024);
+        let core = Core::new(config, messages.downgrade()).await?;
+        let task = tokio::spawn(core.run(inbox));
+        Ok((Control { messages }, task))
+    }
+
+    /// Attaches a gateway. `None`: the core has ended.
+    pub async fn attach(&self) -> Option<Link> {
+        let (events, mut from_gateway) = mpsc::channel::<Vec<Event>>(LINK_DEPTH);
+        let (to_gateway, commands) = mpsc::channel(LINK_DEPTH);
+        let messages = self.messages.clone();
+        let connection = core::Connection::next();
+        messages.send(Message::Attached { connection, commands: to_gateway }).await.ok()?;
+        tokio::spawn(async move {
+            while let Some(events) = from_gateway.recv().await {
+                if messages.send(Message::Events { connection, events }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = messages.send(Message::Detached { connection }).await;
+        });
+        Some(Link { events, commands })
+    }
+
+    /// Asks the core something. `None`: it has ended.
+    pub async fn ask<T>(&self, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Query(query(reply))).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Ends every session's accounting cleanly and stops the core.
+    pub async fn shutdown(self) {
+        let (done, ended) = oneshot::channel();
+        if self.messages.send(Message::Shutdown { done }).await.is_ok() {
+            let _ = ended.await;
+        }
+    }
+}

@@ -1,3 +1,65 @@
-//! See the package description.
+//! `controlplane`: decides who may connect, and can be restarted at any time.
 
-fn main() {}
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use controlplane::{Control, config, grpc, logging, metrics, shutdown};
+
+/// The control daemon of a Wi-Fi over IP network.
+#[derive(Debug, Parser)]
+#[command(name = "controlplane", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves gateways and operators until TERM or INT.
+    Run {
+        /// TOML; README.md explains the keys.
+        #[arg(short, long, value_name = "FILE", default_value = "/etc/ttg/controlplane.toml")]
+        config: PathBuf,
+    },
+    /// Reads the configuration, says what is wrong with it, and exits.
+    Check {
+        /// TOML; README.md explains the keys.
+        #[arg(short, long, value_name = "FILE", default_value = "/etc/ttg/controlplane.toml")]
+        config: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run { config } => run(&config),
+        Command::Check { config } => {
+            config::load(&config).map(|_| println!("{}: fine", config.display())).map_err(Into::into)
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("controlplane: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(path: &std::path::Path) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    logging::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("tokio")?;
+    runtime.block_on(async {
+        let listener = grpc::bind(config.listen).await?;
+        if let Some(listen) = config.metrics {
+            metrics::serve(listen)?;
+        }
+        let (control, core) = Control::start(config).await?;
+        tracing::info!(listen = %listener.local_addr()?, "control is up");
+        grpc::serve(listener, control.clone(), shutdown::requested()).await?;
+        control.shutdown().await;
+        core.await?;
+        Ok(())
+    })
+}

@@ -1,0 +1,100 @@
+//! What serde cannot see: whether the parts of a configuration go together.
+
+use std::collections::BTreeSet;
+
+use super::{Config, Service};
+
+impl Config {
+    /// The first thing that does not fit, in words for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_radius()?;
+        let mut uuids = BTreeSet::new();
+        for service in &self.services {
+            if !uuids.insert(service.uuid) {
+                return Err(format!(
+                    "two services have the uuid {}: give each its own (uuidgen makes one)",
+                    service.uuid
+                ));
+            }
+            self.check_service(service)
+                .map_err(|message| format!("service \"{}\": {message}", service.ssid))?;
+        }
+        for binding in &self.bindings {
+            if !uuids.contains(&binding.service) {
+                return Err(format!(
+                    "a [[binding]] names the service {}, but no [[service]] has that uuid",
+                    binding.service
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_radius(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for group in &self.radius {
+            let name = &group.name;
+            if !names.insert(name) {
+                return Err(format!("two [[radius]] groups are named \"{name}\": names must differ"));
+            }
+            if group.auth.is_empty() {
+                return Err(format!("[[radius]] \"{name}\" has no server: add auth = [\"ADDRESS:1812\"]"));
+            }
+            if group.secret.is_empty() {
+                return Err(format!(
+                    "[[radius]] \"{name}\" has an empty secret: set the one the server has for this client"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_service(&self, service: &Service) -> Result<(), String> {
+        if service.ssid.is_empty() || service.ssid.len() > 32 {
+            return Err(format!("the ssid is {} octets long, 1 to 32 are possible", service.ssid.len()));
+        }
+        if service.vlan > 4094 {
+            return Err(format!("vlan = {} does not exist: 1 to 4094, or 0 for untagged", service.vlan));
+        }
+        if service.max_failures == 0 {
+            return Err("max_failures = 0 would refuse every device: 1 or more".to_owned());
+        }
+        match &service.radius {
+            Some(name) if !self.radius.iter().any(|group| group.name == *name) => {
+                return Err(format!("radius = \"{name}\", but no [[radius]] group has that name"));
+            }
+            None if service.security.is_eap() => {
+                return Err("security = \"eap\" needs radius = \"NAME\" and a [[radius]] group of that name"
+                    .to_owned());
+            }
+            _ => {}
+        }
+        if service.security.is_psk() && service.passphrases.is_empty() {
+            return Err(
+                "security = \"psk\" needs at least one passphrase: passphrases = [{ name = \"home\", passphrase = \"…\" }]"
+                    .to_owned(),
+            );
+        }
+        if !service.security.is_psk() && !service.passphrases.is_empty() {
+            return Err(format!(
+                "passphrases have no meaning with security = \"{}\"",
+                service.security.name()
+            ));
+        }
+        for passphrase in &service.passphrases {
+            let text = &passphrase.passphrase;
+            let printable = (8..=63).contains(&text.len()) && text.bytes().all(|b| (32..=126).contains(&b));
+            let key = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            if !printable && !key {
+                return Err(format!(
+                    "passphrase \"{}\" must have 8 to 63 printable ASCII characters, or be 64 hexadecimal digits",
+                    passphrase.name
+                ));
+            }
+            if passphrase.vlan.is_some_and(|vlan| vlan == 0 || vlan > 4094) {
+                return Err(format!("passphrase \"{}\": vlan must be 1 to 4094", passphrase.name));
+            }
+        }
+        Ok(())
+    }
+}

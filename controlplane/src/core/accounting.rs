@@ -1,0 +1,254 @@
+//! Accounting: what a session used, told to RADIUS at its start, now and then, and at its end.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use authenticator::{Info, Input, SessionId, TerminateCause};
+use dot11::MacAddr;
+use proto::{admin::session_change::Kind, gateway as pb, gateway::command};
+use radius::{
+    accounting::{AcctEvent, AcctRecord, Authentic, Usage},
+    packet,
+};
+
+use super::{Core, mac, octets, sessions::SessionKey, timers::Subject};
+use crate::aaa::association;
+
+/// Octets and packets of a session. A gateway counts from each association; a session may see several.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Totals {
+    before: Count,
+    current: Count,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    pub up_packets: u64,
+    pub up_octets: u64,
+    pub down_packets: u64,
+    pub down_octets: u64,
+}
+
+impl Totals {
+    /// What the gateway now says. Less than before: it began anew.
+    pub fn update(&mut self, counters: &pb::Counters) {
+        let new = Count {
+            up_packets: counters.up_packets,
+            up_octets: counters.up_octets,
+            down_packets: counters.down_packets,
+            down_octets: counters.down_octets,
+        };
+        let old = self.current;
+        if new.up_packets < old.up_packets || new.down_packets < old.down_packets {
+            self.before = self.now();
+        }
+        self.current = new;
+    }
+
+    /// Everything so far.
+    pub fn now(&self) -> Count {
+        Count {
+            up_packets: self.before.up_packets + self.current.up_packets,
+            up_octets: self.before.up_octets + self.current.up_octets,
+            down_packets: self.before.down_packets + self.current.down_packets,
+            down_octets: self.before.down_octets + self.current.down_octets,
+        }
+    }
+}
+
+/// A session that ended; its record waits for the gateway's last word on what it used.
+pub(super) struct PendingStop {
+    group: String,
+    record: AcctRecord,
+    cause: packet::TerminateCause,
+    lasted: Duration,
+    totals: Totals,
+}
+
+/// So long the record of a session that ended waits for the gateway's last totals.
+const LAST_TOTALS: Duration = Duration::from_secs(2);
+
+impl Core {
+    pub(super) fn account_start(&mut self, key: SessionKey) {
+        if let Some((group, record, _)) = self.record(key, None) {
+            self.aaa.account(&group, record);
+            self.counters.add("accounting_starts", 1);
+        }
+        self.arm_interim(key);
+    }
+
+    /// The address of a device becomes known after the start: servers that log it want to hear.
+    pub(super) fn account_address(&mut self, key: SessionKey) {
+        self.account_interim(key);
+    }
+
+    pub(super) fn account_interim(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        if session.station.info().session.is_none() {
+            return;
+        }
+        let totals = session.totals.clone();
+        if let Some((group, mut record, lasted)) = self.record(key, None) {
+            record.event = AcctEvent::Interim(usage(&totals, lasted));
+            self.aaa.account(&group, record);
+            self.counters.add("accounting_interims", 1);
+        }
+        self.arm_interim(key);
+    }
+
+    pub(super) fn account_stop(&mut self, key: SessionKey, session: SessionId, cause: TerminateCause) {
+        self.timers.set(Subject::Interim(key), None);
+        // One that is still waiting goes out with what is known.
+        self.finish_stop(key);
+        let Some((group, record, lasted)) = self.record(key, Some(session)) else { return };
+        let Some(totals) = self.sessions.get_mut(&key).map(|session| std::mem::take(&mut session.totals))
+        else {
+            return;
+        };
+        let cause = packet::TerminateCause(cause as u32);
+        self.stops.insert(key, PendingStop { group, record, cause, lasted, totals });
+        self.timers.set(Subject::Stop(key), Some(self.clock.now() + LAST_TOTALS));
+        let request = pb::CountersRequest { bssid: octets(&key.bssid.0), mac: octets(&key.mac.0) };
+        self.command_radio(key.bssid, command::Command::CountersRequest(request));
+        self.counters.add("accounting_stops", 1);
+        self.publish(key, Kind::Updated, "");
+    }
+
+    /// Sends the record of a session that ended, with the totals that are known now.
+    pub(super) fn finish_stop(&mut self, key: SessionKey) {
+        self.timers.set(Subject::Stop(key), None);
+        if let Some(mut stop) = self.stops.remove(&key) {
+            stop.record.event = AcctEvent::Stop(usage(&stop.totals, stop.lasted), stop.cause);
+            self.aaa.account(&stop.group, stop.record);
+        }
+    }
+
+    pub(super) fn station_counters(&mut self, counters: &pb::Counters) {
+        let (Some(bssid), Some(mac)) = (mac(&counters.bssid), mac(&counters.mac)) else { return };
+        let key = SessionKey { bssid, mac };
+        if let Some(stop) = self.stops.get_mut(&key) {
+            stop.totals.update(counters);
+            self.finish_stop(key);
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.totals.update(counters);
+            if counters.rssi_dbm != 0 {
+                session.rssi_dbm = counters.rssi_dbm;
+            }
+            self.publish(key, Kind::Updated, "");
+        }
+    }
+
+    /// Wakes the session for its next interim update, if it is to have any.
+    pub(super) fn arm_interim(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let info = session.station.info();
+        let group = self.services.get(&session.service).and_then(|service| service.config.radius.as_deref());
+        let interval = info.interim_interval.or_else(|| group.and_then(|group| self.aaa.interim(group)));
+        let next = match (info.session, interval) {
+            (Some(_), Some(interval)) => Some(self.clock.now() + interval),
+            _ => None,
+        };
+        self.timers.set(Subject::Interim(key), next);
+    }
+
+    /// What has come due.
+    pub(super) fn run_timers(&mut self) {
+        let now = self.clock.now();
+        while let Some(subject) = self.timers.pop(now) {
+            match subject {
+                Subject::Session(key) => {
+                    self.input(key, Input::Timeout);
+                    self.drain_radio(key.bssid);
+                }
+                Subject::Interim(key) => self.account_interim(key),
+                Subject::Stop(key) => self.finish_stop(key),
+                Subject::Radio(bssid) => self.radio_timeout(bssid),
+                Subject::LostGateways => self.give_up_lost_gateways(),
+            }
+        }
+    }
+
+    /// A record of the session, for now its start, with its group and how long the session has lasted. `None`: nobody
+    /// wants records of this service.
+    fn record(&self, key: SessionKey, ended: Option<SessionId>) -> Option<(String, AcctRecord, Duration)> {
+        let session = self.sessions.get(&key)?;
+        let service = self.services.get(&session.service)?;
+        let group = service.config.radius.clone()?;
+        let info = session.station.info();
+        let (current, since) = info.session.unzip();
+        let id = ended.or(current)?;
+        let lasted = since.map(|since| self.clock.now().since(since)).unwrap_or_default();
+        let mut record = AcctRecord::new(id.to_string(), AcctEvent::Start, SystemTime::now());
+        record.association = Some(association(key, &service.config.ssid, info.akm));
+        record.user_name = Some(user_name_octets(&info, key.mac));
+        record.authentic =
+            Some(if service.config.security.is_eap() { Authentic::Radius } else { Authentic::Local });
+        record.chargeable_user_identity = session.chargeable_user_identity.clone();
+        for address in &session.addresses {
+            match address {
+                IpAddr::V4(address) => record.ip_address = Some(*address),
+                IpAddr::V6(address) => record.ipv6_address = Some(*address),
+            }
+        }
+        record.class = info.class;
+        Some((group, record, lasted))
+    }
+}
+
+fn usage(totals: &Totals, lasted: Duration) -> Usage {
+    let count = totals.now();
+    Usage {
+        session_time: lasted,
+        input_octets: count.up_octets,
+        output_octets: count.down_octets,
+        input_packets: count.up_packets,
+        output_packets: count.down_packets,
+    }
+}
+
+/// Who the device proved to be: the EAP identity, or the name of its passphrase.
+pub(super) fn user_name(info: &Info) -> String {
+    match (&info.identity, &info.psk) {
+        (Some(identity), _) => String::from_utf8_lossy(identity).into_owned(),
+        (None, Some(name)) => name.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+fn user_name_octets(info: &Info, mac: MacAddr) -> Vec<u8> {
+    match (&info.identity, &info.psk) {
+        (Some(identity), _) => identity.clone(),
+        (None, Some(name)) => name.as_bytes().to_vec(),
+        // RFC 3580 §3.1 has no user name for such a device: its address, as Calling-Station-Id writes it.
+        (None, None) => mac.0.map(|octet| format!("{octet:02X}")).join("-").into_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(up: u64, down: u64) -> pb::Counters {
+        pb::Counters {
+            up_packets: up,
+            up_octets: up * 100,
+            down_packets: down,
+            down_octets: down * 10,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_counts_anew_loses_nothing() {
+        let mut totals = Totals::default();
+        totals.update(&said(5, 7));
+        totals.update(&said(6, 9));
+        totals.update(&said(1, 0));
+        let now = totals.now();
+        assert_eq!((now.up_packets, now.up_octets, now.down_packets, now.down_octets), (7, 700, 9, 90));
+    }
+}

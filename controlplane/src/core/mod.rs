@@ -1,0 +1,234 @@
+//! The core: one task that owns every object of the control daemon and handles one message at a time. No lock, no
+//! shared state; what waits (RADIUS, disk) runs elsewhere and answers with a message.
+
+mod accounting;
+mod device;
+mod gateways;
+mod radios;
+mod sessions;
+mod timers;
+mod views;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use dot11::MacAddr;
+use matchmaker::{Bindings, Uuid};
+use proto::{
+    admin,
+    gateway::{Command, Event, command},
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::{
+    StartError,
+    aaa::{Aaa, AaaAnswer},
+    clock::Clock,
+    config::{self, Config},
+};
+
+use self::{gateways::GatewayEntry, radios::Bss, sessions::Session, timers::Timers};
+
+pub(crate) use self::sessions::SessionKey;
+
+/// Names one attachment of a gateway; a gateway that attaches again gets another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Connection(u64);
+
+impl Connection {
+    /// A name that no other connection has.
+    pub(crate) fn next() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Connection(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// What reaches the core.
+pub(crate) enum Message {
+    Attached { connection: Connection, commands: mpsc::Sender<Vec<Command>> },
+    Events { connection: Connection, events: Vec<Event> },
+    Detached { connection: Connection },
+    Aaa(AaaAnswer),
+    Query(Query),
+    Shutdown { done: oneshot::Sender<()> },
+}
+
+/// What operators ask; each carries where the answer goes.
+#[allow(missing_docs)]
+pub enum Query {
+    Sessions(oneshot::Sender<Vec<admin::Session>>),
+    Radios(oneshot::Sender<Vec<admin::Radio>>),
+    Services(oneshot::Sender<Vec<admin::Service>>),
+    Gateways(oneshot::Sender<Vec<admin::Gateway>>),
+    Bindings(oneshot::Sender<Vec<admin::Binding>>),
+    Stats(oneshot::Sender<admin::GetStatsResponse>),
+    Watch(oneshot::Sender<(Vec<admin::Session>, broadcast::Receiver<admin::SessionChange>)>),
+    Disconnect { client: MacAddr, reason: u16, reply: oneshot::Sender<u32> },
+    RekeyClient { client: MacAddr, reply: oneshot::Sender<u32> },
+    RekeyService { service: Uuid, reply: oneshot::Sender<u32> },
+}
+
+/// A configured service, ready for its authenticators.
+struct ServiceEntry {
+    config: config::Service,
+    authenticator: Arc<authenticator::Service>,
+    failures: authenticator::FailureTable,
+    pmks: authenticator::PmkCache,
+}
+
+/// Owns everything; see the module's own line.
+pub(crate) struct Core {
+    clock: Clock,
+    epoch: u64,
+    aaa: Aaa,
+    services: HashMap<Uuid, ServiceEntry>,
+    bindings: Bindings,
+    gateways: HashMap<Connection, GatewayEntry>,
+    /// Gateways that went away with live sessions, and when control stops waiting for them.
+    lost: Vec<gateways::LostGateway>,
+    radios: HashMap<MacAddr, Bss>,
+    sessions: BTreeMap<SessionKey, Session>,
+    stops: HashMap<SessionKey, accounting::PendingStop>,
+    timers: Timers,
+    changes: broadcast::Sender<admin::SessionChange>,
+    next_command: u64,
+    counters: crate::metrics::Counters,
+}
+
+impl Core {
+    pub async fn new(config: Arc<Config>, messages: mpsc::WeakSender<Message>) -> Result<Self, StartError> {
+        let aaa = Aaa::start(&config, messages).await?;
+        let mut services = HashMap::new();
+        for service in &config.services {
+            let entry = ServiceEntry {
+                authenticator: Arc::new(device::authenticator_service(service)),
+                failures: device::failure_table(service),
+                pmks: authenticator::PmkCache::new(device::PMK_CACHE),
+                config: service.clone(),
+            };
+            services.insert(service.uuid, entry);
+        }
+        let mut bindings = Bindings::default();
+        for binding in &config.bindings {
+            // Saying the same twice in a file is as harmless as elsewhere.
+            let _ = bindings.add(binding.service, binding.client, binding.radio);
+        }
+        Ok(Core {
+            clock: Clock::new(),
+            epoch: random_u64(),
+            aaa,
+            services,
+            bindings,
+            gateways: HashMap::new(),
+            lost: Vec::new(),
+            radios: HashMap::new(),
+            sessions: BTreeMap::new(),
+            stops: HashMap::new(),
+            timers: Timers::default(),
+            changes: broadcast::channel(4096).0,
+            next_command: 0,
+            counters: crate::metrics::Counters::default(),
+        })
+    }
+
+    /// Handles messages and timers until every handle is gone or shutdown is asked for.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        loop {
+            let wake = self.timers.next().map(|time| self.clock.instant(time));
+            tokio::select! {
+                message = inbox.recv() => match message {
+                    Some(Message::Shutdown { done }) => {
+                        self.flush();
+                        self.aaa.flush().await;
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(message) => self.handle(message),
+                    None => return,
+                },
+                () = sleep_until(wake) => self.run_timers(),
+            }
+            // One batch per pass: everything that is waiting is handled before anything is sent.
+            while let Ok(message) = inbox.try_recv() {
+                if let Message::Shutdown { done } = message {
+                    self.flush();
+                    self.aaa.flush().await;
+                    let _ = done.send(());
+                    return;
+                }
+                self.handle(message);
+            }
+            self.flush();
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Attached { connection, commands } => self.attached(connection, commands),
+            Message::Events { connection, events } => {
+                for event in events {
+                    self.gateway_event(connection, event);
+                }
+            }
+            Message::Detached { connection } => self.detached(connection),
+            Message::Aaa(answer) => self.aaa_answer(answer),
+            Message::Query(query) => self.query(query),
+            Message::Shutdown { .. } => unreachable!("handled by run"),
+        }
+    }
+
+    /// Queues a command for the gateway; it leaves with the next flush.
+    fn command(&mut self, connection: Connection, command: command::Command) -> u64 {
+        self.next_command += 1;
+        let id = self.next_command;
+        if let Some(gateway) = self.gateways.get_mut(&connection) {
+            gateway.queue.push(Command { id, command: Some(command) });
+        }
+        id
+    }
+
+    /// Sends what has been queued. A gateway that does not keep up for a whole link's depth is cut off and will
+    /// attach again, reporting what it has.
+    fn flush(&mut self) {
+        let mut dead = Vec::new();
+        for (&connection, gateway) in &mut self.gateways {
+            if !gateway.queue.is_empty() && !gateway.send() {
+                dead.push(connection);
+            }
+        }
+        for connection in dead {
+            self.detached(connection);
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// From the operating system.
+fn random_u64() -> u64 {
+    getrandom::u64().expect("the operating system has entropy")
+}
+
+/// Fills from the operating system: the entropy of every state machine.
+fn os_entropy(out: &mut [u8]) {
+    getrandom::fill(out).expect("the operating system has entropy");
+}
+
+/// An address from the wire.
+fn mac(octets: &[u8]) -> Option<MacAddr> {
+    octets.try_into().ok().map(MacAddr)
+}
+
+fn octets(bytes: &[u8]) -> Vec<u8> {
+    bytes.to_vec()
+}

@@ -1,0 +1,267 @@
+//! Virtual BSSes on radios: who may open a tunnel, group keys, and what goes when a tunnel goes.
+
+use std::net::SocketAddr;
+
+use authenticator::{BssOutput, Input, RestoreError, TerminateCause};
+use dot11::MacAddr;
+use matchmaker::Uuid;
+use prost::Message as _;
+use proto::{
+    control::TunnelState,
+    gateway::{self as pb, command},
+};
+
+use super::{Connection, Core, mac, octets, os_entropy, sessions::SessionKey, timers::Subject};
+use crate::clock::unix_ms;
+
+/// A virtual BSS: one service on one radio, through one tunnel.
+pub(super) struct Bss {
+    pub tunnel: Tunnel,
+    /// The gateway that has the tunnel, by name; it may be away for a while.
+    pub gateway: String,
+    pub connection: Option<Connection>,
+    pub bss: authenticator::Bss,
+    pub since_unix_ms: i64,
+    /// Its gateway attached again and has not reported it yet.
+    pub unconfirmed: bool,
+}
+
+/// `ttg.gateway.v1.Tunnel`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tunnel {
+    pub session_id: [u8; 16],
+    pub bssid: MacAddr,
+    pub radio: MacAddr,
+    pub service: Uuid,
+    pub endpoint: SocketAddr,
+}
+
+/// Seconds of silence after which a tunnel is down: three keep-alives of five seconds.
+const KEEPALIVE_TIMEOUT_SECONDS: u32 = 15;
+/// Seconds for which a refused radio is not asked about again.
+const REFUSAL_SECONDS: u32 = 10;
+
+impl Tunnel {
+    fn check(tunnel: Option<pb::Tunnel>) -> Option<Tunnel> {
+        let tunnel = tunnel?;
+        Some(Tunnel {
+            session_id: tunnel.session_id.try_into().ok()?,
+            bssid: mac(&tunnel.bssid)?,
+            radio: mac(&tunnel.radio)?,
+            service: Uuid::from_slice(&tunnel.service).ok()?,
+            endpoint: tunnel.endpoint.parse().ok()?,
+        })
+    }
+
+    fn message(&self) -> pb::Tunnel {
+        pb::Tunnel {
+            session_id: octets(&self.session_id),
+            bssid: octets(&self.bssid.0),
+            radio: octets(&self.radio.0),
+            service: octets(self.service.as_bytes()),
+            endpoint: self.endpoint.to_string(),
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn tunnel_request(&mut self, connection: Connection, request: pb::TunnelRequest) {
+        let Some(tunnel) = Tunnel::check(request.tunnel) else {
+            self.counters.add("tunnel_requests_malformed", 1);
+            return;
+        };
+        match self.admit(&tunnel) {
+            Ok(()) => self.accept(connection, tunnel),
+            Err(reason) => {
+                self.counters.add("tunnels_refused", 1);
+                tracing::warn!(radio = %tunnel.radio, bssid = %tunnel.bssid, endpoint = %tunnel.endpoint, reason, "tunnel refused");
+                let refuse = pb::TunnelRefuse {
+                    tunnel: Some(tunnel.message()),
+                    reason,
+                    retry_seconds: REFUSAL_SECONDS,
+                };
+                self.command(connection, command::Command::TunnelRefuse(refuse));
+            }
+        }
+    }
+
+    fn admit(&self, tunnel: &Tunnel) -> Result<(), String> {
+        if !self.services.contains_key(&tunnel.service) {
+            return Err(format!("there is no service {}", tunnel.service));
+        }
+        if !self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
+            return Err(format!("no binding lets radio {} show service {}", tunnel.radio, tunnel.service));
+        }
+        if tunnel.bssid.is_group() || tunnel.bssid == MacAddr([0; 6]) {
+            return Err(format!("{} is not a possible BSSID", tunnel.bssid));
+        }
+        match self.radios.get(&tunnel.bssid) {
+            Some(other) if other.tunnel.radio != tunnel.radio || other.tunnel.service != tunnel.service => {
+                Err(format!("BSSID {} is in use by radio {}", tunnel.bssid, other.tunnel.radio))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn accept(&mut self, connection: Connection, tunnel: Tunnel) {
+        let bssid = tunnel.bssid;
+        if let Some(known) = self.radios.get(&bssid) {
+            if known.tunnel.session_id == tunnel.session_id && known.connection == Some(connection) {
+                let accept = accept_command(&tunnel, tunnel_blob(known));
+                self.command(connection, accept);
+                return;
+            }
+            self.close_radio(bssid, TerminateCause::LostCarrier, "the radio opened it anew");
+        }
+        let Some(service) = self.services.get(&tunnel.service) else { return };
+        let Some(gateway) = self.gateways.get(&connection) else { return };
+        let now = self.clock.now();
+        let bss = authenticator::Bss::new(service.authenticator.clone(), bssid, now, &mut os_entropy);
+        tracing::info!(radio = %tunnel.radio, %bssid, ssid = service.config.ssid, endpoint = %tunnel.endpoint, gateway = gateway.name, "tunnel up");
+        self.counters.add("tunnels_accepted", 1);
+        let entry = Bss {
+            gateway: gateway.name.clone(),
+            connection: Some(connection),
+            bss,
+            since_unix_ms: unix_ms(now),
+            unconfirmed: false,
+            tunnel: tunnel.clone(),
+        };
+        let accept = accept_command(&tunnel, tunnel_blob(&entry));
+        self.radios.insert(bssid, entry);
+        self.command(connection, accept);
+        self.drain_radio(bssid);
+    }
+
+    pub(super) fn tunnel_report(&mut self, connection: Connection, report: pb::TunnelReport) {
+        let Some(tunnel) = Tunnel::check(report.tunnel) else {
+            self.counters.add("tunnel_reports_malformed", 1);
+            return;
+        };
+        let bssid = tunnel.bssid;
+        match self.adopt(connection, tunnel, &report.blob) {
+            Ok(mut entry) => {
+                entry.bss.note_group_pn(report.group_pn);
+                self.radios.insert(bssid, entry);
+                self.drain_radio(bssid);
+                self.counters.add("tunnels_adopted", 1);
+            }
+            Err(reason) => {
+                tracing::warn!(%bssid, reason, "a gateway's tunnel cannot be adopted and is closed");
+                self.close_radio(bssid, TerminateCause::NasError, &reason);
+                self.command(
+                    connection,
+                    command::Command::TunnelClose(pb::TunnelClose { bssid: octets(&bssid.0) }),
+                );
+            }
+        }
+    }
+
+    fn adopt(&self, connection: Connection, tunnel: Tunnel, blob: &[u8]) -> Result<Bss, String> {
+        let service = self.services.get(&tunnel.service).ok_or("its service is no longer configured")?;
+        let gateway = self.gateways.get(&connection).ok_or("its gateway is gone")?;
+        if !self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
+            return Err("no binding lets its radio show the service any more".to_owned());
+        }
+        let state = TunnelState::decode(blob).map_err(|e| e.to_string())?;
+        let now = self.clock.now();
+        let bss = authenticator::Bss::restore(service.authenticator.clone(), tunnel.bssid, &state.bss, now)
+            .map_err(|e: RestoreError| e.to_string())?;
+        Ok(Bss {
+            gateway: gateway.name.clone(),
+            connection: Some(connection),
+            bss,
+            since_unix_ms: state.since_unix_ms,
+            unconfirmed: false,
+            tunnel,
+        })
+    }
+
+    pub(super) fn tunnel_down(&mut self, connection: Connection, down: &pb::TunnelDown) {
+        let Some(bssid) = mac(&down.bssid) else { return };
+        let known = self.radios.get(&bssid);
+        if known.is_some_and(|r| {
+            r.connection == Some(connection) && r.tunnel.session_id[..] == down.session_id[..]
+        }) {
+            self.counters.add("tunnels_down", 1);
+            self.close_radio(bssid, TerminateCause::LostCarrier, &down.reason);
+        }
+    }
+
+    /// The tunnel is gone, or was never adopted: so are its sessions.
+    pub(super) fn close_radio(&mut self, bssid: MacAddr, cause: TerminateCause, reason: &str) {
+        if !self.radios.contains_key(&bssid) {
+            return;
+        }
+        for key in self.sessions_of_radio(bssid) {
+            self.input(key, Input::Removed { cause });
+        }
+        if let Some(radio) = self.radios.remove(&bssid) {
+            tracing::info!(radio = %radio.tunnel.radio, %bssid, reason, "tunnel down");
+        }
+        self.timers.set(Subject::Radio(bssid), None);
+    }
+
+    /// Makes a new group key for every virtual BSS of the service.
+    pub(super) fn rekey_service(&mut self, service: Uuid) -> u32 {
+        let bssids: Vec<_> = self
+            .radios
+            .iter()
+            .filter(|(_, r)| r.tunnel.service == service)
+            .map(|(&bssid, _)| bssid)
+            .collect();
+        let now = self.clock.now();
+        for &bssid in &bssids {
+            if let Some(radio) = self.radios.get_mut(&bssid) {
+                radio.bss.request_rekey(now, &mut os_entropy);
+            }
+            self.drain_radio(bssid);
+        }
+        u32::try_from(bssids.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn radio_timeout(&mut self, bssid: MacAddr) {
+        let now = self.clock.now();
+        if let Some(radio) = self.radios.get_mut(&bssid) {
+            radio.bss.handle_timeout(now, &mut os_entropy);
+        }
+        self.drain_radio(bssid);
+    }
+
+    /// Carries out what a BSS wants done, and arms its timer.
+    pub(super) fn drain_radio(&mut self, bssid: MacAddr) {
+        while let Some(output) = self.radios.get_mut(&bssid).and_then(|radio| radio.bss.poll_output()) {
+            match output {
+                BssOutput::InstallGroupKey { key, transmit } => {
+                    let Some(radio) = self.radios.get(&bssid) else { return };
+                    let install = pb::GroupKeyInstall {
+                        bssid: octets(&bssid.0),
+                        key_id: key.key_id.into(),
+                        gtk: key.gtk.as_bytes().to_vec(),
+                        blob: tunnel_blob(radio),
+                        transmit,
+                    };
+                    if let Some(connection) = radio.connection {
+                        self.command(connection, command::Command::GroupKeyInstall(install));
+                    }
+                    self.counters.add("group_keys_installed", 1);
+                }
+                BssOutput::Offer { mac } => self.input(SessionKey { bssid, mac }, Input::GroupKey),
+            }
+        }
+        let timeout = self.radios.get(&bssid).and_then(|radio| radio.bss.next_timeout());
+        self.timers.set(Subject::Radio(bssid), timeout);
+    }
+}
+
+fn tunnel_blob(radio: &Bss) -> Vec<u8> {
+    TunnelState { bss: radio.bss.snapshot(), since_unix_ms: radio.since_unix_ms }.encode_to_vec()
+}
+
+fn accept_command(tunnel: &Tunnel, blob: Vec<u8>) -> command::Command {
+    command::Command::TunnelAccept(pb::TunnelAccept {
+        tunnel: Some(tunnel.message()),
+        blob,
+        keepalive_timeout_seconds: KEEPALIVE_TIMEOUT_SECONDS,
+    })
+}

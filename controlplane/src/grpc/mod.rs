@@ -1,0 +1,69 @@
+//! The gRPC face of the control daemon: gateways attach here, operators ask here.
+
+mod admin;
+mod gateway;
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+
+use crate::Control;
+
+/// Binds the listener, so that a port in use is reported before anything starts.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(listen).await.map_err(|error| BindError { listen, error })
+}
+
+/// The gRPC socket could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {listen} for gRPC: {error}. {}", advice(error))]
+pub struct BindError {
+    listen: SocketAddr,
+    error: std::io::Error,
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "Another process has that port (`ss -ltnp` tells which): stop it, or change `listen`."
+        }
+        std::io::ErrorKind::AddrNotAvailable => "The machine has no such address: change `listen`.",
+        std::io::ErrorKind::PermissionDenied => {
+            "Ports below 1024 need CAP_NET_BIND_SERVICE: change `listen`."
+        }
+        _ => "Check `listen`.",
+    }
+}
+
+/// Serves until `shutdown` resolves.
+pub async fn serve(
+    listener: TcpListener,
+    control: Control,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<proto::gateway::gateway_server::GatewayServer<gateway::GatewayService>>().await;
+    health.set_serving::<proto::admin::admin_server::AdminServer<admin::AdminService>>().await;
+    let reflection = |builder: tonic_reflection::server::Builder<'static>| {
+        builder.register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+    };
+    let v1 = reflection(tonic_reflection::server::Builder::configure())
+        .build_v1()
+        .expect("our own descriptors are valid");
+    let v1alpha = reflection(tonic_reflection::server::Builder::configure())
+        .build_v1alpha()
+        .expect("our own descriptors are valid");
+    Server::builder()
+        .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
+        .http2_keepalive_timeout(Some(std::time::Duration::from_secs(5)))
+        .tcp_nodelay(true)
+        .add_service(health_service)
+        .add_service(v1)
+        .add_service(v1alpha)
+        .add_service(gateway::service(control.clone()))
+        .add_service(admin::service(control))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+        .await
+}
