@@ -14,6 +14,7 @@ agent_target=x86_64-unknown-linux-gnu
 
 build_binaries() {
 	cargo build --quiet -p ttg -p controlplane -p ttgctl
+	cargo build --quiet -p dataplane --example amsdu
 	# As it is shipped: small and static. Build scripts and macros are not concerned because a target is named.
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet -p radio-agent --profile agent --target $agent_target
 }
@@ -58,6 +59,7 @@ accounted() { # what, user, device: FreeRADIUS has such a record since the case 
 configure() {
 	mkdir -p "$work"/{bin,radius,state}
 	cp "$top/target/$agent_target/agent/radio-agent" "$work/bin/"
+	cp "$bin/examples/amsdu" "$work/bin/"
 	cp "$lab/config/radio-agent.toml" "$work/"
 	sed "s|@WORK@|$work|" "$lab/config/controlplane.toml" >"$work/controlplane.toml"
 	cp "$lab/config/ttg.toml" "$work/"

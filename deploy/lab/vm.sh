@@ -5,7 +5,7 @@
 #   vm_start        boots on the TAP vm0 (10.0.2.2 here, 10.0.2.15 there) and waits for the guest's shell
 #   guest SCRIPT    runs SCRIPT in the guest as root, its output on stdout and stderr, its exit status returned
 
-guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping)
+guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping libgcc-s1)
 guest_modules=(virtio_pci virtio_net 9pnet_virtio 9p mac80211_hwsim ccm gcm cmac ctr aesni_intel)
 vm_memory=512
 
