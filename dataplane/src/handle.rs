@@ -65,6 +65,10 @@ impl Handle {
         }
     }
 
+    pub(crate) fn attach(&mut self, worker: WorkerId, thread: JoinHandle<()>) {
+        self.workers[worker].thread = Some(thread);
+    }
+
     /// Sends a command. Never blocks and never loses one: what the worker has no room for yet waits here, and goes on with the next call of
     /// this or [`Handle::poll_event`].
     pub fn send(&mut self, command: Command) {

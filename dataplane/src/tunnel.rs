@@ -117,6 +117,11 @@ impl TunnelTable {
         self.by_bssid.is_empty()
     }
 
+    /// One more than the highest [`TunnelId`] in use.
+    pub fn places(&self) -> u32 {
+        self.places.len() as u32
+    }
+
     /// The tunnel of a virtual BSS.
     #[inline]
     pub fn find(&self, bssid: MacAddr) -> Option<TunnelId> {

@@ -41,9 +41,9 @@ pub struct Cold {
     /// Addresses it was seen to use, oldest first.
     pub addresses: Vec<IpAddr>,
     /// Its place in the list of its tunnel.
-    pub(super) tunnel_place: u32,
+    pub(crate) tunnel_place: u32,
     /// Its place in the list of its segment; [`NOWHERE`] while the port is closed.
-    pub(super) segment_place: u32,
+    pub(crate) segment_place: u32,
 }
 
 const _: () =

@@ -1,0 +1,198 @@
+//! What a frame is, whether it may come from where it came from, and whether it is protected as its station's state demands. Nothing here
+//! believes anything the frame says beyond that.
+
+use dot11::ccmp::{CcmpHeader, HEADER_LEN, MIC_LEN};
+use dot11::{FrameKind, ManagementSubtype, ReasonCode};
+
+use super::{Class, Item};
+use crate::counters::{DropReason, Forwarded};
+use crate::handoff::{Handoff, Kind};
+use crate::stage::downlink::{DownItem, Form, To};
+use crate::state::State;
+use crate::station::{Flag, StationId};
+use crate::tunnel::TunnelId;
+
+impl State {
+    /// Fills in the class. `Ok(false)`: the frame was dealt with.
+    pub(super) fn classify(
+        &mut self,
+        item: &mut Item,
+        station: Option<StationId>,
+    ) -> Result<bool, DropReason> {
+        let mpdu = item.mpdu;
+        let data = match mpdu.control.kind() {
+            FrameKind::Data(subtype) => Some(subtype),
+            _ => None,
+        };
+        let to_us = match data {
+            Some(_) => mpdu.control.to_ds() && !mpdu.control.from_ds() && !mpdu.bssid.is_group(),
+            None => !mpdu.control.to_ds() && !mpdu.control.from_ds() && !mpdu.bssid.is_group(),
+        };
+        if !to_us || mpdu.transmitter.is_group() {
+            return Err(DropReason::WrongAddresses);
+        }
+        // One look-up in the good case: a station knows the endpoint of its tunnel.
+        let Some(id) = station else { return self.classify_unknown(item, data.is_some()) };
+        if self.stations.hot(id).endpoint != item.endpoint {
+            return Err(DropReason::WrongEndpoint);
+        }
+        item.station = id;
+        let hot = self.stations.hot_mut(id);
+        let Some(subtype) = data else {
+            if mpdu.control.protected() {
+                return self.classify_protected(item);
+            }
+            return self.classify_management(item);
+        };
+        if !subtype.has_data() {
+            hot.last_seen = self.now;
+            hot.rssi = item.signal.rssi_dbm;
+            self.count(Forwarded::NullData);
+            return Ok(false);
+        }
+        if mpdu.control.protected() {
+            return self.classify_protected(item);
+        }
+        if hot.is(Flag::Keyed) {
+            return Err(DropReason::Unprotected);
+        }
+        if hot.is_duplicate(mpdu.index(), mpdu.control.retry(), mpdu.sequence.0) {
+            return Err(DropReason::Duplicate);
+        }
+        // An A-MSDU cannot hide an EAPOL frame from the rule that only these may come unprotected.
+        if hot.is(Flag::Protect) && mpdu.qos.is_some_and(|qos| qos.amsdu_present()) {
+            return Err(DropReason::Unprotected);
+        }
+        item.class = Class::Plain;
+        Ok(true)
+    }
+
+    /// A frame whose transmitter is no station here.
+    fn classify_unknown(&mut self, item: &mut Item, data: bool) -> Result<bool, DropReason> {
+        let mpdu = item.mpdu;
+        let Some(tunnel) = self.tunnels.find(mpdu.bssid) else {
+            if item.handed {
+                return Err(DropReason::HandoffLost);
+            }
+            let owner = self.directory.owner_of_bss(mpdu.bssid).filter(|&owner| owner != self.me);
+            let owner = owner.ok_or(DropReason::UnknownTunnel)?;
+            let handoff = Handoff {
+                kind: Kind::Frame,
+                endpoint: Some(item.endpoint),
+                vlan: 0,
+                priority: 0,
+                signal: item.signal,
+            };
+            self.hand_off(owner, &handoff, item.packet.data());
+            return Ok(false);
+        };
+        if self.tunnels.get(tunnel).is_none_or(|state| state.tunnel.endpoint != item.endpoint) {
+            return Err(DropReason::WrongEndpoint);
+        }
+        if data {
+            self.refuse_class3(item, tunnel);
+            return Err(DropReason::UnknownStation);
+        }
+        if mpdu.control.protected() {
+            return Err(DropReason::UnknownStation);
+        }
+        self.classify_management(item)
+    }
+
+    fn classify_management(&mut self, item: &mut Item) -> Result<bool, DropReason> {
+        let mpdu = &item.mpdu;
+        // Address 3 is the BSSID, or the wildcard in some action frames (802.11-2020 §9.3.3.1).
+        if mpdu.third != mpdu.bssid && !mpdu.third.is_broadcast() {
+            return Err(DropReason::WrongAddresses);
+        }
+        if mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0 {
+            return Err(DropReason::UnsupportedFrame);
+        }
+        if self.retries.is_repeated(mpdu.bssid, mpdu.transmitter, mpdu.sequence, mpdu.control.retry()) {
+            return Err(DropReason::Duplicate);
+        }
+        item.class = Class::Management;
+        Ok(true)
+    }
+
+    fn classify_protected(&mut self, item: &mut Item) -> Result<bool, DropReason> {
+        let mpdu = item.mpdu;
+        if let FrameKind::Management(subtype) = mpdu.control.kind() {
+            // An encrypted Authentication frame is the third of WEP's Shared Key (802.11-2020 §12.3.3.3), which is refused.
+            let fragment = mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0;
+            if !subtype.can_be_robust() || fragment || subtype == ManagementSubtype::Authentication {
+                return Err(DropReason::UnsupportedFrame);
+            }
+        }
+        let hot = self.stations.hot(item.station);
+        if !hot.is(Flag::Keyed) {
+            return Err(DropReason::NoKey);
+        }
+        let body = item.packet.data().get(mpdu.header_len..).unwrap_or_default();
+        if body.len() < HEADER_LEN + MIC_LEN {
+            return Err(DropReason::MalformedCcmp);
+        }
+        let header = CcmpHeader::parse(body).map_err(|_| DropReason::MalformedCcmp)?;
+        item.pn = header.pn.value();
+        let current = header.key_id == hot.key_id;
+        let index = mpdu.index();
+        if hot.is(Flag::Grace)
+            && let Some(old) = &self.stations.cold(item.station).old_key
+            && old.until > self.now
+        {
+            if !current && header.key_id != old.key_id {
+                return Err(DropReason::WrongKeyId);
+            }
+            let new = current && hot.replay.is_new(index, item.pn);
+            let new_under_old = header.key_id == old.key_id && old.replay.is_new(index, item.pn);
+            if !new && !new_under_old {
+                return Err(self.replayed(item));
+            }
+            item.class = Class::Grace;
+            return Ok(true);
+        }
+        if !current {
+            return Err(DropReason::WrongKeyId);
+        }
+        if !hot.replay.is_new(index, item.pn) {
+            return Err(self.replayed(item));
+        }
+        item.class = Class::Protected;
+        Ok(true)
+    }
+
+    /// Why a frame whose packet number is not new is dropped: a retransmission that was heard twice is no attack.
+    pub(super) fn replayed(&mut self, item: &Item) -> DropReason {
+        let mpdu = &item.mpdu;
+        let (hot, cold) = self.stations.both_mut(item.station);
+        if hot.is_duplicate(mpdu.index(), mpdu.control.retry(), mpdu.sequence.0) {
+            return DropReason::Duplicate;
+        }
+        cold.replays += 1;
+        DropReason::Replay
+    }
+
+    /// Tells a device that it is not associated (802.11-2020 §11.3.3: class 3 frames), at a limited rate.
+    fn refuse_class3(&mut self, item: &Item, tunnel: TunnelId) {
+        let mpdu = &item.mpdu;
+        if !self.class3.take(self.now) {
+            return;
+        }
+        let Some(mut packet) = self.pool.alloc() else { return };
+        let Some(frame) = packet.append(26) else { return };
+        frame.fill(0);
+        frame[0] = 0xc0; // Deauthentication
+        frame[4..10].copy_from_slice(&mpdu.transmitter.0);
+        frame[10..16].copy_from_slice(&mpdu.bssid.0);
+        frame[16..22].copy_from_slice(&mpdu.bssid.0);
+        frame[24..26].copy_from_slice(&ReasonCode::INVALID_CLASS3_FRAME.0.to_le_bytes());
+        self.count(Forwarded::Class3Deauth);
+        self.push_down(DownItem {
+            packet,
+            to: To::Bss(tunnel),
+            form: Form::Management,
+            priority: 0,
+            protect: false,
+        });
+    }
+}

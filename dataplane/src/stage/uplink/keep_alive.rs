@@ -1,0 +1,97 @@
+//! Keep-alives: they bring tunnels up, move their endpoints and keep them up.
+
+use std::net::SocketAddr;
+
+use proto::tunnel::{DataHeader, KeepAlive};
+
+use crate::command::{SessionId, Signal, Tunnel};
+use crate::counters::{DropReason, Forwarded};
+use crate::directory::WorkerId;
+use crate::handoff::{Handoff, Kind};
+use crate::packet::Packet;
+use crate::state::State;
+use crate::wire::FromWorker;
+
+impl State {
+    /// Takes a keep-alive datagram that arrived at worker `origin`.
+    pub(crate) fn keep_alive(&mut self, packet: Packet, endpoint: SocketAddr, origin: WorkerId) {
+        let parsed = DataHeader::parse(packet.data())
+            .ok()
+            .filter(|(header, _)| header.keep_alive())
+            .and_then(|(_, payload)| KeepAlive::parse(payload).ok());
+        let Some(KeepAlive { session_id, hello: Some(hello) }) = parsed else {
+            return self.drop(DropReason::MalformedTunnel);
+        };
+        let request =
+            Tunnel { session_id, bssid: hello.bssid, radio: hello.radio, service: hello.service, endpoint };
+        match self.tunnels.find(hello.bssid).and_then(|id| self.tunnels.get_mut(id)) {
+            Some(state) if state.tunnel.session_id == session_id => {
+                state.last_keep_alive = self.now;
+                if state.tunnel.endpoint != endpoint {
+                    state.tunnel.endpoint = endpoint;
+                    for &station in &state.stations {
+                        self.stations.hot_mut(station).endpoint = endpoint;
+                    }
+                    self.directory.moved(hello.bssid, endpoint);
+                    self.counters.count(Forwarded::TunnelMoved);
+                    self.events.send(FromWorker::Moved(hello.bssid, endpoint));
+                }
+                self.count(Forwarded::KeepAlive);
+                self.echo(packet, endpoint, session_id);
+            }
+            Some(_) => self.request(request, origin),
+            None => match self.directory.owner_of_bss(hello.bssid).filter(|&owner| owner != self.me) {
+                Some(_) if origin != self.me => self.drop(DropReason::HandoffLost),
+                Some(owner) => {
+                    let signal = Signal::default();
+                    let endpoint = Some(endpoint);
+                    let handoff = Handoff { kind: Kind::Datagram, endpoint, vlan: 0, priority: 0, signal };
+                    self.hand_off(owner, &handoff, packet.data());
+                }
+                None => self.request(request, origin),
+            },
+        }
+    }
+
+    /// Asks control about a tunnel that nobody introduced: once a second for each BSSID, and all together at a limited rate.
+    fn request(&mut self, tunnel: Tunnel, origin: WorkerId) {
+        if self.tunnels.is_refused(tunnel.bssid, tunnel.session_id, self.now) {
+            return self.drop(DropReason::TunnelRefused);
+        }
+        let hash = tunnel.bssid.0.iter().fold(self.config.seed, |hash, &octet| {
+            (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        if !self.request_per_bss.take(hash >> 32, self.now) || !self.requests.take(self.now) {
+            return self.drop(DropReason::RequestLimited);
+        }
+        if self.offer(|| FromWorker::Request(tunnel, origin)) {
+            self.count(Forwarded::TunnelRequest);
+        }
+    }
+
+    /// Answers a keep-alive, in a packet that may be the one it came in.
+    pub(crate) fn echo(&mut self, mut packet: Packet, endpoint: SocketAddr, session_id: SessionId) {
+        let mut datagram = ECHO;
+        datagram[ECHO.len() - 16..].copy_from_slice(&session_id.0);
+        if !packet.copy_from(&datagram) {
+            return self.drop(DropReason::NoHeadroom);
+        }
+        packet.meta.endpoint = Some(endpoint);
+        self.send_to_tunnel(packet);
+    }
+}
+
+/// A keep-alive without Hello: CAPWAP header (flag K), length, Session ID element (RFC 5415 §4.6.37).
+const ECHO: [u8; 30] =
+    [0, 0x10, 0x42, 0x08, 0, 0, 0, 0, 0, 22, 0, 35, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_echo_is_what_the_protocol_crate_makes() {
+        let made = KeepAlive { session_id: SessionId([0; 16]), hello: None }.datagram();
+        assert_eq!(ECHO.as_slice(), made);
+    }
+}

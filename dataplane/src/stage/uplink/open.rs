@@ -1,0 +1,215 @@
+//! Opening a burst and what a right MIC allows: the replay window moves, then the frame is looked at.
+
+use dot11::ccmp::{HEADER_LEN, MIC_LEN};
+
+use super::{Class, Fragment, Item, Opened, Protection};
+use crate::command::{Event, Frame, FrameKind, Signal, StationKey};
+use crate::counters::{DropReason, Forwarded};
+use crate::crypto::{self, OpenJob};
+use crate::packet::BURST;
+use crate::state::State;
+use crate::station::StationId;
+use crate::wire::FromWorker;
+
+impl State {
+    /// Opens what is protected, all at once; the few under a key that was just replaced one by one.
+    pub(super) fn open(&mut self, items: &mut [Item]) {
+        let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
+        let mut n = 0;
+        for item in items.iter_mut().filter(|item| item.class == Class::Protected) {
+            jobs[n] = OpenJob {
+                key: self.stations.hot(item.station).key(),
+                header_len: item.mpdu.header_len,
+                buf: item.packet.data_mut(),
+                done: false,
+            };
+            n += 1;
+        }
+        crypto::open(&mut jobs[..n]);
+        let done: [bool; BURST] = std::array::from_fn(|i| jobs[i].done);
+        let mut done = done.into_iter();
+        for item in items.iter_mut() {
+            match item.class {
+                Class::Protected if done.next() == Some(true) => item.opened = Opened::Current,
+                Class::Grace => item.opened = self.open_in_grace(item),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tries the new key, then the one that it replaced, each only if the packet number is new under it.
+    fn open_in_grace(&mut self, item: &mut Item) -> Opened {
+        let (hot, cold) = self.stations.both_mut(item.station);
+        let Some(old) = &cold.old_key else { return Opened::No };
+        let (index, header_len) = (item.mpdu.index(), item.mpdu.header_len);
+        let key_id = item.packet.data()[header_len + 3] >> 6;
+        let attempt = |key, buf: &mut [u8]| {
+            let mut job = [OpenJob { key, header_len, buf, done: false }];
+            crypto::open(&mut job);
+            job[0].done
+        };
+        // A failed attempt leaves nothing to try again on.
+        self.copy.clear();
+        self.copy.extend_from_slice(item.packet.data());
+        if key_id == hot.key_id
+            && hot.replay.is_new(index, item.pn)
+            && attempt(hot.key(), item.packet.data_mut())
+        {
+            return Opened::Current;
+        }
+        item.packet.data_mut().copy_from_slice(&self.copy);
+        if key_id == old.key_id
+            && old.replay.is_new(index, item.pn)
+            && attempt(&old.key, item.packet.data_mut())
+        {
+            return Opened::Old;
+        }
+        Opened::No
+    }
+
+    /// What happens to an item after crypto.
+    pub(super) fn finish(&mut self, mut item: Item) -> Result<(), DropReason> {
+        let mpdu = item.mpdu;
+        let protection = match item.class {
+            Class::Management => {
+                let id = self.stations.find(mpdu.bssid, mpdu.transmitter);
+                if let Some(id) = id {
+                    self.stations.hot_mut(id).rssi = item.signal.rssi_dbm;
+                }
+                self.punt_management(&item, false);
+                return Ok(());
+            }
+            Class::Plain => None,
+            Class::Protected | Class::Grace => Some(self.accept(&item)?),
+        };
+        let id = item.station;
+        let (index, now) = (mpdu.index(), self.now);
+        let hot = self.stations.hot_mut(id);
+        hot.last_seen = now;
+        hot.rssi = item.signal.rssi_dbm;
+        // Retransmissions keep their packet number (802.11-2020 §12.5.3.4.4), so this one repeats what was delivered. Two copies of an
+        // unprotected frame in one burst are told here too.
+        let duplicate = hot.is_duplicate(index, mpdu.control.retry(), mpdu.sequence.0);
+        hot.rx_sequence[index] = mpdu.sequence.0;
+        if duplicate {
+            return Err(DropReason::Duplicate);
+        }
+        if mpdu.control.is_management() {
+            self.punt_management(&item, true);
+            return Ok(());
+        }
+        let overhead = if protection.is_some() { HEADER_LEN } else { 0 };
+        item.packet.trim_front(mpdu.header_len + overhead);
+        if protection.is_some() {
+            item.packet.trim_back(MIC_LEN);
+        }
+        let amsdu = mpdu.qos.is_some_and(|qos| qos.amsdu_present());
+        let mut packet = item.packet;
+        if mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0 {
+            if amsdu {
+                return Err(DropReason::FragmentedAmsdu);
+            }
+            let fragment = Fragment {
+                station: id,
+                index,
+                sequence: mpdu.sequence,
+                more: mpdu.control.more_fragments(),
+                destination: mpdu.third,
+                protection,
+            };
+            let outcome = self.defragmenter.push(fragment, packet, now);
+            self.counters.add(DropReason::FragmentEvicted, outcome.evicted);
+            self.counters.add(DropReason::FragmentExpired, outcome.expired);
+            match outcome.result {
+                Ok(None) => {
+                    self.count(Forwarded::Fragment);
+                    return Ok(());
+                }
+                Ok(Some(whole)) => {
+                    self.count(Forwarded::Fragment);
+                    self.count(Forwarded::Defragmented);
+                    packet = whole;
+                }
+                Err((reason, with_it)) => {
+                    self.counters.add(reason, with_it);
+                    return Err(reason);
+                }
+            }
+        }
+        if amsdu {
+            return self.amsdu(id, packet, protection.is_some(), item.signal);
+        }
+        self.msdu(id, mpdu.third, packet, protection.is_some(), item.signal)
+    }
+
+    /// Counts the MIC's verdict and moves the window under the key that opened the frame.
+    fn accept(&mut self, item: &Item) -> Result<Protection, DropReason> {
+        let (hot, cold) = self.stations.both_mut(item.station);
+        let index = item.mpdu.index();
+        let (counters, epoch, what) = match (item.opened, &mut cold.old_key) {
+            (Opened::Current, _) => (&mut hot.replay, hot.key_epoch, Forwarded::Opened),
+            (Opened::Old, Some(old)) => (&mut old.replay, old.epoch, Forwarded::OpenedOld),
+            _ => {
+                cold.mic_failures += 1;
+                return Err(DropReason::MicFailure);
+            }
+        };
+        if !counters.accept(index, item.pn) {
+            // Another frame of this burst came before.
+            return Err(self.replayed(item));
+        }
+        self.count(what);
+        Ok(Protection { epoch, pn: item.pn })
+    }
+
+    fn punt_management(&mut self, item: &Item, was_protected: bool) {
+        let mpdu = &item.mpdu;
+        let group_pn = self.group_pn(mpdu.bssid);
+        let frame = item.packet.data();
+        let sent = self.offer(|| {
+            let data = if was_protected {
+                let control = mpdu.control.with_protected(false).to_bytes();
+                let body = &frame[mpdu.header_len + HEADER_LEN..frame.len() - MIC_LEN];
+                [&control, &frame[2..mpdu.header_len], body].concat()
+            } else {
+                frame.to_vec()
+            };
+            FromWorker::Event(Event::Frame(Frame {
+                kind: FrameKind::Management,
+                station: StationKey { bssid: mpdu.bssid, mac: mpdu.transmitter },
+                data,
+                was_protected,
+                signal: item.signal,
+                group_pn,
+            }))
+        });
+        if sent {
+            self.count(Forwarded::PuntManagement);
+        }
+    }
+
+    /// Gives an EAPOL PDU to control.
+    pub(super) fn punt_eapol(&mut self, id: StationId, pdu: &[u8], was_protected: bool, signal: Signal) {
+        let hot = self.stations.hot(id);
+        let station = StationKey { bssid: hot.bssid, mac: hot.mac };
+        let group_pn = self.group_pn(station.bssid);
+        let sent = self.offer(|| {
+            FromWorker::Event(Event::Frame(Frame {
+                kind: FrameKind::Eapol,
+                station,
+                data: pdu.to_vec(),
+                was_protected,
+                signal,
+                group_pn,
+            }))
+        });
+        if sent {
+            self.count(Forwarded::PuntEapol);
+        }
+    }
+
+    fn group_pn(&self, bssid: dot11::MacAddr) -> u64 {
+        let tunnel = self.tunnels.find(bssid).and_then(|id| self.tunnels.get(id));
+        tunnel.map_or(0, |tunnel| tunnel.group_pn())
+    }
+}
