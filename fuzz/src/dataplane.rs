@@ -3,23 +3,25 @@
 
 use dataplane::capture::{CaptureReader, MAX_RECORD, PcapWriter, Resolution};
 
-/// Name and body of every target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("dataplane_capture", capture)];
+/// A fuzz target: its name and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[("dataplane_capture", capture)];
 
 /// A capture of either format: bounded records, numbered, nothing after an error; and what was read can be written and read again.
 pub fn capture(data: &[u8]) {
     let Ok(mut reader) = CaptureReader::new(data) else { return };
-    let mut number = 0;
-    let mut copy: Option<(PcapWriter<Vec<u8>>, Vec<Vec<u8>>)> = None;
+    let (mut number, mut writer, mut records) = (0, None, Vec::new());
     loop {
         match reader.next_record() {
             Ok(Some(record)) => {
                 number += 1;
                 assert_eq!(record.number, number);
                 assert!(record.data.len() <= data.len() && record.data.len() <= MAX_RECORD as usize);
-                let (writer, records) = copy.get_or_insert_with(|| {
-                    let writer = PcapWriter::new(Vec::new(), record.link_type, Resolution::Nanos);
-                    (writer.expect("writing to memory"), Vec::new())
+                let writer = writer.get_or_insert_with(|| {
+                    PcapWriter::new(Vec::new(), record.link_type, Resolution::Nanos)
+                        .expect("writing to memory")
                 });
                 writer.write(record.timestamp.unwrap_or(0), record.data).expect("writing to memory");
                 records.push(record.data.to_vec());
@@ -32,7 +34,7 @@ pub fn capture(data: &[u8]) {
             }
         }
     }
-    let Some((writer, records)) = copy else { return };
+    let Some(writer) = writer else { return };
     let file = writer.into_inner();
     let mut reader = CaptureReader::new(&file[..]).expect("what was written has a header");
     for expected in records {

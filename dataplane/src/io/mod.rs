@@ -52,9 +52,10 @@ pub struct IoStats {
     pub rx_bytes: u64,
     /// Dropped: longer than the packet buffer.
     pub rx_truncated: u64,
-    /// Dropped by the system because its queue was full.
+    /// Dropped by the system because its queue was full, as far as told: the count comes with the next packet, and what was coalesced counts as
+    /// one. TAP interfaces do not tell (the interface's own counters do).
     pub rx_overflow: u64,
-    /// Times that receiving stopped because the pool was empty. Nothing was dropped by that.
+    /// Times that receiving found the pool empty. Nothing was dropped by that.
     pub rx_no_packet: u64,
     /// Times that the system failed to receive.
     pub rx_errors: u64,
