@@ -2,6 +2,7 @@
 //! believes anything the frame says beyond that.
 
 use dot11::ccmp::{CcmpHeader, HEADER_LEN, MIC_LEN};
+use dot11::llc::{self, EtherType};
 use dot11::{FrameKind, ManagementSubtype, ReasonCode};
 
 use super::{Class, Item};
@@ -53,8 +54,14 @@ impl State {
         if mpdu.control.protected() {
             return self.classify_protected(item);
         }
+        // wpa_supplicant sends message 4 of a rekey in the clear: for it the new key is derived by then and not yet installed. The MIC
+        // inside tells control who it is from. Nothing else comes unprotected once there is a key.
         if hot.is(Flag::Keyed) {
-            return Err(DropReason::Unprotected);
+            let fragment = mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0;
+            let body = item.packet.data().get(mpdu.header_len..).unwrap_or_default();
+            if fragment || llc::parse(body).is_none_or(|(ether_type, _)| ether_type != EtherType::EAPOL) {
+                return Err(DropReason::Unprotected);
+            }
         }
         if hot.is_duplicate(mpdu.index(), mpdu.control.retry(), mpdu.sequence.0) {
             return Err(DropReason::Duplicate);
