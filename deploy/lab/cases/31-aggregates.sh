@@ -14,7 +14,7 @@ guest "sed -nE 's/.*WPA: TK - hexdump\(len=16\): //p' /tmp/sta1.log | tr -d ' '"
 guest 'ip netns exec sta1 iw dev wlan0 interface add mon1 type monitor; ip -n sta1 link set mon1 up'
 start lan ip netns exec lan tcpdump -Z root -i ttg0 -U -w "$work/captures/lan.pcap" icmp
 within 5 grep -qs 'listening on' "$work/logs/lan"
-drops=$(counter ttg drop_amsdu)
+disguised=$(counter ttg drop_amsdu_disguise)
 
 inject
 within 5 eval '[ "$(replies 0)" = 2 ]'
@@ -22,6 +22,7 @@ pings sta1 5
 inject disguised
 pings sta1 5
 [ "$(replies 8)" = 2 ]
+within 5 eval '[ "$(counter ttg drop_amsdu_disguise)" = $((disguised + 1)) ]'
 stop lan INT
 guest 'ip netns exec sta1 iw dev mon1 del'
 leave sta1
