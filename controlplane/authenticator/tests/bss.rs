@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authenticator::{Bss, Environment, Input, NamedPsk, Output, RestoreError, Service, State, Station, Time};
+use authenticator::{Bss, Environment, Input, NamedPsk, RestoreError, Service, State, Station, Time};
 use common::peer::{Peer, counter};
 use common::{BSSID, Lab, MAC, Request, deauthentication, named, pmk, psk_service};
 use dot11::MacAddr;
@@ -307,7 +307,7 @@ fn no_octets_make_restoring_panic() {
 #[test]
 fn an_open_bss_has_no_group_key() {
     let service = Arc::new(Service::open(common::SSID));
-    let mut entropy = common::entropy(1);
+    let mut entropy = common::Draw(1);
     let now = Time(5);
     let mut bss = Bss::new(service.clone(), BSSID, now, &mut entropy);
     bss.request_rekey(now, &mut entropy);
@@ -321,5 +321,5 @@ fn an_open_bss_has_no_group_key() {
     station.handle(now, &mut env, Input::GroupKey);
     station.handle(now, &mut env, Input::RekeyPairwise);
     station.handle(now, &mut env, Input::Reauthenticate);
-    assert!(matches!(station.poll_output(), None::<Output>));
+    assert!(station.poll_output().is_none());
 }

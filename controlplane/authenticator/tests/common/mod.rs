@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authenticator::{
-    Bss, BssOutput, Environment, Event, FailureTable, GroupKey, Input, NamedPsk, Output, PmkCache, Service,
-    Station, Time,
+    Bss, BssOutput, Entropy, Environment, Event, FailureTable, GroupKey, Input, NamedPsk, Output, PmkCache,
+    Service, Station, Time,
 };
 use dot11::element::{ElementId, ElementsBuilder, Rsn, Ssid, SupportedRates};
 use dot11::frame::management::{
@@ -39,12 +39,13 @@ pub fn psk_service() -> Service {
 }
 
 /// Repeatable and never twice the same: splitmix64.
-pub fn entropy(seed: u64) -> impl FnMut(&mut [u8]) {
-    let mut state = seed;
-    move |out: &mut [u8]| {
+pub struct Draw(pub u64);
+
+impl Entropy for Draw {
+    fn fill(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(8) {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_be_bytes()[..chunk.len()]);
@@ -59,7 +60,7 @@ pub struct Lab {
     pub bss: Bss,
     pub failures: FailureTable,
     pub pmks: PmkCache,
-    pub entropy: Box<dyn FnMut(&mut [u8])>,
+    pub entropy: Draw,
     pub outputs: VecDeque<Output>,
     pub group_pn: u64,
     /// Group keys installed at the gateway, and whether for transmission.
@@ -72,7 +73,7 @@ impl Lab {
         service.check().expect("a sound service");
         let failures = FailureTable::new(service.limits.clone());
         let service = Arc::new(service);
-        let mut entropy: Box<dyn FnMut(&mut [u8])> = Box::new(entropy(7));
+        let mut entropy = Draw(7);
         let now = Time(1_700_000_000_000_000);
         let bss = Bss::new(service.clone(), BSSID, now, &mut entropy);
         let station = Station::new(service, BSSID, MAC);
