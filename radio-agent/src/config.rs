@@ -102,19 +102,18 @@ pub enum Security {
 }
 
 impl Security {
-    /// `open`, or suites joined by `+`.
-    fn parse(text: &str) -> Option<Security> {
-        if text == "open" {
-            return Some(Security::Open);
-        }
-        let akm = |name: &str| match name {
-            "psk" => Some(Akm::Psk),
-            "psk-sha256" => Some(Akm::PskSha256),
-            "eap" => Some(Akm::Ieee8021x),
-            "eap-sha256" => Some(Akm::Ieee8021xSha256),
-            _ => None,
+    /// The names mean what they mean in the configuration of services: `-sha256` offers the suite with SHA-256 beside
+    /// the one without.
+    fn parse(name: &str) -> Option<Security> {
+        let akms: &[Akm] = match name {
+            "open" => return Some(Security::Open),
+            "psk" => &[Akm::Psk],
+            "psk-sha256" => &[Akm::Psk, Akm::PskSha256],
+            "eap" => &[Akm::Ieee8021x],
+            "eap-sha256" => &[Akm::Ieee8021x, Akm::Ieee8021xSha256],
+            _ => return None,
         };
-        text.split('+').map(akm).collect::<Option<_>>().map(Security::Rsn)
+        Some(Security::Rsn(akms.to_vec()))
     }
 }
 
@@ -190,7 +189,7 @@ impl Config {
             match (table.name.as_str(), table.array) {
                 ("", _) => {
                     let mut keys =
-                        Keys::new(&table, "at the top of the file", "radio, mtu, [backend], [[bss]]");
+                        Keys::new(&table, "at the top of the file", "radio, mtu, [backend], [[bss]]")?;
                     radio =
                         keys.take("radio", unicast, "a unicast MAC address such as \"02:00:00:00:00:01\"")?;
                     mtu = keys.take("mtu", path_mtu, "a path MTU from 128 to 9216")?.unwrap_or(mtu);
@@ -233,7 +232,7 @@ impl Config {
 }
 
 fn backend_of(table: &Table) -> Result<(BackendConfig, Channel), ConfigError> {
-    let mut keys = Keys::new(table, "in [backend]", "kind, phy, socket, channel");
+    let mut keys = Keys::new(table, "in [backend]", "kind, phy, socket, channel")?;
     let kind = keys.need("kind", string, "\"nl80211\" or \"air\"", "kind = \"nl80211\"")?;
     let channel = |value: &Value| integer(value).and_then(|number| Channel::new(u8::try_from(number).ok()?));
     let channel = keys.need("channel", channel, "a channel: 1 to 14 or 36 to 177", "channel = 6")?;
@@ -256,7 +255,7 @@ fn backend_of(table: &Table) -> Result<(BackendConfig, Channel), ConfigError> {
 }
 
 fn bss_of(table: &Table) -> Result<BssConfig, ConfigError> {
-    let mut keys = Keys::new(table, "in [[bss]]", "bssid, ssid, service, security, gateway");
+    let mut keys = Keys::new(table, "in [[bss]]", "bssid, ssid, service, security, gateway")?;
     let bssid = keys.need(
         "bssid",
         unicast,
@@ -277,7 +276,7 @@ fn bss_of(table: &Table) -> Result<BssConfig, ConfigError> {
     let security = keys.need(
         "security",
         security,
-        "\"open\", or one or several of psk, psk-sha256, eap, eap-sha256 joined by +",
+        "one of \"open\", \"psk\", \"psk-sha256\", \"eap\", \"eap-sha256\"",
         "security = \"psk\"",
     )?;
     let gateway = |value: &Value| endpoint(&string(value)?);
@@ -300,8 +299,12 @@ struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    fn new(table: &'a Table, place: &'static str, known: &'static str) -> Keys<'a> {
-        Keys { table, place, known, taken: Vec::new() }
+    /// `known` lists what may stand there; anything else is refused at once, since a key that seems to be missing is
+    /// most often a misspelt one.
+    fn new(table: &'a Table, place: &'static str, known: &'static str) -> Result<Keys<'a>, ConfigError> {
+        let keys = Keys { table, place, known, taken: Vec::new() };
+        keys.refuse(|entry| !known.split(", ").any(|name| name == entry.key))?;
+        Ok(keys)
     }
 
     fn take<T>(
@@ -337,17 +340,18 @@ impl<'a> Keys<'a> {
     }
 
     fn finish(self) -> Result<(), ConfigError> {
-        match self.table.entries.iter().find(|entry| !self.taken.contains(&entry.key.as_str())) {
-            None => Ok(()),
-            Some(entry) => Err(ConfigError {
-                line: entry.line,
-                problem: Problem::Unknown {
-                    name: format!("key `{}`", entry.key),
-                    place: self.place.to_owned(),
-                    known: self.known,
-                },
-            }),
-        }
+        self.refuse(|entry| !self.taken.contains(&entry.key.as_str()))
+    }
+
+    /// Names the first key that is not wanted.
+    fn refuse(&self, unwanted: impl Fn(&Entry) -> bool) -> Result<(), ConfigError> {
+        let Some(entry) = self.table.entries.iter().find(|entry| unwanted(entry)) else { return Ok(()) };
+        let problem = Problem::Unknown {
+            name: format!("key `{}`", entry.key),
+            place: self.place.to_owned(),
+            known: self.known,
+        };
+        Err(ConfigError { line: entry.line, problem })
     }
 }
 

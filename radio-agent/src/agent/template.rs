@@ -1,7 +1,7 @@
 //! What a virtual BSS says of itself: beacon and probe response, from the configuration.
 
 use dot11::beacon::BssTemplate;
-use dot11::element::{Rsn, Ssid};
+use dot11::element::{Rsn, RsnCapabilities, Ssid};
 use dot11::{MacAddr, SequenceControl};
 
 use crate::config::{BssConfig, Channel, Security};
@@ -21,7 +21,11 @@ impl Template {
         let ssid = Ssid::parse(&bss.ssid).unwrap_or(Ssid::WILDCARD);
         let rsn = match &bss.security {
             Security::Open => None,
-            Security::Rsn(akms) => Some(Rsn::ccmp(akms)),
+            // With QoS the gateway keeps a replay counter for each TID.
+            Security::Rsn(akms) => Some(Rsn {
+                capabilities: RsnCapabilities::default().with_16_ptksa_replay_counters(),
+                ..Rsn::ccmp(akms)
+            }),
         };
         let bss = BssTemplate { ht: None, ..BssTemplate::new(bss.bssid, ssid, channel.number(), rsn) };
         Template { bss, channel }
