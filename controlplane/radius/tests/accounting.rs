@@ -168,6 +168,33 @@ async fn a_session_that_a_crash_left_open_is_closed_with_its_last_usage() {
     assert_eq!(server.unread(), 0);
 }
 
+/// Where the process of [`what_is_submitted_outlives_the_process`] finds its directory.
+const CRASH_DIRECTORY: &str = "RADIUS_TEST_CRASH_DIRECTORY";
+
+#[tokio::test]
+async fn what_is_submitted_outlives_the_process() {
+    let unreachable = || settings(vec![Server::new(([127, 0, 0, 1], 9).into(), secret())]);
+    if let Some(directory) = std::env::var_os(CRASH_DIRECTORY) {
+        // This is the process that dies, the moment submit has returned.
+        let queue = open(Path::new(&directory), unreachable()).await;
+        queue.submit(record("one", AcctEvent::Start)).expect("there is room");
+        std::process::abort();
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let test = std::env::current_exe().expect("this test");
+    let status = tokio::process::Command::new(test)
+        .args(["--exact", "what_is_submitted_outlives_the_process"])
+        .env(CRASH_DIRECTORY, directory.path())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .await
+        .expect("it runs");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "it died by SIGABRT");
+    let queue = open(directory.path(), unreachable()).await;
+    assert_eq!(queue.pending(), 1);
+    assert_eq!(queue.open_sessions().expect("it can be read")[0].session_id, "one");
+}
+
 #[tokio::test]
 async fn newer_interim_updates_take_the_place_of_unsent_ones() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use md5::{Digest, Md5};
 use radius::{
@@ -12,8 +15,9 @@ use radius::{
         Reply, Server,
     },
     packet::{Secret, TerminateCause, Vlan},
-    testkit::{FreeRadius, FreeRadiusConfig, User},
+    testkit::{FreeRadius, FreeRadiusConfig, SERVER_NAME, User},
 };
+use station::eap::{Config, Credentials, Peer, Step};
 
 fn nas() -> Nas {
     Nas { identifier: Some("ttg-test".into()), ip_address: None, ipv6_address: None }
@@ -106,6 +110,73 @@ async fn eap_md5_is_accepted_with_all_that_the_server_knows_of_the_user() {
     ] {
         assert!(server.logged(line), "the server did not print {line}:\n{}", server.log());
     }
+}
+
+/// A whole EAP-TTLS conversation: the device's part by its own TLS, ours only carries it. Ends with the last reply and
+/// the device's last step.
+async fn eap_ttls(client: &AuthClient, server: &FreeRadius, password: &str) -> (Outcome, Step, usize) {
+    let authority = std::fs::read(server.ca_certificate()).expect("it was made");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let trust = Config::new(&authority, Some(SERVER_NAME), now).expect("a proper certificate");
+    let credentials = Credentials {
+        outer_identity: "anonymous@example.org".into(),
+        identity: "alice".into(),
+        password: password.into(),
+    };
+    let mut peer = Peer::new(trust.with_fragment(100), Arc::new(credentials));
+    let mut to_device = vec![1, 0, 0, 5, 1]; // Identity request, as the access point sends it
+    let mut conversation = None;
+    for round in 0..40 {
+        let step = peer.receive(&to_device).expect("an EAP packet");
+        let Step::Respond(response) = step else { panic!("round {round}: {step:?}: {:?}", peer.failure()) };
+        let mut request = AccessRequest::eap("anonymous@example.org", response, association());
+        request.framed_mtu = 300;
+        if let Some((responder, state)) = conversation {
+            request.server = Some(responder);
+            request.state = state;
+        }
+        let reply = client.exchange(request).await.expect("an answer");
+        let eap = match &reply.outcome {
+            Outcome::Challenge(challenge) => {
+                to_device.clone_from(&challenge.eap);
+                conversation = Some((reply.server, challenge.state.clone()));
+                continue;
+            }
+            Outcome::Accept(accept) => accept.eap.clone(),
+            Outcome::Reject(reject) => reject.eap.clone(),
+        };
+        let last = peer.receive(&eap.expect("EAP-Success or EAP-Failure")).expect("an EAP packet");
+        return (reply.outcome, last, round);
+    }
+    panic!("the conversation does not end:\n{}", server.log())
+}
+
+#[tokio::test]
+async fn eap_ttls_gives_device_and_access_point_the_same_keys() {
+    let alice = User::new("alice", "wonderland").vlan(12).reply("Class = \"inner\"");
+    let server = start(&FreeRadiusConfig {
+        users: vec![alice],
+        default_eap: "ttls".into(),
+        ..FreeRadiusConfig::default()
+    });
+    let client = client(server.authentication_server()).await;
+    let (outcome, last, rounds) = eap_ttls(&client, &server, "wonderland").await;
+    let Outcome::Accept(accept) = outcome else { panic!("an accept:\n{}", server.log()) };
+    let Step::Success(device) = last else { panic!("the device is not content: {last:?}") };
+    let ours = accept.msk.expect("keys");
+    assert_eq!(ours.as_bytes(), device.as_bytes());
+    assert_eq!(accept.vlan, Some(Vlan::Id(12)), "from inside the tunnel");
+    assert_eq!(accept.class, [b"inner".to_vec()]);
+    assert!(rounds > 5, "fragments both ways: {rounds} rounds");
+}
+
+#[tokio::test]
+async fn eap_ttls_with_a_wrong_password_is_rejected() {
+    let server = start(&FreeRadiusConfig { default_eap: "ttls".into(), ..FreeRadiusConfig::default() });
+    let client = client(server.authentication_server()).await;
+    let (outcome, last, _) = eap_ttls(&client, &server, "looking-glass").await;
+    assert!(matches!(outcome, Outcome::Reject(_)), "{outcome:?}");
+    assert!(matches!(last, Step::Failure), "{last:?}");
 }
 
 #[tokio::test]
