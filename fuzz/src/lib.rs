@@ -1,3 +1,4 @@
 //! Bodies of the fuzz targets, one module for each crate whose parsers are fuzzed.
 
+pub mod dataplane;
 pub mod dot11;
