@@ -8,6 +8,8 @@
 #![cfg_attr(not(feature = "air"), forbid(unsafe_code))]
 #![cfg_attr(feature = "air", deny(unsafe_code))]
 
+#[cfg(feature = "air")]
+pub mod air;
 pub mod data;
 pub mod device;
 #[cfg(feature = "eap-ttls")]

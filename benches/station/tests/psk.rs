@@ -87,7 +87,7 @@ fn repeats_unanswered_requests_and_gives_up() {
 
 #[test]
 fn refusals_are_reported_and_tried_again_after_a_while() {
-    let mut profile = Profile::psk(SSID, PASSPHRASE, Akm::Psk).unwrap();
+    let mut profile = psk_profile(Akm::Psk);
     profile.reconnect = Some(std::time::Duration::from_secs(2));
     let (mut bench, ap) = (Bench::new(profile), TestAp::new(Akm::Psk));
     bench.command(Command::Connect);
@@ -145,7 +145,7 @@ fn a_repeated_message_1_gets_the_same_snonce_and_either_message_2_may_be_answere
 #[test]
 fn a_repeated_message_3_is_answered_and_installs_nothing_again() {
     for (mode, encrypted) in [(RepeatedM4::AsAsked, false), (RepeatedM4::Encrypted, true)] {
-        let mut profile = Profile::psk(SSID, PASSPHRASE, Akm::Psk).unwrap();
+        let mut profile = psk_profile(Akm::Psk);
         profile.repeated_m4 = mode;
         let (mut bench, mut ap) = (Bench::new(profile), TestAp::new(Akm::Psk));
         bench.associate(&ap);

@@ -230,10 +230,10 @@ impl DataPath {
             }
             for subframe in Subframes::new(body) {
                 let subframe = subframe.map_err(|_| DataError::Msdu)?;
-                received.frames.push(ethernet_of(subframe.da, subframe.sa, subframe.msdu));
+                received.frames.push(ethernet_of(subframe.da, subframe.sa, subframe.msdu)?);
             }
         } else if let (Some(da), Some(sa)) = (frame.destination(), frame.source()) {
-            received.frames.push(ethernet_of(da, sa, body));
+            received.frames.push(ethernet_of(da, sa, body)?);
         }
         let acceptable = |frame: &Vec<u8>| {
             let da = MacAddr::from_slice(&frame[..6]);
@@ -303,10 +303,12 @@ fn msdu_of(ethernet: &[u8]) -> Option<(MacAddr, MacAddr, Vec<u8>)> {
 }
 
 /// The Ethernet frame of an MSDU: Ethernet II where it is SNAP-encapsulated, 802.3 with its length otherwise.
-fn ethernet_of(da: MacAddr, sa: MacAddr, msdu: &[u8]) -> Vec<u8> {
+fn ethernet_of(da: MacAddr, sa: MacAddr, msdu: &[u8]) -> Result<Vec<u8>, DataError> {
     let (kind, payload) = match llc::parse(msdu) {
         Some((ether_type, payload)) => (ether_type.0, payload),
-        None => (msdu.len() as u16, msdu),
+        // A greater length would read as an EtherType.
+        None if msdu.len() < usize::from(FIRST_ETHERTYPE) => (msdu.len() as u16, msdu),
+        None => return Err(DataError::Msdu),
     };
-    [&da.0, &sa.0, &kind.to_be_bytes()[..], payload].concat()
+    Ok([&da.0, &sa.0, &kind.to_be_bytes()[..], payload].concat())
 }

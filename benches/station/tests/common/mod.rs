@@ -1,6 +1,8 @@
 //! An access point of a few lines, all of it made by hand from dot11: it says what the test tells it to.
 #![allow(dead_code, reason = "every test uses another part")]
 
+use std::sync::LazyLock;
+
 use dot11::ccmp::{self, Pn};
 use dot11::eapol::kde::KeyDataBuilder;
 use dot11::eapol::key::{KeyFrame, KeyFrameBuilder, KeyInfo};
@@ -12,6 +14,7 @@ use dot11::{
     ReasonCode, SequenceControl, StatusCode, build, llc,
 };
 use station::data::eapol_frame;
+use station::profile::Security;
 use station::{Device, DeviceConfig, Event, Output, Profile, Time};
 
 pub const AP: MacAddr = MacAddr([0x02, 0xaa, 0, 0, 0, 1]);
@@ -27,6 +30,7 @@ pub struct TestAp {
     pub akm: Akm,
     pub pmk: Pmk,
     pub rsnxe: bool,
+    pub open: bool,
     pub anonce: [u8; 32],
     pub replay: u64,
     pub ptk: Option<Ptk>,
@@ -37,14 +41,25 @@ pub struct TestAp {
     pub sequence: u16,
 }
 
+/// Derived once: 4096 rounds take their time.
+static PROFILE: LazyLock<Profile> = LazyLock::new(|| Profile::psk(SSID, PASSPHRASE, Akm::Psk).unwrap());
+
+/// The profile of a device that knows the passphrase.
+pub fn psk_profile(akm: Akm) -> Profile {
+    let mut profile = PROFILE.clone();
+    profile.mlme.akm = Some(akm);
+    profile
+}
+
 impl TestAp {
     pub fn new(akm: Akm) -> TestAp {
-        let ssid = Ssid::try_from(SSID).unwrap();
+        let Security::Psk(pmk) = &PROFILE.security else { unreachable!("made by Profile::psk") };
         TestAp {
             bssid: AP,
             akm,
-            pmk: rsn::pmk_from_passphrase(&rsn::Passphrase::new(PASSPHRASE).unwrap(), &ssid),
+            pmk: pmk.clone(),
             rsnxe: false,
+            open: false,
             anonce: ANONCE,
             replay: 0,
             ptk: None,
@@ -65,19 +80,16 @@ impl TestAp {
 
     pub fn beacon(&self, subtype: ManagementSubtype) -> Vec<u8> {
         let rates = SupportedRates::bg();
-        let elements = ElementsBuilder::new()
-            .ssid(&Ssid::try_from(SSID).unwrap())
-            .supported_rates(&rates)
-            .raw(&self.rsne())
-            .raw(&self.rsnxe_bytes())
-            .element(ElementId::VENDOR_SPECIFIC, &Wmm::Parameters(WmmParameters::default()).body())
-            .build();
-        let body = Beacon {
-            timestamp: 0,
-            interval: 100,
-            capabilities: CapabilityInfo::ESS.with(CapabilityInfo::PRIVACY),
-            elements: Elements::new(&elements),
-        };
+        let mut elements =
+            ElementsBuilder::new().ssid(&Ssid::try_from(SSID).unwrap()).supported_rates(&rates);
+        let mut capabilities = CapabilityInfo::ESS;
+        if !self.open {
+            capabilities = capabilities.with(CapabilityInfo::PRIVACY);
+            elements = elements.raw(&self.rsne()).raw(&self.rsnxe_bytes());
+        }
+        let wmm = Wmm::Parameters(WmmParameters::default()).body();
+        let elements = elements.element(ElementId::VENDOR_SPECIFIC, &wmm).build();
+        let body = Beacon { timestamp: 0, interval: 100, capabilities, elements: Elements::new(&elements) };
         build::management(subtype, MacAddr::BROADCAST, self.bssid, self.bssid, &body.to_vec())
     }
 
@@ -252,7 +264,7 @@ impl Bench {
     }
 
     pub fn psk(akm: Akm) -> Bench {
-        Bench::new(Profile::psk(SSID, PASSPHRASE, akm).unwrap())
+        Bench::new(psk_profile(akm))
     }
 
     pub fn command(&mut self, command: station::Command) {
