@@ -1,7 +1,7 @@
 //! A simulated Wi-Fi device: MLME, supplicant, EAP peer, data path and a small IPv4 host.
 //!
-//! Everything but the module `air` is pure: time, entropy and frames come in as arguments, frames, events and deadlines go
-//! out as values. [`device::Device`] is the whole device; its parts can be used by themselves.
+//! Everything but the module `air` is pure: time, entropy and frames come in as arguments; frames, events and
+//! deadlines go out as values. [`device::Device`] is the whole device; its parts can be used by themselves.
 //!
 //! Features: `eap-ttls` adds the EAP-TTLS peer (and rustls), `air` the runner that connects devices to a radio
 //! agent's simulated air over its Unix socket.

@@ -74,8 +74,9 @@ impl Keys {
         Some(sealed)
     }
 
-    /// Decrypts a protected MPDU to its packet number and the plain MPDU, under the pairwise key when it is addressed to one receiver, else under the
-    /// group key it names. The replay counter moves only once the MIC has verified (802.11-2020 §12.5.3.4.4).
+    /// Decrypts a protected MPDU to its packet number and the plain MPDU: under the pairwise key when it is addressed
+    /// to one receiver, else under the group key it names. The replay counter moves only once the MIC has verified
+    /// (802.11-2020 §12.5.3.4.4).
     ///
     /// # Errors
     /// Why it is not acceptable; nothing has changed then.
