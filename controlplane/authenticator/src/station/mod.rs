@@ -163,8 +163,9 @@ impl Station {
         }
     }
 
-    /// The station as [`Station::snapshot`] left it. The EAPOL-Key replay counter is moved ahead by 2^16, beyond
-    /// anything sent after the snapshot was made. A handshake that was under way starts anew: `next_timeout` is at once.
+    /// The station as [`Station::snapshot`] left it. The EAPOL-Key replay counter is moved ahead by at least 2^16, and
+    /// to `now` in microseconds: beyond anything sent after the snapshot was made, even if it is restored several times.
+    /// A handshake that was under way starts anew: `next_timeout` is at once.
     ///
     /// # Errors
     /// [`RestoreError`]. The device is then best removed at the gateway, and comes back by itself.

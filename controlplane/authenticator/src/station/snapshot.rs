@@ -12,7 +12,7 @@ use crate::{Bss, RestoreError, Security, Time};
 
 const VERSION: u8 = 1;
 
-/// More EAPOL-Key frames than can have been sent after the snapshot was made.
+/// More EAPOL-Key frames than can have been sent after the snapshot was made, up to the restart.
 const REPLAY_COUNTER_JUMP: u64 = 1 << 16;
 
 pub(super) fn write(station: &Station) -> Vec<u8> {
@@ -66,7 +66,8 @@ pub(super) fn restore(
 ) -> Result<Station, RestoreError> {
     let mut reader = Reader::new(bytes, VERSION)?;
     station.authenticated = reader.bool()?;
-    station.replay_counter = reader.counter()? + REPLAY_COUNTER_JUMP;
+    // One snapshot may be restored several times. The time in microseconds outruns whatever was sent between them.
+    station.replay_counter = now.0.max(reader.counter()? + REPLAY_COUNTER_JUMP);
     station.association = reader.option(read_association)?;
     let rekey_at = reader.option(Reader::time)?;
     station.credentials = read_credentials(&mut reader)?;
