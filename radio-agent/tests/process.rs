@@ -1,0 +1,468 @@
+//! The program itself: started, with simulated air, against a gateway made of a UDP socket in this process.
+
+use std::fs;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use dot11::element::ElementsBuilder;
+use dot11::frame::management::Beacon;
+use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype, QosControl, build, radiotap};
+use proto::tunnel::*;
+
+const BSSID: MacAddr = MacAddr([2, 0xaa, 0, 0, 0, 1]);
+const DEVICE: MacAddr = MacAddr([2, 0x5e, 0, 0, 0, 0x42]);
+
+/// Far longer than anything here takes; what is waited for ends the wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_device_and_a_gateway_hear_each_other() {
+    let bench = Bench::new("127.0.0.1:0");
+    let agent = bench.start(&[]);
+    let gateway = &bench.gateway;
+    let (asked, from) = gateway.keep_alive();
+    let hello = asked.hello.unwrap();
+    assert_eq!((hello.bssid, hello.radio), (BSSID, BSSID));
+
+    // Closed: the device hears nothing, not even an answer to its probe request.
+    let device = Device::attach(&bench.air);
+    device.send(&probe_request());
+    gateway.answer_until_open(&device);
+
+    device.send(&probe_request());
+    let response = device.hear(ManagementSubtype::ProbeResponse);
+    assert_eq!(Frame::parse(&response).unwrap().addr1(), DEVICE);
+
+    let up =
+        build::DataHeader::to_ap(BSSID, MacAddr([2; 6]), DEVICE, Some(QosControl::new(5))).frame(&[7; 2000]);
+    device.send(&up);
+    let (frame, info, datagrams) = gateway.frame();
+    assert_eq!((frame, datagrams), (up, 2), "as it is, in datagrams that fit the path");
+    assert_eq!(info, Some(FrameInfo { rssi: -61, snr: 0, rate: 240 }));
+
+    let down = build::DataHeader::from_ap(BSSID, DEVICE, MacAddr([2; 6]), Some(QosControl::new(5)))
+        .frame(&[9; 2000]);
+    for part in fragment(Header::DATA, &down, 1472, 1).unwrap() {
+        gateway.socket.send_to(&part.datagram(), from).unwrap();
+    }
+    assert_eq!(device.hear_data(), down);
+
+    agent.terminate();
+    assert!(!bench.air.exists(), "the socket is removed");
+}
+
+#[test]
+fn beacons_come_every_100_time_units() {
+    let bench = Bench::new("127.0.0.1:0");
+    let _agent = bench.start(&[]);
+    let device = Device::attach(&bench.air);
+    bench.gateway.answer_until_open(&device);
+    let mut last: Option<(u64, u16)> = None;
+    for _ in 0..5 {
+        let beacon = device.hear(ManagementSubtype::Beacon);
+        let frame = Frame::parse(&beacon).unwrap();
+        let body = Beacon::parse(frame.body()).unwrap();
+        assert_eq!(body.elements.ssid().unwrap().unwrap().as_bytes(), b"home");
+        let number = frame.sequence().unwrap().number();
+        if let Some((before, previous)) = last {
+            assert_eq!(number, previous + 1);
+            // Late on a busy machine, but never early.
+            assert!(body.timestamp - before >= 90_000, "{} µs", body.timestamp - before);
+        }
+        last = Some((body.timestamp, number));
+    }
+}
+
+#[test]
+fn the_tunnel_goes_over_ipv6_too() {
+    let bench = Bench::new("[::1]:0");
+    let agent = bench.start(&[]);
+    let device = Device::attach(&bench.air);
+    bench.gateway.answer_until_open(&device);
+    agent.terminate();
+}
+
+#[test]
+fn a_gateway_is_found_by_name() {
+    let bench = Bench::new("127.0.0.1:0");
+    let port = bench.gateway.socket.local_addr().unwrap().port();
+    bench.configure(&format!("localhost:{port}"), "");
+    let _agent = bench.start(&[]);
+    // localhost may be ::1 first; then the agent asks there and this gateway hears nothing of it.
+    let v6 = ("localhost", port);
+    let first = std::net::ToSocketAddrs::to_socket_addrs(&v6).unwrap().next().unwrap();
+    if first.is_ipv4() {
+        bench.gateway.keep_alive();
+    } else {
+        Gateway::bind(&first.to_string()).keep_alive();
+    }
+}
+
+#[test]
+fn the_bss_closes_when_the_gateway_is_silent_and_opens_again() {
+    let bench = Bench::new("127.0.0.1:0");
+    let _agent = bench.start(&[]);
+    let device = Device::attach(&bench.air);
+    let session = bench.gateway.answer_until_open(&device);
+    // Silence: keep-alives of the same session go unanswered until the radio gives up and draws a new one.
+    let started = Instant::now();
+    let again = loop {
+        let (asked, from) = bench.gateway.keep_alive();
+        if asked.session_id != session {
+            break (asked.session_id, from);
+        }
+        assert!(started.elapsed() < PATIENCE);
+    };
+    device.drain();
+    device.send(&probe_request());
+    device.send(&build::DataHeader::to_ap(BSSID, MacAddr([2; 6]), DEVICE, None).frame(&[1]));
+    bench.gateway.echo(again.0, again.1);
+    // What was sent while the BSS was closed never arrives; what the device hears first is of the new opening.
+    let beacon = device.hear(ManagementSubtype::Beacon);
+    assert_eq!(Frame::parse(&beacon).unwrap().sequence().unwrap().number(), 0);
+}
+
+#[test]
+fn in_the_background_it_is_a_daemon() {
+    let bench = Bench::new("127.0.0.1:0");
+    let pid_file = bench.directory.path().join("agent.pid");
+    let arguments = ["-B", "-P", pid_file.to_str().unwrap(), "--account", "me@example.org"];
+    let output = bench.command(&arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let pid: i32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let daemon = Daemon(pid);
+    bench.gateway.keep_alive();
+    assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
+    assert_eq!(fs::read_link(format!("/proc/{pid}/fd/2")).unwrap(), Path::new("/dev/null"));
+
+    let second = bench.command(&["-P", pid_file.to_str().unwrap()]).output().unwrap();
+    let message = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        !second.status.success() && message.contains(&format!("another agent, process {pid}")),
+        "{message}"
+    );
+    assert!(pid_file.exists(), "the second leaves the first's file alone");
+
+    daemon.signal(libc::SIGTERM);
+    wait_for(|| !pid_file.exists());
+    assert!(!bench.air.exists());
+}
+
+#[test]
+fn what_goes_wrong_is_said_before_the_background() {
+    let bench = Bench::new("127.0.0.1:0");
+    // what to do to the configuration, arguments, exit status, words of the message
+    let missing = bench.directory.path().join("missing/agent.pid");
+    let fail = |output: Output, code: i32, words: &[&str]| {
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{message}");
+        assert_eq!(message.lines().count(), 1, "one paragraph: {message}");
+        for word in words {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    };
+    fail(bench.command(&["--frobnicate"]).output().unwrap(), 2, &["--frobnicate is unknown", "--help"]);
+    let arguments = ["-B", "-P", missing.to_str().unwrap()];
+    fail(bench.command(&arguments).output().unwrap(), 1, &["cannot use pid file", "No such file"]);
+
+    let config = bench.config.to_str().unwrap();
+    bench.configure("127.0.0.1:1", "chanel = 7\n");
+    fail(bench.command(&["-B"]).output().unwrap(), 1, &[config, ":5: unknown key `chanel` in [backend]"]);
+
+    bench.configure("127.0.0.1:1", "");
+    fs::write(&bench.air, "in the way").unwrap();
+    fail(bench.command(&["-B"]).output().unwrap(), 1, &["cannot listen", "air", "choose another path"]);
+    assert_eq!(fs::read_to_string(&bench.air).unwrap(), "in the way", "what is not ours is left alone");
+    fs::remove_file(&bench.air).unwrap();
+
+    let running = bench.start(&[]);
+    wait_for(|| bench.air.exists());
+    fail(bench.command(&["-B"]).output().unwrap(), 1, &["cannot listen", "Another agent serves that socket"]);
+    running.kill();
+    assert!(bench.air.exists(), "left over");
+    let next = bench.start(&[]);
+    Device::attach(&bench.air);
+    next.terminate();
+
+    let text = fs::read_to_string(&bench.config).unwrap();
+    fs::write(
+        &bench.config,
+        text.replace("kind = \"air\"", "kind = \"nl80211\"").replace("socket =", "phy ="),
+    )
+    .unwrap();
+    fail(bench.command(&["-B"]).output().unwrap(), 1, &["`phy` must be"]);
+    let text = fs::read_to_string(&bench.config).unwrap();
+    let phy = text.lines().find(|line| line.starts_with("phy =")).unwrap();
+    fs::write(&bench.config, text.replace(phy, "phy = \"phy99\"")).unwrap();
+    // Without capabilities, without Wi-Fi in the kernel, or without that phy, whichever is missing here.
+    let output = bench.command(&["-B"]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let known = ["Run the agent as root", "load the radio's driver", "`iw phy` lists"];
+    assert!(known.iter().any(|known| message.contains(known)), "{message}");
+    assert_eq!(output.status.code(), Some(1));
+
+    fs::remove_file(&bench.config).unwrap();
+    fail(bench.command(&[]).output().unwrap(), 1, &["cannot read configuration", "No such file"]);
+}
+
+#[test]
+fn without_capabilities_it_says_which() {
+    let bench = Bench::new("127.0.0.1:0");
+    let text = fs::read_to_string(&bench.config).unwrap();
+    let air = format!("socket = \"{}\"", bench.air.display());
+    fs::write(
+        &bench.config,
+        text.replace("kind = \"air\"", "kind = \"nl80211\"").replace(&air, "phy = \"phy0\""),
+    )
+    .unwrap();
+    // Somebody who is nobody; as that user already, nothing has to change.
+    let mut command = bench.command(&[]);
+    // SAFETY: geteuid has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+        let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(bench.directory.path(), everyone).unwrap();
+        // The target directory may be closed to others.
+        let program = bench.directory.path().join("radio-agent");
+        fs::copy(env!("CARGO_BIN_EXE_radio-agent"), &program).unwrap();
+        command = {
+            let mut command = Command::new(program);
+            command.arg("--config").arg(&bench.config);
+            std::os::unix::process::CommandExt::uid(&mut command, 65_534);
+            command
+        };
+    }
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains("without CAP_NET_ADMIN and CAP_NET_RAW"), "{message}");
+    assert!(message.contains("setcap") && message.lines().count() == 1, "{message}");
+}
+
+/// A directory with a configuration, and the gateway that it names.
+struct Bench {
+    directory: tempfile::TempDir,
+    config: PathBuf,
+    air: PathBuf,
+    gateway: Gateway,
+}
+
+impl Bench {
+    fn new(gateway: &str) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        let (config, air) = (directory.path().join("agent.toml"), directory.path().join("air"));
+        let bench = Bench { config, air, gateway: Gateway::bind(gateway), directory };
+        let gateway = bench.gateway.socket.local_addr().unwrap().to_string();
+        bench.configure(&gateway, "");
+        bench
+    }
+
+    fn configure(&self, gateway: &str, more: &str) {
+        let text = format!(
+            "[backend]\nkind = \"air\"\nsocket = \"{}\"\nchannel = 6\n{more}\n[[bss]]\nbssid = \"{BSSID}\"\n\
+             ssid = \"home\"\nservice = \"3f2b6c1e-54a7-4d1b-9a34-0c2f6f1f8a11\"\nsecurity = \"psk\"\n\
+             gateway = \"{gateway}\"\n",
+            self.air.display()
+        );
+        fs::write(&self.config, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_radio-agent"));
+        command.arg("--config").arg(&self.config).args(arguments);
+        command
+    }
+
+    fn start(&self, arguments: &[&str]) -> Agent {
+        Agent(self.command(arguments).stdin(Stdio::null()).spawn().unwrap())
+    }
+}
+
+/// The process; killed if the test ends before it.
+struct Agent(Child);
+
+impl Agent {
+    fn terminate(mut self) {
+        Daemon(self.0.id() as i32).signal(libc::SIGTERM);
+        assert!(self.0.wait().unwrap().success());
+    }
+
+    fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that is not our child.
+struct Daemon(i32);
+
+impl Daemon {
+    fn signal(&self, signal: i32) {
+        // SAFETY: no pointers.
+        unsafe { libc::kill(self.0, signal) };
+    }
+}
+
+/// The network side of the tunnel.
+struct Gateway {
+    socket: UdpSocket,
+}
+
+impl Gateway {
+    fn bind(address: &str) -> Gateway {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Gateway { socket }
+    }
+
+    /// The next keep-alive and where it came from.
+    fn keep_alive(&self) -> (KeepAlive, std::net::SocketAddr) {
+        let mut buffer = [0; 2048];
+        loop {
+            let (len, from) = self.socket.recv_from(&mut buffer).expect("a keep-alive");
+            let (header, payload) = DataHeader::parse(&buffer[..len]).unwrap();
+            if header.keep_alive() {
+                return (KeepAlive::parse(payload).unwrap(), from);
+            }
+        }
+    }
+
+    fn echo(&self, session_id: SessionId, to: std::net::SocketAddr) {
+        self.socket.send_to(&KeepAlive { session_id, hello: None }.datagram(), to).unwrap();
+    }
+
+    /// Answers one keep-alive; returns when `device` hears the first beacon.
+    fn answer_until_open(&self, device: &Device) -> SessionId {
+        let (asked, from) = self.keep_alive();
+        self.echo(asked.session_id, from);
+        let beacon = device.hear(ManagementSubtype::Beacon);
+        assert_eq!(Frame::parse(&beacon).unwrap().addr2(), Some(BSSID));
+        asked.session_id
+    }
+
+    /// The next frame, how it was received, and in how many datagrams it came.
+    fn frame(&self) -> (Vec<u8>, Option<FrameInfo>, usize) {
+        let mut reassembler = Reassembler::new(Limits::default());
+        let mut buffer = [0; 2048];
+        let mut datagrams = 0;
+        loop {
+            let (len, _) = self.socket.recv_from(&mut buffer).expect("a frame");
+            assert!(len <= 1472);
+            let (header, payload) = DataHeader::parse(&buffer[..len]).unwrap();
+            if header.keep_alive() {
+                continue;
+            }
+            datagrams += 1;
+            if let Some(whole) = reassembler.push((), &header, payload, Duration::ZERO).unwrap() {
+                return (whole.frame.to_vec(), whole.info, datagrams);
+            }
+        }
+    }
+}
+
+/// A simulated device.
+struct Device(OwnedFd);
+
+impl Device {
+    /// Waits until somebody listens.
+    fn attach(air: &Path) -> Device {
+        let mut device = None;
+        wait_for(|| {
+            device = connect(air).ok();
+            device.is_some()
+        });
+        Device(device.unwrap())
+    }
+
+    fn send(&self, frame: &[u8]) {
+        let message = [&radiotap::rx_header(48, 2437, -61)[..], frame].concat();
+        // SAFETY: `message` is valid for reads of its length.
+        let sent = unsafe { libc::send(self.0.as_raw_fd(), message.as_ptr().cast(), message.len(), 0) };
+        assert_eq!(sent, message.len() as isize);
+    }
+
+    /// The next message's frame.
+    fn receive(&self, flags: i32) -> io::Result<Vec<u8>> {
+        let mut buffer = vec![0; 16_384];
+        // SAFETY: `buffer` is valid for writes of its length.
+        let got = unsafe { libc::recv(self.0.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+        let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
+        let tap = radiotap::parse(&buffer[..got]).unwrap();
+        assert_eq!((tap.signal_dbm, tap.fcs_present()), (Some(-40), false));
+        Ok(buffer[tap.len..got].to_vec())
+    }
+
+    /// The next management frame of this subtype.
+    fn hear(&self, subtype: ManagementSubtype) -> Vec<u8> {
+        loop {
+            let frame = self.receive(0).expect("a frame");
+            if Frame::parse(&frame).unwrap().kind() == FrameKind::Management(subtype) {
+                return frame;
+            }
+        }
+    }
+
+    /// The next data frame.
+    fn hear_data(&self) -> Vec<u8> {
+        loop {
+            let frame = self.receive(0).expect("a frame");
+            if Frame::parse(&frame).unwrap().control().is_data() {
+                return frame;
+            }
+        }
+    }
+
+    fn drain(&self) {
+        while self.receive(libc::MSG_DONTWAIT).is_ok() {}
+    }
+}
+
+fn connect(path: &Path) -> io::Result<OwnedFd> {
+    // SAFETY: the descriptor is new; all structures are valid, the path terminated, for the length of each call.
+    unsafe {
+        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0);
+        assert!(fd >= 0);
+        let fd = OwnedFd::from_raw_fd(fd);
+        let mut address: libc::sockaddr_un = std::mem::zeroed();
+        address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+        for (to, from) in address.sun_path.iter_mut().zip(path.as_os_str().as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        let len = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+        if libc::connect(fd.as_raw_fd(), std::ptr::from_ref(&address).cast(), len) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let patience = libc::timeval { tv_sec: PATIENCE.as_secs() as libc::time_t, tv_usec: 0 };
+        let len = size_of::<libc::timeval>() as libc::socklen_t;
+        let value = std::ptr::from_ref(&patience).cast();
+        libc::setsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVTIMEO, value, len);
+        Ok(fd)
+    }
+}
+
+fn probe_request() -> Vec<u8> {
+    let elements = ElementsBuilder::new().element(dot11::element::ElementId::SSID, b"home").build();
+    let all = MacAddr::BROADCAST;
+    build::management(ManagementSubtype::ProbeRequest, all, DEVICE, all, &elements)
+}
+
+/// Waits for a condition that no descriptor tells of.
+fn wait_for(mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "waited in vain");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
