@@ -2,3 +2,4 @@
 
 pub mod dataplane;
 pub mod dot11;
+pub mod proto;

@@ -107,8 +107,8 @@ impl Backend for Nl80211Radio {
             .u32(ATTR_CENTER_FREQ1, frequency)
             .flag_if(ATTR_PRIVACY, template.privacy())
             .flag(ATTR_SOCKET_OWNER);
-        let advice = "The channel must be that of the primary BSS, and the driver must allow one more AP (`iw phy`, \
-                      valid interface combinations).";
+        let advice = "The channel must be one that access points may use here, and that of the primary BSS if there is \
+                      one; the driver must allow one AP more (`iw phy`, valid interface combinations).";
         let what = || format!("start the AP of {}", template.bssid());
         let started = self.netlink.request(CMD_START_AP, attributes);
         started.map(drop).map_err(|error| BackendError::new(what(), error, advice))

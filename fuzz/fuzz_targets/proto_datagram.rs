@@ -1,0 +1,4 @@
+//! See `fuzz::proto::datagram`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::proto::datagram(data));
