@@ -12,6 +12,7 @@ pub mod directory;
 pub mod ethernet;
 pub mod handle;
 pub mod handoff;
+pub mod harness;
 pub mod hold;
 pub mod io;
 pub mod limit;
