@@ -3,3 +3,4 @@
 pub mod dataplane;
 pub mod dot11;
 pub mod proto;
+pub mod radius;

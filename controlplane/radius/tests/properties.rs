@@ -1,4 +1,4 @@
-//! The codec under any input: what is built reads back, what is not ours is refused, nothing panics.
+//! The codec under any input: what is built reads back, what is not ours is refused.
 
 use proptest::{collection::vec, prelude::*};
 use radius::packet::*;
@@ -83,16 +83,6 @@ proptest! {
         let hidden = salt_hide(&key, salt, &secret, &request).expect("a short key");
         prop_assert_eq!(&*reveal_salted(&hidden, &secret, &request).expect("it is ours"), &key);
     }
-
-    #[test]
-    fn no_octets_panic(bytes in vec(any::<u8>(), 0..200), length_right: bool) {
-        let mut bytes = bytes;
-        if length_right && bytes.len() >= 20 {
-            let length = (bytes.len() as u16).to_be_bytes();
-            bytes[2..4].copy_from_slice(&length);
-        }
-        read_everything(&bytes);
-    }
 }
 
 #[test]
@@ -114,23 +104,4 @@ fn the_longest_packet_and_one_more() {
     let mut long = bytes;
     long.push(0);
     assert_eq!(Packet::parse(&long).expect("padding is ignored").bytes().len(), MAX_PACKET_LEN);
-}
-
-fn read_everything(bytes: &[u8]) {
-    let secret = Secret::new("secret").expect("not empty");
-    let request = [1; 16];
-    let Ok(packet) = Packet::parse(bytes) else { return };
-    for policy in [ReplyPolicy::Required, ReplyPolicy::RequiredWithEap, ReplyPolicy::IfPresent] {
-        let _ = packet.verify_reply(&request, &secret, policy);
-    }
-    let _ = packet.verify_request(&secret);
-    let attributes = packet.attributes();
-    let _ = (join_eap(attributes), vlan(attributes), msk(attributes, &secret, &request));
-    let _ = attributes.vendor(VENDOR_MICROSOFT).count();
-    for (kind, value) in attributes.iter() {
-        let _ = (attributes.u32(kind), attributes.text(kind));
-        let _ = (reveal_salted(value, &secret, &request), reveal_user_password(value, &secret, &request));
-    }
-    let list = AttributeList::parse(attributes.as_bytes()).expect("checked before");
-    assert_eq!(list.view(), attributes);
 }

@@ -225,6 +225,9 @@ fn vlan_of_tunnel_attributes() {
     assert_eq!(parse("4006 0000000d 4106 00000006 5106 34303935"), None);
     assert_eq!(parse("4006 0000000d 4106 00000006 5102"), None);
     assert_eq!(parse("4006 0000000d 4106 00000006 5107 3939393939"), None);
+    // Names that are not UTF-8, or of control characters.
+    assert_eq!(parse("4006 0000000d 4106 00000006 5104 ff91"), None);
+    assert_eq!(parse("4006 0000000d 4106 00000006 5105 00 0241"), None);
     let mut list = AttributeList::new();
     push_vlan(&mut list, &Vlan::Id(4094)).expect("it fits");
     assert_eq!(vlan(list.view()), id(4094));

@@ -58,11 +58,12 @@ fn group(value: &[u8], tag: u8) -> Option<Vlan> {
     if (found != tag && found != 0) || text.is_empty() {
         return None;
     }
-    let text = String::from_utf8_lossy(text).trim().to_owned();
+    // A name goes into configuration look-ups and logs: nothing but text is taken for one.
+    let text = std::str::from_utf8(text).ok()?.trim();
     match text.parse::<u16>() {
         Ok(id @ 1..=4094) => Some(Vlan::Id(id)),
         Ok(_) => None,
-        Err(_) if text.is_empty() || text.bytes().all(|octet| octet.is_ascii_digit()) => None,
-        Err(_) => Some(Vlan::Name(text)),
+        Err(_) if text.bytes().all(|octet| octet.is_ascii_digit()) || text.contains(char::is_control) => None,
+        Err(_) => Some(Vlan::Name(text.to_owned())),
     }
 }
