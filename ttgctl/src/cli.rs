@@ -17,18 +17,27 @@ pub struct Cli {
         value_name = "URL"
     )]
     pub server: String,
-    /// How lists are printed.
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
-    pub output: Output,
+    /// How answers are printed, where the verb does not say.
+    #[command(flatten)]
+    pub show: Show,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// How answers are printed. Not global, since `-o` of `decrypt` is the file to write.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Show {
+    /// How answers are printed: `table` unless told.
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    pub output: Option<Output>,
+}
+
 /// Output forms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.
+    #[default]
     Table,
     /// For programs: one JSON document.
     Json,
@@ -48,15 +57,18 @@ pub enum Command {
         /// Keep printing changes, one line each, until interrupted.
         #[arg(short, long)]
         watch: bool,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
     },
     /// Virtual BSSes now on radios.
-    Radios,
+    Radios(Show),
     /// Configured networks.
-    Services,
+    Services(Show),
     /// Attached gateways.
-    Gateways,
+    Gateways(Show),
     /// Which radio may show which service to whom.
-    Bindings,
+    Bindings(Show),
     /// Deauthenticates a device.
     Disconnect {
         /// The device.
@@ -64,6 +76,9 @@ pub enum Command {
         /// 802.11 reason code (802.11-2020 table 9-49).
         #[arg(long, default_value_t = 3)]
         reason: u16,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
     },
     /// Renews the pairwise key of a device, or the group keys of a service.
     Rekey {
@@ -73,9 +88,12 @@ pub enum Command {
         /// The service.
         #[arg(long, value_name = "UUID")]
         service: Option<String>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
     },
     /// Counters of control and of every gateway; drops by reason.
-    Stats,
+    Stats(Show),
     /// Runs a capture through the gateway's own parsing and crypto, and writes the plaintext as Ethernet frames.
     Decrypt(Decrypt),
     /// Prints a completion script.
@@ -90,6 +108,23 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+}
+
+impl Command {
+    /// The form of the answer, where one is said behind the verb.
+    pub fn output(&self) -> Option<Output> {
+        match self {
+            Command::Sessions { show, .. }
+            | Command::Radios(show)
+            | Command::Services(show)
+            | Command::Gateways(show)
+            | Command::Bindings(show)
+            | Command::Disconnect { show, .. }
+            | Command::Rekey { show, .. }
+            | Command::Stats(show) => show.output,
+            Command::Decrypt(_) | Command::Completion { .. } | Command::Man { .. } => None,
+        }
+    }
 }
 
 /// Arguments of `decrypt`. Keys may be repeated and combined; a passphrase goes with the SSID named before it.

@@ -25,11 +25,11 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot write man pages to {}", directory.display()))?;
             Ok(ExitCode::SUCCESS)
         }
-        command => tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(admin::run(
-            &cli.server,
-            cli.output,
-            command,
-        )),
+        command => {
+            let output = command.output().or(cli.show.output).unwrap_or_default();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(admin::run(&cli.server, output, command))
+        }
     }
 }
 

@@ -18,13 +18,13 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
     let mut client = connect(server).await?;
     let mut out = std::io::stdout().lock();
     match command {
-        Command::Sessions { client: mac, service, watch: false } => {
+        Command::Sessions { client: mac, service, watch: false, .. } => {
             let request =
                 ListSessionsRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
             let sessions = client.list_sessions(request).await.map_err(said)?.into_inner().sessions;
             print::sessions(&mut out, output, &sessions)?;
         }
-        Command::Sessions { client: mac, service, watch: true } => {
+        Command::Sessions { client: mac, service, watch: true, .. } => {
             let mut changes =
                 client.watch_sessions(WatchSessionsRequest {}).await.map_err(said)?.into_inner();
             while let Some(change) = changes.message().await.map_err(said)? {
@@ -37,37 +37,37 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
                 }
             }
         }
-        Command::Radios => {
+        Command::Radios(_) => {
             let radios = client.list_radios(ListRadiosRequest {}).await.map_err(said)?.into_inner().radios;
             print::radios(&mut out, output, &radios)?;
         }
-        Command::Services => {
+        Command::Services(_) => {
             let services =
                 client.list_services(ListServicesRequest {}).await.map_err(said)?.into_inner().services;
             print::services(&mut out, output, &services)?;
         }
-        Command::Gateways => {
+        Command::Gateways(_) => {
             let gateways =
                 client.list_gateways(ListGatewaysRequest {}).await.map_err(said)?.into_inner().gateways;
             print::gateways(&mut out, output, &gateways)?;
         }
-        Command::Bindings => {
+        Command::Bindings(_) => {
             let bindings =
                 client.list_bindings(ListBindingsRequest {}).await.map_err(said)?.into_inner().bindings;
             print::bindings(&mut out, output, &bindings)?;
         }
-        Command::Disconnect { mac, reason } => {
+        Command::Disconnect { mac, reason, .. } => {
             let request = DisconnectRequest { client: mac.clone(), reason: reason.into() };
             let sessions = client.disconnect(request).await.map_err(said)?.into_inner().sessions;
             print::done(&mut out, output, "disconnected", sessions, &format!("{mac} disconnected"))?;
         }
-        Command::Rekey { mac, service } => {
+        Command::Rekey { mac, service, .. } => {
             let request =
                 RekeyRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
             let started = client.rekey(request).await.map_err(said)?.into_inner().started;
             print::done(&mut out, output, "started", started, &format!("{started} rekeys started"))?;
         }
-        Command::Stats => {
+        Command::Stats(_) => {
             let stats = client.get_stats(GetStatsRequest {}).await.map_err(said)?.into_inner();
             print::stats(&mut out, output, &stats)?;
         }
