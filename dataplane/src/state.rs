@@ -63,7 +63,7 @@ pub struct State {
     pub(crate) hold: HoldQueue,
     pub(crate) fanout: Fanout,
     pub(crate) requests: TokenBucket,
-    pub(crate) request_per_bss: HashedLimit,
+    pub(crate) request_per_session: HashedLimit,
     pub(crate) class3: TokenBucket,
     /// Frames that wait to be sealed: less than a burst between stages.
     pub(crate) down: Vec<DownItem>,
@@ -106,7 +106,7 @@ impl State {
             hold: HoldQueue::new(config.held, config.held_per_station),
             fanout: Fanout::new(config.fanout),
             requests: TokenBucket::new(config.requests_per_second, config.requests_per_second),
-            request_per_bss: HashedLimit::new(4096, Duration::from_millis(900)),
+            request_per_session: HashedLimit::new(4096, Duration::from_millis(900)),
             class3: TokenBucket::new(config.class3_per_second, config.class3_per_second),
             down: Vec::with_capacity(BURST),
             items: Vec::with_capacity(BURST),

@@ -53,15 +53,18 @@ impl State {
         }
     }
 
-    /// Asks control about a tunnel that nobody introduced: once a second for each BSSID, and all together at a limited rate.
+    /// Asks control about a tunnel that nobody introduced: once a second for each session, and all together at a
+    /// limited rate.
     fn request(&mut self, tunnel: Tunnel, origin: WorkerId) {
         if self.tunnels.is_refused(tunnel.bssid, tunnel.session_id, self.now) {
             return self.drop(DropReason::TunnelRefused);
         }
-        let hash = tunnel.bssid.0.iter().fold(self.config.seed, |hash, &octet| {
-            (hash ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        let octets = tunnel.bssid.0.iter().chain(&tunnel.session_id.0);
+        let hash = octets.fold(self.config.seed, |hash, &octet| {
+            let hash = (hash ^ u64::from(octet)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^ hash >> 32
         });
-        if !self.request_per_bss.take(hash >> 32, self.now) || !self.requests.take(self.now) {
+        if !self.request_per_session.take(hash, self.now) || !self.requests.take(self.now) {
             return self.drop(DropReason::RequestLimited);
         }
         if self.offer(|| FromWorker::Request(tunnel, origin)) {

@@ -1,0 +1,290 @@
+//! Tunnels come up when control says so, follow their radio, and go when it falls silent.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dataplane::command::*;
+use dataplane::config::Config;
+use dataplane::counters::{DropReason, Forwarded};
+use dataplane::harness::*;
+use dot11::MacAddr;
+use dot11::llc::EtherType;
+use proto::tunnel::KeepAlive;
+
+fn up() -> (Bench, Tunnel, Device) {
+    let mut bench = Bench::new(Config::default(), 1);
+    bench.welcome(&[service(0)]);
+    let tunnel = tunnel(0, &service(0));
+    bench.open_tunnel(0, &tunnel, 10);
+    let device = Device::new(&tunnel, mac(1), Some(tk(1)));
+    bench.add_station(&device);
+    bench.changes();
+    (bench, tunnel, device)
+}
+
+fn accept(tunnel: Tunnel) -> CommandKind {
+    CommandKind::TunnelAccept(TunnelAccept { tunnel, blob: b"again".to_vec(), keepalive_timeout_seconds: 10 })
+}
+
+fn echo(tunnel: &Tunnel) -> Vec<u8> {
+    KeepAlive { session_id: tunnel.session_id, hello: None }.datagram()
+}
+
+#[test]
+fn nothing_passes_before_control_introduced_the_tunnel() {
+    let mut bench = Bench::new(Config::default(), 1);
+    bench.welcome(&[service(0)]);
+    let tunnel = tunnel(0, &service(0));
+    let mut device = Device::new(&tunnel, mac(1), None);
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"early"));
+    let parts = fragmented(&[0x88; 900], 300, 1);
+    parts.iter().for_each(|part| bench.from_radio(0, tunnel.endpoint, part));
+    bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
+    assert!(bench.to_radio(0).is_empty() && bench.to_network(0).is_empty());
+    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel)]);
+    assert_eq!(bench.total(DropReason::UnknownTunnel), 1 + parts.len() as u64);
+    let id = bench.command(accept(Tunnel { service: ServiceUuid([9; 16]), ..tunnel }));
+    assert_eq!(bench.events(), [Event::CommandFailed { command: id, reason: "no such service" }]);
+    bench.command(accept(tunnel));
+    assert_eq!(bench.to_radio(0), [(tunnel.endpoint, echo(&tunnel))]);
+    bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
+    assert_eq!(bench.to_radio(0), [(tunnel.endpoint, echo(&tunnel))]);
+}
+
+#[test]
+fn an_endpoint_moves_only_with_the_sessions_own_keep_alive() {
+    let (mut bench, tunnel, mut device) = up();
+    let moved: SocketAddr = "198.51.100.7:7000".parse().unwrap();
+    let down = ethernet(device.mac, HOST, 0, EtherType::ARP, b"down");
+    // Data from elsewhere moves nothing; neither does another session's keep-alive.
+    bench.from_radio(0, moved, &device.datagram(HOST, EtherType::ARP, b"up"));
+    bench.from_radio(0, moved, &keep_alive(&Tunnel { session_id: SessionId([9; 16]), ..tunnel }));
+    bench.from_network(0, &down);
+    let sent = bench.to_radio(0);
+    assert_eq!(sent.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [tunnel.endpoint]);
+    assert_eq!(bench.total(DropReason::WrongEndpoint), 1);
+    let stolen = Tunnel { session_id: SessionId([9; 16]), endpoint: moved, ..tunnel };
+    assert_eq!(bench.events(), [Event::TunnelRequest(stolen)]);
+    bench.from_radio(0, moved, &keep_alive(&tunnel));
+    assert_eq!(bench.to_radio(0), [(moved, echo(&tunnel))]);
+    bench.from_network(0, &down);
+    bench.from_radio(0, moved, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert_eq!(bench.to_radio(0)[0].0, moved);
+    assert_eq!(bench.to_network(0).len(), 1);
+    // Fragments too, and no longer from the old place.
+    let header = device.header(HOST);
+    let frame = device.frame(header, &dot11::llc::msdu(EtherType::ARP, &[1; 500]));
+    for part in fragmented(&frame, 200, 3) {
+        bench.from_radio(0, moved, &part);
+        bench.from_radio(0, tunnel.endpoint, &part);
+    }
+    assert_eq!(bench.to_network(0).len(), 1);
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert!(bench.to_network(0).is_empty());
+    assert_eq!((bench.total(DropReason::WrongEndpoint), bench.total(Forwarded::TunnelMoved)), (2, 1));
+}
+
+#[test]
+fn a_silent_tunnel_goes_with_its_stations_and_their_last_totals() {
+    let (mut bench, tunnel, mut device) = up();
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    bench.advance(Duration::from_secs(9));
+    assert_eq!(bench.events(), []);
+    bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
+    bench.advance(Duration::from_secs(9));
+    assert_eq!(bench.events(), []);
+    bench.advance(Duration::from_millis(1020));
+    let events = bench.events();
+    let [Event::Counters(counters), Event::TunnelDown { bssid, session_id, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((counters.station, counters.up_packets), (device.key(), 1));
+    assert_eq!((*bssid, *session_id), (tunnel.bssid, tunnel.session_id));
+    assert_eq!((bench.total(Forwarded::Tunnels), bench.total(Forwarded::Stations)), (0, 0));
+    // It may come back.
+    bench.to_radio(0);
+    bench.open_tunnel(0, &tunnel, 10);
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert_eq!(bench.total(DropReason::UnknownStation), 0);
+    bench.run();
+    assert_eq!(bench.total(DropReason::UnknownStation), 1);
+}
+
+#[test]
+fn a_new_session_of_a_known_bss_replaces_the_old_one() {
+    let (mut bench, tunnel, mut device) = up();
+    let renewed = Tunnel { session_id: SessionId([7; 16]), ..tunnel };
+    bench.open_tunnel(0, &renewed, 10);
+    let events = bench.events();
+    assert!(matches!(events[..], [Event::Counters(_)]), "{events:?}");
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert!(bench.to_network(0).is_empty());
+    assert_eq!(bench.total(DropReason::UnknownStation), 1);
+    // Accepted again, it keeps what it has.
+    bench.add_station(&device);
+    bench.command(accept(renewed));
+    device.pn = 0;
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert_eq!(bench.to_network(0).len(), 1);
+}
+
+#[test]
+fn a_flood_of_strangers_reaches_control_at_a_limited_rate() {
+    let config = Config { requests_per_second: 20, ..Config::default() };
+    let mut bench = Bench::new(config, 1);
+    bench.welcome(&[service(0)]);
+    for n in 0..2000u32 {
+        let [a, b, c, d] = n.to_be_bytes();
+        let stranger = Tunnel { bssid: MacAddr([2, 9, a, b, c, d]), ..tunnel(0, &service(0)) };
+        bench.from_radio(0, stranger.endpoint, &keep_alive(&stranger));
+        if n % 200 == 0 {
+            bench.run();
+        }
+    }
+    bench.run();
+    assert_eq!(bench.events().len(), 20);
+    assert_eq!(bench.total(DropReason::RequestLimited), 1980);
+    bench.advance(Duration::from_secs(1));
+    let stranger = tunnel(3, &service(0));
+    for _ in 0..5 {
+        bench.from_radio(0, stranger.endpoint, &keep_alive(&stranger));
+        bench.run();
+    }
+    assert_eq!(bench.events(), [Event::TunnelRequest(stranger)], "each session once a second");
+}
+
+#[test]
+fn a_refused_tunnel_asks_again_only_after_its_time() {
+    let (mut bench, tunnel, _) = up();
+    bench.command(CommandKind::TunnelRefuse(TunnelRefuse {
+        tunnel,
+        reason: "the service moved".into(),
+        retry_seconds: 5,
+    }));
+    bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
+    bench.run();
+    assert!(matches!(bench.events()[..], [Event::Counters(_)]), "it was up, and is not any more");
+    assert_eq!(bench.total(DropReason::TunnelRefused), 1);
+    bench.advance(Duration::from_millis(5010));
+    bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
+    bench.run();
+    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel)]);
+}
+
+#[test]
+fn a_withdrawn_service_takes_its_tunnels_down() {
+    let (mut bench, tunnel, _) = up();
+    bench.welcome(&[service(1)]);
+    let events = bench.events();
+    let [Event::Counters(_), Event::TunnelDown { bssid, reason, .. }] = events.as_slice() else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*bssid, *reason), (tunnel.bssid, "its service is no longer served here"));
+}
+
+#[test]
+fn a_service_that_changes_its_vlan_takes_its_stations_along() {
+    let (mut bench, tunnel, mut device) = up();
+    bench.welcome(&[Service { vlan: 30, ..service(0) }]);
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert_eq!(bench.to_network(0), [ethernet(HOST, device.mac, 30, EtherType::ARP, b"up")]);
+    bench.from_network(0, &ethernet(device.mac, HOST, 30, EtherType::ARP, b"down"));
+    assert_eq!(bench.to_radio(0).len(), 1);
+}
+
+#[test]
+fn a_report_names_everything_that_lives_and_then_says_so() {
+    for workers in [1, 3] {
+        let mut bench = Bench::new(Config { events: 3, ..Config::default() }, workers);
+        bench.welcome(&[service(0)]);
+        let mut expected = Vec::new();
+        for n in 0..6 {
+            let tunnel = tunnel(n, &service(0));
+            bench.open_tunnel(usize::from(n) % workers, &tunnel, 10);
+            for m in 0..4 {
+                let device = Device::new(&tunnel, mac(u32::from(n * 10 + m)), Some(tk(m)));
+                bench.add_station(&device);
+                expected.push(device.key());
+            }
+        }
+        bench.events();
+        bench.handle.report();
+        bench.run();
+        let events = bench.events();
+        assert_eq!(events.last(), Some(&Event::Synced));
+        let tunnels =
+            events.iter().filter(|event| matches!(event, Event::TunnelReport(r) if r.blob == b"tunnel"));
+        assert_eq!(tunnels.count(), 6);
+        let mut stations: Vec<_> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::StationReport(report) => {
+                    assert!(report.port_open && report.blob == b"key");
+                    Some(report.station)
+                }
+                _ => None,
+            })
+            .collect();
+        stations.sort();
+        expected.sort();
+        assert_eq!(stations, expected);
+        assert_eq!(events.len(), 6 + 24 + 1);
+        for station in &expected {
+            let tunnel = events
+                .iter()
+                .position(|e| matches!(e, Event::TunnelReport(r) if r.tunnel.bssid == station.bssid));
+            let own =
+                events.iter().position(|e| matches!(e, Event::StationReport(r) if r.station == *station));
+            assert!(tunnel < own, "a tunnel comes before its stations");
+        }
+    }
+}
+
+#[test]
+fn totals_come_at_each_interval_and_on_request() {
+    let (mut bench, tunnel, device) = up();
+    let other = Device::new(&tunnel, mac(2), Some(tk(2)));
+    bench.add_station(&other);
+    bench.command(CommandKind::Welcome(Welcome {
+        services: vec![service(0)],
+        counters_interval_seconds: 2,
+        ..Welcome::default()
+    }));
+    bench.advance(Duration::from_millis(6100));
+    let reported = |events: Vec<Event>| {
+        let mut stations: Vec<_> = events
+            .into_iter()
+            .map(|event| match event {
+                Event::Counters(counters) => counters.station,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        stations.sort();
+        stations
+    };
+    let both = [device.key(), other.key()];
+    assert_eq!(reported(bench.events()), [[both[0]; 3], [both[1]; 3]].concat());
+    bench.command(CommandKind::CountersRequest { station: None });
+    bench.run();
+    assert_eq!(reported(bench.events()), both);
+}
+
+#[test]
+fn blobs_come_back_as_they_were_given() {
+    let (mut bench, tunnel, device) = up();
+    for mac in [None, Some(device.mac)] {
+        bench.command(CommandKind::BlobSet { bssid: tunnel.bssid, mac, blob: vec![u8::from(mac.is_some())] });
+    }
+    bench.handle.report();
+    bench.run();
+    let blobs: Vec<_> = bench
+        .events()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::TunnelReport(report) => Some(report.blob),
+            Event::StationReport(report) => Some(report.blob),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(blobs, [[0], [1]]);
+}
