@@ -80,7 +80,7 @@ mod tests {
 
     fn plain(n: usize, body: &[u8]) -> Vec<u8> {
         let mac = |m: u8| MacAddr([2, 0, 0, 0, m, n as u8]);
-        let qos = (n % 2 == 0).then(|| QosControl::new(n as u8 % 16));
+        let qos = n.is_multiple_of(2).then(|| QosControl::new(n as u8 % 16));
         DataHeader::to_ap(mac(1), mac(2), mac(3), qos).frame(body)
     }
 

@@ -83,7 +83,7 @@ impl Handle {
                 return self.broadcast(&command);
             }
             CommandKind::TunnelRefuse(refuse) => {
-                self.forget(refuse.tunnel.bssid, None);
+                self.forget(refuse.tunnel.bssid, Some(refuse.tunnel.session_id));
                 return self.broadcast(&command);
             }
             CommandKind::CountersRequest { station: None } => return self.broadcast(&command),
@@ -332,3 +332,8 @@ impl Drop for Handle {
         self.join();
     }
 }
+
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Handle>();
+};

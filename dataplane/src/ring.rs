@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst, fence};
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
@@ -34,7 +34,8 @@ impl Bell {
 
     /// Makes the descriptor readable if the sleeper is about to sleep or asleep.
     pub fn ring(&self) {
-        // SeqCst on both sides: either the sleeper's second look sees what was put in before this call, or this load sees the bell armed.
+        // With the fence in `arm`: either the sleeper's second look sees what was put in before this call, or this load sees the bell armed.
+        fence(SeqCst);
         if self.armed.load(SeqCst) && self.armed.swap(false, SeqCst) {
             self.wake.signal();
         }
@@ -44,7 +45,7 @@ impl Bell {
     pub fn arm(&self) {
         self.wake.clear();
         self.armed.store(true, SeqCst);
-        std::sync::atomic::fence(SeqCst);
+        fence(SeqCst);
     }
 }
 
@@ -82,17 +83,21 @@ impl<T> Sender<T> {
     /// Moves what waits into the ring as far as it has room; whether nothing waits any more.
     pub fn flush(&mut self) -> bool {
         let mut moved = false;
-        while let Some(message) = self.backlog.pop_front() {
-            if let Err(PushError::Full(message)) = self.producer.push(message) {
-                self.backlog.push_front(message);
+        loop {
+            while let Some(message) = self.backlog.pop_front() {
+                if let Err(PushError::Full(message)) = self.producer.push(message) {
+                    self.backlog.push_front(message);
+                    break;
+                }
+                moved = true;
+            }
+            self.starved.store(!self.backlog.is_empty(), SeqCst);
+            // A receiver that emptied the ring before it saw `starved` would never ask for more. With the fence in `sender_waits`, it
+            // either sees it or has made room that is seen here.
+            fence(SeqCst);
+            if self.backlog.is_empty() || self.producer.is_full() {
                 break;
             }
-            moved = true;
-        }
-        self.starved.store(!self.backlog.is_empty(), SeqCst);
-        // A receiver that emptied the ring before it saw `starved` would never ask for more.
-        if !self.backlog.is_empty() && !self.producer.is_full() {
-            return self.flush();
         }
         if moved {
             self.bell.ring();
@@ -126,6 +131,7 @@ impl<T> Receiver<T> {
 
     /// Whether the sender has more than the ring holds and wants to be woken to [`Sender::flush`].
     pub fn sender_waits(&self) -> bool {
+        fence(SeqCst);
         self.starved.load(SeqCst)
     }
 
@@ -279,5 +285,49 @@ mod tests {
         assert!(wait.sleep(None));
         bell.arm();
         assert!(!wait.sleep(Some(Duration::ZERO)), "arming forgets");
+    }
+
+    /// Both ends sleep whenever they can: a wake-up that got lost would show as a sleep that lasts until its time-out.
+    #[test]
+    fn no_wake_up_is_lost_between_threads() {
+        const MESSAGES: u32 = 20_000;
+        const LONG: Duration = Duration::from_secs(30);
+        let (to_receiver, to_sender) = (Bell::new().unwrap(), Bell::new().unwrap());
+        let (mut sender, mut receiver) = lossless(4, to_receiver.clone());
+        let room = to_sender.clone();
+        let thread = std::thread::spawn(move || {
+            let wait = Wait::new().unwrap();
+            wait.add(to_receiver.as_raw_fd()).unwrap();
+            let mut next = 0;
+            while next < MESSAGES {
+                let before = next;
+                while let Some(message) = receiver.receive() {
+                    assert_eq!(message, next);
+                    next += 1;
+                }
+                if next > before && receiver.sender_waits() {
+                    room.ring();
+                }
+                to_receiver.arm();
+                if receiver.is_empty() && next < MESSAGES {
+                    assert!(wait.sleep(Some(LONG)), "asleep although there was something to receive");
+                }
+            }
+        });
+        let wait = Wait::new().unwrap();
+        wait.add(to_sender.as_raw_fd()).unwrap();
+        for message in 0..MESSAGES {
+            sender.send(message);
+            while sender.backlog() > 3 {
+                to_sender.arm();
+                if !sender.flush() && sender.backlog() > 3 {
+                    assert!(wait.sleep(Some(LONG)), "asleep although there was room");
+                }
+            }
+        }
+        while !sender.flush() {
+            std::thread::yield_now();
+        }
+        thread.join().unwrap();
     }
 }

@@ -178,7 +178,7 @@ fn devices_reach_each_other_through_the_gateway() {
 }
 
 #[test]
-fn eapol_passes_before_the_key_in_clear_and_after_it_only_sealed() {
+fn eapol_passes_in_clear_and_sealed_and_control_hears_which() {
     let (mut bench, tunnel, _) = up(service(0), 0);
     let mut device = Device::new(&tunnel, mac(1), None);
     bench.command(CommandKind::StationAdd(StationAdd {
@@ -204,14 +204,20 @@ fn eapol_passes_before_the_key_in_clear_and_after_it_only_sealed() {
         })
     };
     assert_eq!(bench.events(), [expected(false)]);
-    // In clear, data is not heard, and EAPOL after the key is not either.
+    // In clear, data is not heard, before the key or after it; EAPOL is, as message 4 of a rekey.
     bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"data"));
     bench.install(&device, tk(1), 0, 0);
-    bench.from_radio(0, tunnel.endpoint, &device.datagram(tunnel.bssid, EtherType::EAPOL, &pdu));
+    bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"data"));
+    let in_clear = device.datagram(tunnel.bssid, EtherType::EAPOL, &pdu);
+    bench.from_radio(0, tunnel.endpoint, &in_clear);
     assert!(bench.to_network(0).is_empty());
-    assert_eq!((bench.events(), bench.total(DropReason::Unprotected)), (vec![], 2));
+    assert_eq!((bench.events(), bench.total(DropReason::Unprotected)), (vec![expected(false)], 2));
+    // One in clear does not pass for the first copy of a sealed one.
     device.tk = Some(tk(1));
-    bench.from_radio(0, tunnel.endpoint, &device.datagram(tunnel.bssid, EtherType::EAPOL, &pdu));
+    device.sequence -= 1;
+    let mut sealed = device.datagram(tunnel.bssid, EtherType::EAPOL, &pdu);
+    sealed[16 + 1] |= 0x08; // Retry
+    bench.from_radio(0, tunnel.endpoint, &sealed);
     bench.run();
     assert_eq!(bench.events(), [expected(true)]);
     // Down: in clear if control says so, sealed if it does not, and the port may be closed.

@@ -1,6 +1,6 @@
 //! Downlink: Ethernet frames and control's own in, sealed 802.11 frames in CAPWAP datagrams out.
 //!
-//! Everything that goes down passes [`State::push_down`] and is sealed a burst at a time. Packet and sequence numbers are taken there, in order.
+//! Everything that goes down passes `State::push_down` and is sealed a burst at a time. Packet and sequence numbers are taken there, in order.
 
 mod encapsulate;
 mod fanout;

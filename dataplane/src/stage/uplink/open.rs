@@ -8,7 +8,7 @@ use crate::counters::{DropReason, Forwarded};
 use crate::crypto::{self, OpenJob};
 use crate::packet::BURST;
 use crate::state::State;
-use crate::station::StationId;
+use crate::station::{Flag, StationId};
 use crate::wire::FromWorker;
 
 impl State {
@@ -85,6 +85,11 @@ impl State {
         let id = item.station;
         let (index, now) = (mpdu.index(), self.now);
         let hot = self.stations.hot_mut(id);
+        if protection.is_none() && hot.is(Flag::Keyed) {
+            // Anybody may have sent it: it changes nothing that a frame of the device's own depends on.
+            item.packet.trim_front(mpdu.header_len);
+            return self.msdu(id, mpdu.third, item.packet, false, item.signal);
+        }
         hot.last_seen = now;
         hot.rssi = item.signal.rssi_dbm;
         // Retransmissions keep their packet number (802.11-2020 §12.5.3.4.4), so this one repeats what was delivered. Two copies of an

@@ -1,6 +1,10 @@
 //! A data plane on the bench: workers on one thread, joined to a radio side and a network side in memory, under virtual time; and devices that
 //! seal and open their own frames with the reference CCMP. For the tests of this crate and for benches.
 
+mod load;
+
+pub use load::{Load, Taken};
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
