@@ -1,1 +1,3 @@
-//! See the package description.
+//! Side-by-side benchmarks and the demo.
+
+pub mod demo;

@@ -1,0 +1,138 @@
+//! The demo: what a newcomer sees first, and a check that the whole path works. Real programs, simulated air.
+
+mod devices;
+mod table;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use proto::admin::{ListSessionsRequest, Session, admin_client::AdminClient};
+use tonic::transport::Channel;
+
+use devices::{Devices, Progress};
+use table::{Row, Table};
+use world::World;
+
+/// Between two looks.
+const TICK: Duration = Duration::from_millis(250);
+/// With `ONCE=1`: everything must have happened by then.
+const LIMIT: Duration = Duration::from_secs(60);
+/// With `ONCE=1`: what counts as having exchanged traffic.
+const ECHOES: u32 = 5;
+
+/// Runs until Ctrl-C; with `once`, until all three devices have an address, have reached the network behind the gateway,
+/// and have been accounted for.
+pub fn run(once: bool) -> anyhow::Result<()> {
+    println!("Starting RADIUS, a network behind the gateway, the gateway and a radio…");
+    let mut world = World::start()?;
+    println!("Logs and configuration: {}", world.directory.path().display());
+    println!("In another terminal: target/debug/ttgctl --server {} sessions\n", world.admin);
+    let mut devices = Devices::start(&world)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(watch(&mut world, &devices, once));
+    devices.leave()?;
+    result.map_err(|error| error.context(format!("the gateway's last words:\n{}\n", world.log("ttg"))))?;
+    if once {
+        accounted(&world, &devices.progress())?;
+        println!("\nAll three devices got an address, reached the network and were accounted for.");
+    }
+    Ok(())
+}
+
+async fn watch(world: &mut World, devices: &Devices, once: bool) -> anyhow::Result<()> {
+    let mut admin =
+        AdminClient::connect(world.admin.clone()).await.context("the gateway's admin interface")?;
+    let mut table = Table::new();
+    let mut before: BTreeMap<String, Session> = BTreeMap::new();
+    let mut ticks = tokio::time::interval(TICK);
+    let started = Instant::now();
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => {
+                println!("\nStopping.");
+                return Ok(());
+            }
+        }
+        if let Some(words) = world.casualty() {
+            bail!("{words}");
+        }
+        let progress = devices.progress();
+        let now = sessions(&mut admin).await?;
+        table.show(&rows(&progress, &before, &now));
+        before = now;
+        if once && progress.iter().all(|p| p.address.is_some() && p.echoes >= ECHOES) {
+            return Ok(());
+        }
+        if once && started.elapsed() > LIMIT {
+            bail!("after {} s not every device has reached the network", LIMIT.as_secs());
+        }
+    }
+}
+
+async fn sessions(admin: &mut AdminClient<Channel>) -> anyhow::Result<BTreeMap<String, Session>> {
+    let sessions = admin.list_sessions(ListSessionsRequest::default()).await?.into_inner().sessions;
+    Ok(sessions.into_iter().map(|session| (session.client.clone(), session)).collect())
+}
+
+fn rows(
+    progress: &[Progress],
+    before: &BTreeMap<String, Session>,
+    now: &BTreeMap<String, Session>,
+) -> Vec<Row> {
+    let row = |progress: &Progress| {
+        let mac = progress.mac.to_string();
+        let session = now.get(&mac);
+        let rate = |octets: fn(&Session) -> u64| {
+            let total = |sessions: &BTreeMap<String, Session>| sessions.get(&mac).map_or(0, octets);
+            total(now).saturating_sub(total(before)) * 1000 / TICK.as_millis() as u64
+        };
+        Row {
+            identity: session.map_or_else(|| "-".to_owned(), |session| session.identity.clone()),
+            up: rate(|session| session.up_octets),
+            down: rate(|session| session.down_octets),
+            progress: progress.clone(),
+        }
+    };
+    progress.iter().map(row).collect()
+}
+
+/// Waits for the RADIUS server to have written a start and a stop with traffic for every device.
+fn accounted(world: &World, devices: &[Progress]) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let records = world.radius.accounting_records();
+        let missing: Vec<_> = devices
+            .iter()
+            .filter(|device| {
+                let calling = device.mac.to_string().replace(':', "-").to_uppercase();
+                let has = |status: &str, traffic: bool| {
+                    records.iter().any(|record| {
+                        let octets =
+                            record.get("Acct-Input-Octets").and_then(|text| text.parse::<u64>().ok());
+                        record.get("Calling-Station-Id") == Some(&calling)
+                            && record.get("Acct-Status-Type").map(String::as_str) == Some(status)
+                            && (!traffic || octets.is_some_and(|octets| octets > 0))
+                    })
+                };
+                !(has("Start", false) && has("Stop", true))
+            })
+            .map(|device| device.name)
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!(
+                "not accounted for: {}. The RADIUS server has {} records",
+                missing.join(", "),
+                records.len()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

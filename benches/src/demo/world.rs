@@ -1,0 +1,356 @@
+//! The demo's world: a RADIUS server, a network behind the gateway in a namespace of its own, the gateway, the radio.
+//! Everything is a real program, on loopback or in that namespace, and goes when the world is dropped.
+
+use std::{
+    fs::{self, File},
+    io::Read,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use radius::testkit::{FreeRadius, FreeRadiusConfig, User};
+use tempfile::TempDir;
+
+/// One of the demo's networks.
+pub struct Network {
+    pub ssid: &'static str,
+    pub uuid: &'static str,
+    pub bssid: &'static str,
+    /// For people who look at the configuration; empty: by RADIUS.
+    pub passphrase: &'static str,
+}
+
+/// What is behind the gateway: a /24 with DHCP. Both networks end there; a VLAN for each would need a kernel with 802.1Q.
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// Somebody's home, and an operator's network.
+pub const NETWORKS: [Network; 2] = [
+    Network {
+        ssid: "home of alice",
+        uuid: "4ae9582b-0581-4ef7-b675-b3cbce03b6a7",
+        bssid: "02:aa:00:00:00:01",
+        passphrase: "correct horse battery",
+    },
+    Network {
+        ssid: "operator",
+        uuid: "5e5d0125-15b6-4907-9d91-49613689a913",
+        bssid: "02:aa:00:00:00:02",
+        passphrase: "",
+    },
+];
+
+/// Who is known to the operator's RADIUS server.
+pub const USER: (&str, &str) = ("bob@operator.example", "staple");
+
+const SECRET: &str = "demo-secret";
+const RADIO: &str = "02:aa:00:00:00:00";
+
+/// Everything that runs. Fields are dropped in this order: who depends on others goes first.
+pub struct World {
+    agent: Child,
+    gateway: Child,
+    dhcp: Child,
+    namespace: Namespace,
+    pub radius: FreeRadius,
+    pub admin: String,
+    pub air: PathBuf,
+    /// Logs and configuration, for who wants to look.
+    pub directory: TempDir,
+}
+
+/// A network namespace that is deleted on drop.
+struct Namespace(String);
+
+impl World {
+    /// Starts it all; on failure what was started is stopped again.
+    pub fn start() -> anyhow::Result<World> {
+        if !is_root()? {
+            bail!("needs root, for network namespaces and a TAP interface: run it with sudo");
+        }
+        let directory =
+            tempfile::Builder::new().prefix("ttg-demo-").tempdir().context("no temporary directory")?;
+        let path = directory.path().to_owned();
+        let radius = FreeRadius::start(&FreeRadiusConfig {
+            secret: SECRET.to_owned(),
+            users: vec![User::new(USER.0, USER.1)],
+            default_eap: "ttls".to_owned(),
+        })
+        .context("FreeRADIUS")?;
+
+        let id = std::process::id();
+        let tap = format!("ttgd{}", id % 1_000_000);
+        let admin = free_tcp()?;
+        let tunnel = free_udp()?;
+        fs::write(path.join("standalone.toml"), standalone(&path, &tap, admin, tunnel, &radius))?;
+        let mut gateway = spawn(
+            &path,
+            "ttg",
+            sibling("ttg")?.arg("standalone").arg("--config").arg(path.join("standalone.toml")),
+        )?;
+        let up = wait_for(&mut gateway, &path.join("ttg.log"), "gateway", || {
+            std::net::TcpStream::connect_timeout(&admin, Duration::from_millis(200)).is_ok()
+        });
+        let namespace = up.and_then(|()| Namespace::with(&format!("ttg-demo-{id}"), &tap));
+        let started = namespace.and_then(|namespace| {
+            let dhcp = spawn(&path, "dnsmasq", &mut dnsmasq(&namespace.0, &path, &tap))?;
+            Ok((namespace, dhcp))
+        });
+        let (namespace, dhcp) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                stop(&mut gateway);
+                return Err(error);
+            }
+        };
+        let air = path.join("air");
+        fs::write(path.join("radio-agent.toml"), radio_agent(&air, tunnel))?;
+        let agent = spawn(
+            &path,
+            "radio-agent",
+            sibling("radio-agent")?.arg("--config").arg(path.join("radio-agent.toml")),
+        );
+        let mut world = match agent {
+            Ok(agent) => World {
+                agent,
+                gateway,
+                dhcp,
+                namespace,
+                radius,
+                admin: format!("http://{admin}"),
+                air,
+                directory,
+            },
+            Err(error) => {
+                stop(&mut gateway);
+                return Err(error);
+            }
+        };
+        let log = world.directory.path().join("radio-agent.log");
+        let air = world.air.clone();
+        wait_for(&mut world.agent, &log, "radio agent", || air.exists())?;
+        Ok(world)
+    }
+
+    /// A daemon that ended by itself, with what it said last.
+    pub fn casualty(&mut self) -> Option<String> {
+        let directory = self.directory.path();
+        for (name, child) in
+            [("ttg", &mut self.gateway), ("radio-agent", &mut self.agent), ("dnsmasq", &mut self.dhcp)]
+        {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Some(format!(
+                    "{name} ended ({status}):\n{}",
+                    tail(&directory.join(format!("{name}.log")))
+                ));
+            }
+        }
+        None
+    }
+
+    /// Last lines of a daemon's log.
+    pub fn log(&self, name: &str) -> String {
+        tail(&self.directory.path().join(format!("{name}.log")))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for child in [&mut self.agent, &mut self.gateway, &mut self.dhcp] {
+            stop(child);
+        }
+        let _ = &self.namespace;
+    }
+}
+
+impl Namespace {
+    /// Makes the namespace and moves the gateway's TAP there: the network behind the gateway is not this machine's.
+    fn with(name: &str, tap: &str) -> anyhow::Result<Namespace> {
+        ip(&["netns", "add", name])?;
+        let namespace = Namespace(name.to_owned());
+        ip(&["link", "set", tap, "netns", name])?;
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        ip(&["-n", name, "link", "set", tap, "up"])?;
+        ip(&["-n", name, "addr", "add", &format!("{ROUTER}/24"), "dev", tap])?;
+        Ok(namespace)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "del", &self.0]);
+    }
+}
+
+fn standalone(path: &Path, tap: &str, admin: SocketAddr, tunnel: SocketAddr, radius: &FreeRadius) -> String {
+    let mut text = format!(
+        r#"[gateway]
+name = "demo"
+listen = "{tunnel}"
+network = {{ kind = "tap", name = "{tap}" }}
+
+[control]
+listen = "{admin}"
+state = "{}"
+name = "ttg-demo"
+
+[[control.radius]]
+name = "aaa"
+auth = ["{}"]
+acct = ["{}"]
+secret = "{SECRET}"
+"#,
+        path.join("state").display(),
+        radius.authentication(),
+        radius.accounting(),
+    );
+    for Network { ssid, uuid, passphrase, .. } in &NETWORKS {
+        let security = if passphrase.is_empty() {
+            "security = \"eap\"".to_owned()
+        } else {
+            format!(
+                "security = \"psk\"\npassphrases = [{{ name = \"family\", passphrase = \"{passphrase}\" }}]"
+            )
+        };
+        text.push_str(&format!(
+            r#"
+[[control.service]]
+uuid = "{uuid}"
+ssid = "{ssid}"
+{security}
+radius = "aaa"
+
+[[control.binding]]
+service = "{uuid}"
+client = "*"
+radio = "{RADIO}"
+"#
+        ));
+    }
+    text
+}
+
+fn radio_agent(air: &Path, tunnel: SocketAddr) -> String {
+    let mut text = format!(
+        r#"radio = "{RADIO}"
+
+[backend]
+kind = "air"
+socket = "{}"
+channel = 6
+"#,
+        air.display()
+    );
+    for Network { ssid, uuid, bssid, passphrase, .. } in &NETWORKS {
+        let security = if passphrase.is_empty() { "eap" } else { "psk" };
+        text.push_str(&format!(
+            r#"
+[[bss]]
+bssid = "{bssid}"
+ssid = "{ssid}"
+service = "{uuid}"
+security = "{security}"
+gateway = "{tunnel}"
+"#
+        ));
+    }
+    text
+}
+
+fn dnsmasq(namespace: &str, path: &Path, tap: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null"]);
+    command.args(["--port=0", "--log-dhcp", "--log-facility=-", "--no-ping", "--bind-interfaces"]);
+    command.args(["--user=root", "--group=root", "--pid-file="]);
+    command.arg(format!("--dhcp-leasefile={}", path.join("leases").display()));
+    let [a, b, c, _] = ROUTER.octets();
+    command.arg(format!("--interface={tap}"));
+    command.arg(format!("--dhcp-range={a}.{b}.{c}.100,{a}.{b}.{c}.199,255.255.255.0,1h"));
+    command
+}
+
+/// A program that was built together with this one.
+fn sibling(name: &str) -> anyhow::Result<Command> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if !path.exists() {
+        bail!(
+            "{} is not there: build it with `cargo build`, or start the demo with `make demo`",
+            path.display()
+        );
+    }
+    Ok(Command::new(path))
+}
+
+fn spawn(directory: &Path, name: &str, command: &mut Command) -> anyhow::Result<Child> {
+    let log = File::create(directory.join(format!("{name}.log")))?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    // Ctrl-C on the terminal is for the demo, which stops the others in order.
+    command.process_group(0);
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {name}: is it installed? deploy/setup.sh demo does it"))
+}
+
+fn wait_for(child: &mut Child, log: &Path, what: &str, ready: impl Fn() -> bool) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !ready() {
+        if let Some(status) = child.try_wait()? {
+            bail!("the {what} ended ({status}):\n{}", tail(log));
+        }
+        if Instant::now() > deadline {
+            bail!("the {what} did not get ready:\n{}", tail(log));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn tail(log: &Path) -> String {
+    let mut text = String::new();
+    if let Ok(mut file) = File::open(log) {
+        let _ = file.read_to_string(&mut text);
+    }
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+/// TERM first, so that sessions end in order; KILL when that takes too long.
+fn stop(child: &mut Child) {
+    let _ = Command::new("kill").arg(child.id().to_string()).status();
+    let deadline = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < deadline {
+        if let Ok(Some(_)) = child.try_wait() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn ip(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new("ip").args(arguments).output().context("ip (package iproute2)")?;
+    if !output.status.success() {
+        bail!("ip {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn is_root() -> anyhow::Result<bool> {
+    let output = Command::new("id").arg("-u").output().context("id")?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
+
+fn free_tcp() -> anyhow::Result<SocketAddr> {
+    // The usual port, so that `ttgctl` finds the demo by itself; another one when it is taken.
+    let listener = TcpListener::bind(("127.0.0.1", 7400)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+    Ok(listener.local_addr()?)
+}
+
+fn free_udp() -> anyhow::Result<SocketAddr> {
+    let socket = UdpSocket::bind(("127.0.0.1", 5247)).or_else(|_| UdpSocket::bind(("127.0.0.1", 0)))?;
+    Ok(socket.local_addr()?)
+}
