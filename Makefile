@@ -10,7 +10,8 @@
 
 demo:
 	@deploy/setup.sh demo
-	cargo run --quiet -p benches --bin demo
+	cargo build --quiet -p ttg -p radio-agent -p ttgctl -p benches
+	@target/debug/demo
 
 test:
 	@deploy/setup.sh test
