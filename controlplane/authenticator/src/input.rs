@@ -65,7 +65,7 @@ pub enum RadiusResult {
         eap: Vec<u8>,
         /// The State attribute, to be sent back unchanged.
         state: Option<Vec<u8>>,
-        /// Session-Timeout: how long to wait for the device's response (RFC 3579 §2.6.4 leaves it to the server).
+        /// Session-Timeout: how long to wait for the device's response before asking again (RFC 3580 §3.17).
         timeout: Option<Duration>,
     },
     /// Access-Accept.
@@ -82,7 +82,7 @@ pub enum RadiusResult {
 }
 
 /// Access-Accept.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Accept {
     /// The EAP-Message attributes, joined: an EAP-Success.
     pub eap: Vec<u8>,

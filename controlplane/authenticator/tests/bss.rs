@@ -148,7 +148,32 @@ fn a_change_during_a_handshake_is_made_up_for() {
     assert_eq!(lab.station.state(), State::Online);
 }
 
-/// Several stations on one BSS, without the devices behind them: they never answer the group handshake.
+#[test]
+fn who_associates_again_is_not_waited_for() {
+    let (mut lab, _) = online(psk_service());
+    lab.rekey_group();
+    lab.input(Input::GroupKey);
+    assert_eq!(lab.kinds(), ["eapol protected"], "once is enough");
+    lab.associate(&request().again());
+    assert_eq!(installed(&lab), [(1, true), (2, false), (2, true)]);
+}
+
+#[test]
+fn the_rsc_is_that_of_the_key_in_use() {
+    let mut service = psk_service();
+    service.timings.group_update_count = 100;
+    let (mut lab, mut peer) = online(service);
+    lab.bss.note_group_pn(1000);
+    lab.rekey_group();
+    lab.pass(10 * SECOND);
+    assert_eq!(installed(&lab), [(1, true), (2, false), (2, true)]);
+    lab.take();
+    // The device that did not answer is offered the key again, of which no packet number has been reported.
+    restart(&mut lab);
+    let (message1, ..) = lab.sent_eapol().pop().expect("message 1");
+    assert_eq!(peer.group_message2(&message1).1.rsc, [0; 8]);
+}
+
 #[test]
 fn transmission_switches_in_the_end_and_a_further_change_waits() {
     let mut service = psk_service();

@@ -408,6 +408,7 @@ fn authenticating_again_keeps_port_and_session() {
     let expected =
         ["eapol protected", "failed Rejected", "deauth 23", "remove", "stop ReauthenticationFailure"];
     assert_eq!(lab.kinds(), expected);
+    assert!(lab.pmks.is_empty(), "the PMK of before is void");
 }
 
 #[test]
@@ -452,6 +453,27 @@ fn a_session_time_out_during_a_rekey_is_not_forgotten() {
     assert_eq!(lab.kinds(), ["key 0 replaces=true"]);
     lab.pass(SECOND);
     assert_eq!(lab.kinds(), ["eapol protected"], "the identity request");
+}
+
+#[test]
+fn the_last_session_time_out_does_not_spoil_the_next_session() {
+    let timeout = Some(Duration::from_secs(300));
+    let accept_once = Accept { session_timeout: timeout, reauthenticate: true, ..accept() };
+    let (mut lab, _) = online(service(), accept_once.clone());
+    lab.pass(Duration::from_secs(300));
+    let id = sent_id(&mut lab);
+    lab.eapol(&response(id, EapType::IDENTITY, b"alice"), true);
+    let (name, ..) = radius(&lab.take());
+    answer(&mut lab, name, RadiusResult::Accept(Box::new(accept())));
+    lab.pass(2 * SECOND);
+    let message1 = lab.sent_eapol().pop().expect("message 1").0;
+    Peer::new(Akm::Ieee8021x, pmk(), &request()).handshake(&mut lab, &message1, true);
+    assert_eq!(lab.kinds(), ["key 0 replaces=true"]);
+
+    let (mut lab, _) = online(service(), accept_once);
+    lab.management(&common::disassociation(8));
+    lab.pass(10 * SECOND);
+    assert!(lab.station.next_timeout().is_none());
 }
 
 #[test]

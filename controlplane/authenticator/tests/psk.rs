@@ -204,7 +204,37 @@ fn a_wrong_passphrase_never_opens_the_port_and_blocks_in_the_end() {
     let message1 = lab.join(&request()).expect("message 1");
     peer().handshake(&mut lab, &message1, false);
     assert_eq!(lab.station.state(), State::Online);
-    assert_eq!(lab.failures.failed(lab.now, MAC), None, "the right one clears the sheet");
+}
+
+#[test]
+fn the_right_passphrase_clears_the_sheet() {
+    let limits = Limits { max_failures: 2, ..Limits::default() };
+    let mut lab = Lab::new(Service { limits, ..psk_service() });
+    lab.failures.failed(lab.now, MAC);
+    let message1 = lab.join(&request()).expect("message 1");
+    peer().handshake(&mut lab, &message1, false);
+    assert_eq!(lab.failures.failed(lab.now, MAC), None);
+}
+
+#[test]
+fn message_4_must_be_authentic() {
+    let mut lab = Lab::new(psk_service());
+    let message1 = lab.join(&request()).expect("message 1");
+    let mut peer = peer();
+    let message2 = peer.message2(&message1);
+    lab.eapol(&message2, false);
+    let message3 = lab.sent_eapol().pop().expect("message 3").0;
+    let rsne = lab.service().rsne().expect("RSNE");
+    let (message4, _) = peer.message4(&message3, &rsne);
+    for bit in [5 * 8, 20 * 8, 70 * 8, 85 * 8] {
+        let mut forged = message4.clone();
+        forged[bit / 8] ^= 1;
+        lab.eapol(&forged, false);
+        assert!(lab.kinds().is_empty());
+        assert_eq!(lab.station.state(), State::Associated);
+    }
+    lab.eapol(&message4, false);
+    assert_eq!(lab.station.state(), State::Online);
 }
 
 #[test]

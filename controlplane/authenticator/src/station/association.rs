@@ -117,7 +117,7 @@ fn check_rsn(service: &Service, body: &[u8]) -> Result<(Akm, Vec<Pmkid>), Status
         return Err(StatusCode::INVALID_RSNE_CAPABILITIES);
     }
     if requires_mfp {
-        // We offer no management frame protection (802.11-2020 Table 12-3).
+        // We offer no management frame protection (802.11-2020 §12.6.3).
         return Err(StatusCode::ROBUST_MANAGEMENT_POLICY_VIOLATION);
     }
     Ok((akm, rsn.pmkids))

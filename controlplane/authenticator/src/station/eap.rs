@@ -1,4 +1,4 @@
-//! 802.1X: EAP passed through between device and RADIUS (RFC 3748 §2.3, RFC 3579 §2, 802.11-2020 §12.6.10.2).
+//! 802.1X: EAP passed through between device and RADIUS (RFC 3748 §2.3, RFC 3579 §2, 802.11-2020 §12.6.10).
 
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ impl Station {
                 }
             }
             ManagementBody::Disassociation(body) => {
-                // 802.11-2020 §11.3.5.7: back to state 2.
+                // 802.11-2020 §11.3.5.9: back to state 2.
                 if self.association.is_some() {
                     self.log(Event::Left(body.reason));
                     self.leave(now, env, TerminateCause::UserRequest);
