@@ -1,7 +1,11 @@
 //! RADIUS on behalf of the core: requests run beside it and answer with a message; accounting is durable before it
 //! counts as sent.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use authenticator::{Accept, Akm, Msk, RadiusResult};
 use radius::{
@@ -10,7 +14,7 @@ use radius::{
         AccessRequest, Association, AuthClient, ClientConfig, ExchangeError, Nas, Outcome, Reply, Server,
         ServerId,
     },
-    packet::{Secret, TerminationAction, Vlan},
+    packet::{Secret, TerminateCause, TerminationAction, Vlan},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,6 +63,7 @@ struct Group {
 /// To the thread that makes records durable: the core does not wait for the disk.
 enum Write {
     Record(Arc<AccountingQueue>, Box<AcctRecord>),
+    CloseOrphans(Arc<AccountingQueue>, HashSet<String>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -79,6 +84,7 @@ impl Aaa {
                                 tracing::error!(%error, "an accounting record could not be kept");
                             }
                         }
+                        Write::CloseOrphans(accounting, live) => close_orphans(&accounting, &live),
                         Write::Flush(done) => drop(done.send(())),
                     }
                 }
@@ -132,11 +138,38 @@ impl Aaa {
             .sum()
     }
 
+    /// Ends, in accounting, the sessions of an earlier process that nobody carries on: all that are not in `live`.
+    pub fn close_orphans(&self, live: HashSet<String>) {
+        for accounting in self.groups.values().filter_map(|group| group.accounting.clone()) {
+            let _ = self.writer.send(Write::CloseOrphans(accounting, live.clone()));
+        }
+    }
+
     /// Resolves when every record handed over is on disk.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.writer.send(Write::Flush(done)).is_ok() {
             let _ = flushed.await;
+        }
+    }
+}
+
+fn close_orphans(accounting: &AccountingQueue, live: &HashSet<String>) {
+    /// RFC 2866 §5.10, NAS Error: the process that had the session is gone.
+    const NAS_ERROR: TerminateCause = TerminateCause(9);
+    let open = match accounting.open_sessions() {
+        Ok(open) => open,
+        Err(error) => return tracing::error!(%error, "sessions of an earlier run cannot be read"),
+    };
+    for session in open.iter().filter(|session| !live.contains(&session.session_id)) {
+        match accounting.close(&session.session_id, NAS_ERROR, session.last_event) {
+            Ok(_) => tracing::info!(
+                session = session.session_id,
+                "a session of an earlier run is ended in accounting"
+            ),
+            Err(error) => {
+                tracing::error!(%error, session = session.session_id, "a session of an earlier run cannot be ended")
+            }
         }
     }
 }

@@ -168,8 +168,15 @@ impl Core {
                 Subject::Stop(key) => self.finish_stop(key),
                 Subject::Radio(bssid) => self.radio_timeout(bssid),
                 Subject::LostGateways => self.give_up_lost_gateways(),
+                Subject::Orphans => self.close_orphans(),
             }
         }
+    }
+
+    /// Every gateway that lives has had time to report: sessions on record that are not here ended with their gateway.
+    fn close_orphans(&self) {
+        let live = self.sessions.values().filter_map(|session| session.station.info().session);
+        self.aaa.close_orphans(live.map(|(id, _)| id.to_string()).collect());
     }
 
     /// A record of the session, for now its start, with its group and how long the session has lasted. `None`: nobody

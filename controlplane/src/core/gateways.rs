@@ -35,7 +35,7 @@ pub(super) struct LostGateway {
 }
 
 /// So long a gateway's sessions are taken to go on without us.
-const ADOPTION: Duration = Duration::from_secs(60);
+pub(super) const ADOPTION: Duration = Duration::from_secs(60);
 /// Totals of every station this often.
 const COUNTERS_INTERVAL_SECONDS: u32 = 5;
 

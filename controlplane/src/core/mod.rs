@@ -32,7 +32,12 @@ use crate::{
     config::{self, Config},
 };
 
-use self::{gateways::GatewayEntry, radios::Bss, sessions::Session, timers::Timers};
+use self::{
+    gateways::GatewayEntry,
+    radios::Bss,
+    sessions::Session,
+    timers::{Subject, Timers},
+};
 
 pub(crate) use self::sessions::SessionKey;
 
@@ -118,8 +123,11 @@ impl Core {
             // Saying the same twice in a file is as harmless as elsewhere.
             let _ = bindings.add(binding.service, binding.client, binding.radio);
         }
+        let clock = Clock::new();
+        let mut timers = Timers::default();
+        timers.set(Subject::Orphans, Some(clock.now() + gateways::ADOPTION));
         Ok(Core {
-            clock: Clock::new(),
+            clock,
             epoch: random_u64(),
             aaa,
             services,
@@ -129,7 +137,7 @@ impl Core {
             radios: HashMap::new(),
             sessions: BTreeMap::new(),
             stops: HashMap::new(),
-            timers: Timers::default(),
+            timers,
             changes: broadcast::channel(4096).0,
             next_command: 0,
             counters: crate::metrics::Counters::default(),

@@ -20,6 +20,8 @@ pub(super) enum Subject {
     Radio(MacAddr),
     /// Gateways that did not come back.
     LostGateways,
+    /// Sessions of an earlier process that no gateway has reported.
+    Orphans,
 }
 
 #[derive(Debug, Default)]
