@@ -55,6 +55,15 @@ pub enum StartError {
     Radius(String),
 }
 
+/// What becomes of the sessions when control stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sessions {
+    /// They go on at their gateways, for the next control process to adopt.
+    GoOn,
+    /// They end: the gateway stops as well.
+    End,
+}
+
 /// Batches in flight between a gateway and the core.
 const LINK_DEPTH: usize = 64;
 
@@ -93,10 +102,10 @@ impl Control {
         answer.await.ok()
     }
 
-    /// Ends every session's accounting cleanly and stops the core.
-    pub async fn shutdown(self) {
+    /// Stops the core. Everything that accounting was told is on disk then.
+    pub async fn shutdown(self, sessions: Sessions) {
         let (done, ended) = oneshot::channel();
-        if self.messages.send(Message::Shutdown { done }).await.is_ok() {
+        if self.messages.send(Message::Shutdown { done, sessions }).await.is_ok() {
             let _ = ended.await;
         }
     }

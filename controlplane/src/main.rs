@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use controlplane::{Control, config, grpc, logging, metrics, shutdown};
+use controlplane::{Control, Sessions, config, grpc, logging, metrics, shutdown};
 
 /// The control daemon of a Wi-Fi over IP network.
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         let (control, core) = Control::start(config).await?;
         tracing::info!(listen = %listener.local_addr()?, "control is up");
         grpc::serve(listener, control.clone(), shutdown::requested()).await?;
-        control.shutdown().await;
+        control.shutdown(Sessions::GoOn).await;
         core.await?;
         Ok(())
     })

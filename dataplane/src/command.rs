@@ -36,7 +36,8 @@ pub enum CommandKind {
         /// Which one.
         bssid: MacAddr,
     },
-    /// Adds a station, or resets one that is known: keys, replay windows, fragments and counters start anew and the port is closed.
+    /// Adds a station, or resets one that is known: its last [`Counters`] are reported, then keys, replay windows, fragments and counters
+    /// start anew and the port is closed.
     StationAdd(StationAdd),
     /// Removes a station; its last [`Counters`] are reported.
     StationRemove(StationKey),

@@ -157,7 +157,7 @@ impl State {
         }
         let tunnel = self.tunnel(bssid)?;
         if let Some(id) = self.stations.find(bssid, mac) {
-            self.forget_station(id);
+            self.remove_station(id);
         }
         let state = self.tunnels.get_mut(tunnel).ok_or(NO_TUNNEL)?;
         let mut hot = Hot::new(mac, bssid, tunnel, state.tunnel.endpoint, self.now);

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use controlplane::{Control, grpc, logging, metrics, shutdown};
+use controlplane::{Control, Sessions, grpc, logging, metrics, shutdown};
 use ttg::{bridge::Connector, config, gateway::Gateway};
 
 /// The tunnel termination gateway: the rest of the access point, at the other end of UDP.
@@ -72,7 +72,7 @@ fn standalone(path: &std::path::Path) -> anyhow::Result<()> {
         let admin = tokio::spawn(grpc::serve(listener, control.clone(), shutdown::requested()));
         gateway.run(Connector::InProcess(control.clone()), shutdown::requested()).await?;
         admin.await??;
-        control.shutdown().await;
+        control.shutdown(Sessions::End).await;
         core.await?;
         Ok(())
     })

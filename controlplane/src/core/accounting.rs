@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use authenticator::{Info, Input, SessionId, TerminateCause};
+use authenticator::{Info, Input, SessionId, TerminateCause, Time};
 use dot11::MacAddr;
 use proto::{admin::session_change::Kind, gateway as pb, gateway::command};
 use radius::{
@@ -58,10 +58,18 @@ impl Totals {
     }
 }
 
+/// An accounting session. It keeps who it belongs to: by the time it stops, the device may be somebody else.
+pub(super) struct Account {
+    id: SessionId,
+    /// RADIUS group; `None` when nobody wants records of the service.
+    group: Option<String>,
+    record: AcctRecord,
+    since: Time,
+}
+
 /// A session that ended; its record waits for the gateway's last word on what it used.
 pub(super) struct PendingStop {
-    group: String,
-    record: AcctRecord,
+    account: Account,
     cause: packet::TerminateCause,
     lasted: Duration,
     totals: Totals,
@@ -72,56 +80,100 @@ const LAST_TOTALS: Duration = Duration::from_secs(2);
 
 impl Core {
     pub(super) fn account_start(&mut self, key: SessionKey) {
-        if let Some((group, record, _)) = self.record(key, None) {
-            self.aaa.account(&group, record);
+        self.adopt_account(key);
+        if let Some(account) = self.sessions.get(&key).and_then(|session| session.account.as_ref()) {
+            if let Some(group) = &account.group {
+                self.aaa.account(group, account.record.clone());
+            }
             self.counters.add("accounting_starts", 1);
         }
         self.arm_interim(key);
     }
 
+    /// Notes whose the accounting session is that the authenticator says is under way.
+    pub(super) fn adopt_account(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let Some(service) = self.services.get(&session.service) else { return };
+        let info = session.station.info();
+        let Some((id, since)) = info.session else { return };
+        let mut record = AcctRecord::new(id.to_string(), AcctEvent::Start, SystemTime::now());
+        record.association = Some(association(key, &service.config.ssid, info.akm));
+        record.user_name = Some(user_name_octets(&info, key.mac));
+        record.authentic =
+            Some(if service.config.security.is_eap() { Authentic::Radius } else { Authentic::Local });
+        record.chargeable_user_identity = session.chargeable_user_identity.clone();
+        record.class = info.class;
+        for address in &session.addresses {
+            add_address(&mut record, *address);
+        }
+        let account = Account { id, group: service.config.radius.clone(), record, since };
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.account = Some(account);
+        }
+    }
+
     /// The address of a device becomes known after the start: servers that log it want to hear.
-    pub(super) fn account_address(&mut self, key: SessionKey) {
-        self.account_interim(key);
+    pub(super) fn account_address(&mut self, key: SessionKey, address: IpAddr) {
+        if let Some(account) = self.sessions.get_mut(&key).and_then(|session| session.account.as_mut()) {
+            add_address(&mut account.record, address);
+            self.account_interim(key);
+        }
     }
 
     pub(super) fn account_interim(&mut self, key: SessionKey) {
+        let now = self.clock.now();
         let Some(session) = self.sessions.get(&key) else { return };
-        if session.station.info().session.is_none() {
-            return;
-        }
-        let totals = session.totals.clone();
-        if let Some((group, mut record, lasted)) = self.record(key, None) {
-            record.event = AcctEvent::Interim(usage(&totals, lasted));
-            self.aaa.account(&group, record);
+        let Some(account) = &session.account else { return };
+        if let Some(group) = &account.group {
+            let mut record = account.record.clone();
+            record.event = AcctEvent::Interim(usage(&session.totals, now.since(account.since)));
+            record.event_time = SystemTime::now();
+            self.aaa.account(group, record);
             self.counters.add("accounting_interims", 1);
         }
         self.arm_interim(key);
     }
 
-    pub(super) fn account_stop(&mut self, key: SessionKey, session: SessionId, cause: TerminateCause) {
+    pub(super) fn account_stop(&mut self, key: SessionKey, id: SessionId, cause: TerminateCause) {
         self.timers.set(Subject::Interim(key), None);
         // One that is still waiting goes out with what is known.
         self.finish_stop(key);
-        let Some((group, record, lasted)) = self.record(key, Some(session)) else { return };
-        let Some(totals) = self.sessions.get_mut(&key).map(|session| std::mem::take(&mut session.totals))
-        else {
+        let now = self.clock.now();
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let Some(mut account) = session.account.take_if(|account| account.id == id) else {
+            tracing::error!(client = %key.mac, %id, "an accounting session ended that never began");
             return;
         };
-        let cause = packet::TerminateCause(cause as u32);
-        self.stops.insert(key, PendingStop { group, record, cause, lasted, totals });
-        self.timers.set(Subject::Stop(key), Some(self.clock.now() + LAST_TOTALS));
+        account.record.event_time = SystemTime::now();
+        let stop = PendingStop {
+            lasted: now.since(account.since),
+            account,
+            cause: packet::TerminateCause(cause as u32),
+            totals: std::mem::take(&mut session.totals),
+        };
+        self.stops.insert(key, stop);
+        self.timers.set(Subject::Stop(key), Some(now + LAST_TOTALS));
         let request = pb::CountersRequest { bssid: octets(&key.bssid.0), mac: octets(&key.mac.0) };
         self.command_radio(key.bssid, command::Command::CountersRequest(request));
         self.counters.add("accounting_stops", 1);
-        self.publish(key, Kind::Updated, "");
     }
 
     /// Sends the record of a session that ended, with the totals that are known now.
     pub(super) fn finish_stop(&mut self, key: SessionKey) {
         self.timers.set(Subject::Stop(key), None);
-        if let Some(mut stop) = self.stops.remove(&key) {
-            stop.record.event = AcctEvent::Stop(usage(&stop.totals, stop.lasted), stop.cause);
-            self.aaa.account(&stop.group, stop.record);
+        let Some(PendingStop { account, cause, lasted, totals }) = self.stops.remove(&key) else { return };
+        if let Some(group) = account.group {
+            let mut record = account.record;
+            record.event = AcctEvent::Stop(usage(&totals, lasted), cause);
+            self.aaa.account(&group, record);
+        }
+    }
+
+    /// Sends the records of all sessions that have ended: control is about to.
+    pub(super) fn finish_stops(&mut self) {
+        let keys: Vec<_> = self.stops.keys().copied().collect();
+        for key in keys {
+            self.finish_stop(key);
         }
     }
 
@@ -178,31 +230,12 @@ impl Core {
         let live = self.sessions.values().filter_map(|session| session.station.info().session);
         self.aaa.close_orphans(live.map(|(id, _)| id.to_string()).collect());
     }
+}
 
-    /// A record of the session, for now its start, with its group and how long the session has lasted. `None`: nobody
-    /// wants records of this service.
-    fn record(&self, key: SessionKey, ended: Option<SessionId>) -> Option<(String, AcctRecord, Duration)> {
-        let session = self.sessions.get(&key)?;
-        let service = self.services.get(&session.service)?;
-        let group = service.config.radius.clone()?;
-        let info = session.station.info();
-        let (current, since) = info.session.unzip();
-        let id = ended.or(current)?;
-        let lasted = since.map(|since| self.clock.now().since(since)).unwrap_or_default();
-        let mut record = AcctRecord::new(id.to_string(), AcctEvent::Start, SystemTime::now());
-        record.association = Some(association(key, &service.config.ssid, info.akm));
-        record.user_name = Some(user_name_octets(&info, key.mac));
-        record.authentic =
-            Some(if service.config.security.is_eap() { Authentic::Radius } else { Authentic::Local });
-        record.chargeable_user_identity = session.chargeable_user_identity.clone();
-        for address in &session.addresses {
-            match address {
-                IpAddr::V4(address) => record.ip_address = Some(*address),
-                IpAddr::V6(address) => record.ipv6_address = Some(*address),
-            }
-        }
-        record.class = info.class;
-        Some((group, record, lasted))
+fn add_address(record: &mut AcctRecord, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => record.ip_address = Some(address),
+        IpAddr::V6(address) => record.ipv6_address = Some(address),
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     },
 };
 
+use authenticator::TerminateCause;
 use dot11::MacAddr;
 use matchmaker::{Bindings, Uuid};
 use proto::{
@@ -26,7 +27,7 @@ use proto::{
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::{
-    StartError,
+    Sessions, StartError,
     aaa::{Aaa, AaaAnswer},
     clock::Clock,
     config::{self, Config},
@@ -60,7 +61,7 @@ pub(crate) enum Message {
     Detached { connection: Connection },
     Aaa(AaaAnswer),
     Query(Query),
-    Shutdown { done: oneshot::Sender<()> },
+    Shutdown { done: oneshot::Sender<()>, sessions: Sessions },
 }
 
 /// What operators ask; each carries where the answer goes.
@@ -150,12 +151,7 @@ impl Core {
             let wake = self.timers.next().map(|time| self.clock.instant(time));
             tokio::select! {
                 message = inbox.recv() => match message {
-                    Some(Message::Shutdown { done }) => {
-                        self.flush();
-                        self.aaa.flush().await;
-                        let _ = done.send(());
-                        return;
-                    }
+                    Some(Message::Shutdown { done, sessions }) => return self.end(done, sessions).await,
                     Some(message) => self.handle(message),
                     None => return,
                 },
@@ -163,16 +159,27 @@ impl Core {
             }
             // One batch per pass: everything that is waiting is handled before anything is sent.
             while let Ok(message) = inbox.try_recv() {
-                if let Message::Shutdown { done } = message {
-                    self.flush();
-                    self.aaa.flush().await;
-                    let _ = done.send(());
-                    return;
+                if let Message::Shutdown { done, sessions } = message {
+                    return self.end(done, sessions).await;
                 }
                 self.handle(message);
             }
             self.flush();
         }
+    }
+
+    /// What has ended is on record.
+    async fn end(mut self, done: oneshot::Sender<()>, sessions: Sessions) {
+        if sessions == Sessions::End {
+            let bssids: Vec<_> = self.radios.keys().copied().collect();
+            for bssid in bssids {
+                self.close_radio(bssid, TerminateCause::AdminReset, "the gateway stops");
+            }
+        }
+        self.finish_stops();
+        self.flush();
+        self.aaa.flush().await;
+        let _ = done.send(());
     }
 
     fn handle(&mut self, message: Message) {

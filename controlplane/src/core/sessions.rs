@@ -13,7 +13,12 @@ use proto::{
     gateway::{self as pb, command, frame},
 };
 
-use super::{Connection, Core, accounting::Totals, mac, octets, os_entropy, timers::Subject};
+use super::{
+    Connection, Core,
+    accounting::{Account, Totals},
+    mac, octets, os_entropy,
+    timers::Subject,
+};
 use crate::{
     aaa::{AaaAnswer, Authenticate},
     clock::unix_ms,
@@ -38,8 +43,10 @@ pub(super) struct Session {
     pub rssi_dbm: i32,
     /// The RADIUS server that holds the EAP conversation.
     pub server: Option<radius::client::ServerId>,
-    /// What its RADIUS server said of accounting intervals.
+    /// What RADIUS wants repeated in accounting (RFC 4372).
     pub chargeable_user_identity: Option<Vec<u8>>,
+    /// The accounting session that has begun, as its start said it was.
+    pub account: Option<Account>,
     /// The state that watchers saw last.
     shown: Option<State>,
     /// The gateway has reported it since it attached.
@@ -69,6 +76,7 @@ impl Session {
             rssi_dbm: 0,
             server: None,
             chargeable_user_identity: None,
+            account: None,
             shown: None,
             confirmed: true,
         }
@@ -375,6 +383,7 @@ impl Core {
                     session.rssi_dbm = counters.rssi_dbm;
                 }
                 self.sessions.insert(key, session);
+                self.adopt_account(key);
                 self.counters.add("sessions_adopted", 1);
                 self.drain_session(key);
                 self.arm_interim(key);
@@ -455,7 +464,7 @@ impl Core {
             session.addresses.push(address);
             self.keep_blob(key);
             self.publish(key, Kind::Updated, "");
-            self.account_address(key);
+            self.account_address(key, address);
         }
     }
 
