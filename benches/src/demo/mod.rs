@@ -47,7 +47,7 @@ async fn watch(world: &mut World, devices: &Devices, once: bool) -> anyhow::Resu
     let mut admin =
         AdminClient::connect(world.admin.clone()).await.context("the gateway's admin interface")?;
     let mut table = Table::new();
-    let mut before: BTreeMap<String, Session> = BTreeMap::new();
+    let mut rates = Rates::default();
     let mut ticks = tokio::time::interval(TICK);
     let started = Instant::now();
     loop {
@@ -62,9 +62,9 @@ async fn watch(world: &mut World, devices: &Devices, once: bool) -> anyhow::Resu
             bail!("{words}");
         }
         let progress = devices.progress();
-        let now = sessions(&mut admin).await?;
-        table.show(&rows(&progress, &before, &now));
-        before = now;
+        let sessions = sessions(&mut admin).await?;
+        rates.update(&sessions, started.elapsed());
+        table.show(&rows(&progress, &sessions, &rates));
         if once && progress.iter().all(|p| p.address.is_some() && p.echoes >= ECHOES) {
             return Ok(());
         }
@@ -79,26 +79,48 @@ async fn sessions(admin: &mut AdminClient<Channel>) -> anyhow::Result<BTreeMap<S
     Ok(sessions.into_iter().map(|session| (session.client.clone(), session)).collect())
 }
 
-fn rows(
-    progress: &[Progress],
-    before: &BTreeMap<String, Session>,
-    now: &BTreeMap<String, Session>,
-) -> Vec<Row> {
+fn rows(progress: &[Progress], sessions: &BTreeMap<String, Session>, rates: &Rates) -> Vec<Row> {
     let row = |progress: &Progress| {
         let mac = progress.mac.to_string();
-        let session = now.get(&mac);
-        let rate = |octets: fn(&Session) -> u64| {
-            let total = |sessions: &BTreeMap<String, Session>| sessions.get(&mac).map_or(0, octets);
-            total(now).saturating_sub(total(before)) * 1000 / TICK.as_millis() as u64
-        };
+        let rate = rates.devices.get(&mac);
         Row {
-            identity: session.map_or_else(|| "-".to_owned(), |session| session.identity.clone()),
-            up: rate(|session| session.up_octets),
-            down: rate(|session| session.down_octets),
+            identity: sessions.get(&mac).map_or_else(|| "-".to_owned(), |session| session.identity.clone()),
+            up: rate.map_or(0, |rate| rate.up),
+            down: rate.map_or(0, |rate| rate.down),
             progress: progress.clone(),
         }
     };
     progress.iter().map(row).collect()
+}
+
+/// Octets per second, between one report of the gateway's counters and the next.
+#[derive(Default)]
+struct Rates {
+    devices: BTreeMap<String, Rate>,
+}
+
+#[derive(Default)]
+struct Rate {
+    at: Duration,
+    octets: (u64, u64),
+    up: u64,
+    down: u64,
+}
+
+impl Rates {
+    fn update(&mut self, sessions: &BTreeMap<String, Session>, now: Duration) {
+        for (mac, session) in sessions {
+            let octets = (session.up_octets, session.down_octets);
+            let rate = self.devices.entry(mac.clone()).or_default();
+            let milliseconds = (now - rate.at).as_millis().max(1) as u64;
+            if octets != rate.octets {
+                let per_second = |now: u64, before: u64| now.saturating_sub(before) * 1000 / milliseconds;
+                rate.up = per_second(octets.0, rate.octets.0);
+                rate.down = per_second(octets.1, rate.octets.1);
+                (rate.octets, rate.at) = (octets, now);
+            }
+        }
+    }
 }
 
 /// Waits for the RADIUS server to have written a start and a stop with traffic for every device.

@@ -65,7 +65,13 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
             let request =
                 RekeyRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
             let started = client.rekey(request).await.map_err(said)?.into_inner().started;
-            print::done(&mut out, output, "started", started, &format!("{started} rekeys started"))?;
+            print::done(
+                &mut out,
+                output,
+                "started",
+                started,
+                &format!("{started} {} started", if started == 1 { "rekey" } else { "rekeys" }),
+            )?;
         }
         Command::Stats(_) => {
             let stats = client.get_stats(GetStatsRequest {}).await.map_err(said)?.into_inner();
