@@ -4,3 +4,5 @@ pub mod dataplane;
 pub mod dot11;
 pub mod proto;
 pub mod radius;
+#[cfg(feature = "ttgctl")]
+pub mod ttgctl;

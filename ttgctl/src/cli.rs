@@ -94,7 +94,9 @@ pub enum Command {
     },
     /// Counters of control and of every gateway; drops by reason.
     Stats(Show),
-    /// Runs a capture through the gateway's own parsing and crypto, and writes the plaintext as Ethernet frames.
+    /// Decrypts a capture with the gateway's own parsing and crypto.
+    ///
+    /// Follows the handshakes and rekeys in it, counts what became of its frames, writes the plaintext as Ethernet.
     Decrypt(Decrypt),
     /// Prints a completion script.
     Completion {
@@ -130,22 +132,22 @@ impl Command {
 /// Arguments of `decrypt`. Keys may be repeated and combined; a passphrase goes with the SSID named before it.
 #[derive(Debug, clap::Args)]
 pub struct Decrypt {
-    /// pcap or pcapng, plain or gzip; radiotap, PPI, raw 802.11, or IP carrying CAPWAP. `-` reads standard input.
+    /// pcap or pcapng, gzip or not, of 802.11 (radiotap, PPI, ...) or CAPWAP in IP; `-`: standard input.
     #[arg(value_name = "IN")]
     pub input: PathBuf,
-    /// Where the plaintext goes, as a pcap of Ethernet frames.
+    /// Where the plaintext goes, as a pcap of Ethernet frames; `-`: standard output, and counts to standard error.
     #[arg(short = 'o', long = "out", value_name = "OUT.pcap")]
     pub out: Option<PathBuf>,
     /// SSID that the next --passphrase belongs to.
     #[arg(long, value_name = "SSID")]
     pub ssid: Vec<String>,
-    /// Passphrase of the SSID in the same position.
+    /// Passphrase of the SSID in the same position; 64 hexadecimal digits are the key itself.
     #[arg(long, value_name = "PASSPHRASE")]
     pub passphrase: Vec<String>,
     /// Pairwise master key, 64 hexadecimal digits.
     #[arg(long, value_name = "HEX")]
     pub pmk: Vec<String>,
-    /// Temporal key, 32 hexadecimal digits.
+    /// Temporal key, of whatever pair or group, 32 hexadecimal digits.
     #[arg(long, value_name = "HEX")]
     pub tk: Vec<String>,
     /// Print the counts as one JSON object.

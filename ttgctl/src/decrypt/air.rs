@@ -1,23 +1,31 @@
 //! Frames in the order they were heard: keys learnt, protected frames opened, MSDUs put together.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use dot11::{
-    Frame, FrameKind, MacAddr,
-    amsdu::{self, Subframes},
+    Frame, FrameKind, MacAddr, ManagementSubtype,
     ccmp::CcmpHeader,
-    eapol::{EapolFrame, PacketType},
-    element::Elements,
-    frame::management::{AssociationRequest, ManagementBody, ReassociationRequest},
+    eapol::key::KeyFrame,
     llc::{self, EtherType},
-    rsn::Akm,
 };
 
 use super::{
     ethernet,
     handshake::Pair,
-    keys::{Given, KeyList, TemporalKey},
+    keys::{Given, KeyList, Opened, TemporalKey},
+    msdu::{self, Assembly},
 };
+
+/// An 802.11 frame, as a capture has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard<'a> {
+    /// The frame, without FCS.
+    pub bytes: Cow<'a, [u8]>,
+    /// The FCS was wrong. What opens all the same was not changed where it matters; what does not is no MIC failure.
+    pub damaged: bool,
+    /// The capture has only its beginning.
+    pub cut: bool,
+}
 
 /// What became of the frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +40,9 @@ pub struct Counts {
     pub replays: u64,
     /// Protected frames of which no key is known.
     pub no_key: u64,
+    /// Protected frames, besides those without a key, that cannot be checked since the capture has only their
+    /// beginning.
+    pub cut: u64,
 }
 
 /// The state of the air: who said what to whom.
@@ -39,33 +50,31 @@ pub struct Air {
     given: Given,
     /// Keys given as they are, tried for everyone.
     tks: Vec<TemporalKey>,
-    /// Which pairs (transmitter, receiver) a given key has opened a frame of: the next one that fails is a failure.
-    opened_by_tk: HashMap<(MacAddr, MacAddr), ()>,
+    /// By BSSID and device.
     pairs: HashMap<(MacAddr, MacAddr), Pair>,
-    groups: HashMap<(MacAddr, u8), KeyList>,
-    fragments: HashMap<(MacAddr, u8), Fragments>,
+    /// By BSSID and key identifier.
+    groups: HashMap<(MacAddr, u8), Group>,
+    /// Key identifier of the last group-addressed frame, by BSSID.
+    group_key_id: HashMap<MacAddr, u8>,
+    assembly: Assembly,
     counts: Counts,
 }
 
-/// An MSDU of which not all fragments have been heard.
-struct Fragments {
-    sequence: u16,
-    next: u8,
-    time: u64,
-    frame: Vec<u8>,
-    body: Vec<u8>,
+/// The group keys of one BSS under one key identifier.
+#[derive(Default)]
+struct Group {
+    keys: KeyList,
+    /// One of them has opened a frame.
+    used: bool,
 }
 
-/// Pairs, groups and MSDUs under way that are remembered; a capture of a stadium has fewer.
+/// Pairs and groups that are remembered; a capture of a stadium has fewer.
 const MAX_ENTRIES: usize = 65_536;
-/// aMaxReceiveLifetime is two seconds in every implementation that matters.
-const FRAGMENT_AGE_NS: u64 = 2_000_000_000;
 /// Replay class of management frames, beside the sixteen TIDs.
 const MANAGEMENT: u8 = 16;
 
 enum Verdict {
-    Plain(Vec<u8>),
-    Replay,
+    Opened(Opened),
     MicFailure,
     NoKey,
 }
@@ -73,14 +82,14 @@ enum Verdict {
 impl Air {
     /// Nothing heard yet.
     pub fn new(mut given: Given) -> Self {
-        let tks = given.tks.drain(..).map(|tk| TemporalKey::new(tk, None)).collect();
+        let tks = given.tks.drain(..).map(TemporalKey::new).collect();
         Air {
             given,
             tks,
-            opened_by_tk: HashMap::new(),
             pairs: HashMap::new(),
             groups: HashMap::new(),
-            fragments: HashMap::new(),
+            group_key_id: HashMap::new(),
+            assembly: Assembly::default(),
             counts: Counts::default(),
         }
     }
@@ -90,65 +99,81 @@ impl Air {
         self.counts
     }
 
-    /// Takes one frame without FCS, heard at `time` nanoseconds; what it decrypts to goes to `deliver` as Ethernet.
-    pub fn frame(&mut self, time: u64, bytes: &[u8], deliver: &mut dyn FnMut(&[u8])) {
-        let Ok(frame) = Frame::parse(bytes) else { return };
+    /// Takes one frame, heard at `time` nanoseconds; what it decrypts to goes to `deliver` as Ethernet.
+    pub fn frame(&mut self, time: u64, heard: &Heard<'_>, deliver: &mut dyn FnMut(&[u8])) {
         self.counts.frames += 1;
-        if !frame.control().protected() {
-            match frame.kind() {
-                FrameKind::Management(_) => self.association(&frame),
-                FrameKind::Data(_) => self.eapol(&frame, frame.body()),
-                _ => {}
+        let Ok(frame) = Frame::parse(&heard.bytes) else { return };
+        let intact = !heard.damaged && !heard.cut;
+        match (frame.control().protected(), frame.kind()) {
+            (false, FrameKind::Management(subtype)) if intact => self.management(subtype, &frame),
+            (false, FrameKind::Data(subtype)) if subtype.has_data() && !heard.cut => {
+                self.clear(time, &frame, intact);
             }
-            return;
-        }
-        match self.open(&frame) {
-            Verdict::Plain(plain) => {
-                self.counts.decrypted += 1;
-                if let Ok(plain) = Frame::parse(&plain)
-                    && let FrameKind::Data(_) = plain.kind()
-                {
-                    self.msdu(time, &plain, deliver);
-                }
+            (true, FrameKind::Management(_)) => self.protected(time, heard, &frame, deliver),
+            (true, FrameKind::Data(subtype)) if subtype.has_data() => {
+                self.protected(time, heard, &frame, deliver);
             }
-            Verdict::Replay => self.counts.replays += 1,
-            Verdict::MicFailure => self.counts.mic_failures += 1,
-            Verdict::NoKey => self.counts.no_key += 1,
+            // Control and Null frames have nothing to protect.
+            _ => {}
         }
     }
 
-    /// Which AKM the device chose.
-    fn association(&mut self, frame: &Frame<'_>) {
-        let (Ok(body), Some(device)) = (ManagementBody::parse(frame), frame.addr2()) else { return };
-        let (ManagementBody::AssociationRequest(AssociationRequest { elements, .. })
-        | ManagementBody::ReassociationRequest(ReassociationRequest { elements, .. })) = body
-        else {
-            return;
-        };
-        let akm = chosen_akm(elements);
-        if let Some(pair) = self.pair(frame.addr1(), device) {
-            pair.akm = akm;
+    /// A device that (re)associates is about to have new keys.
+    fn management(&mut self, subtype: ManagementSubtype, frame: &Frame<'_>) {
+        use ManagementSubtype::{AssociationRequest, ReassociationRequest};
+        if let (AssociationRequest | ReassociationRequest, Some(device)) = (subtype, frame.addr2())
+            && let Some(pair) = self.pairs.get_mut(&(frame.addr1(), device))
+        {
+            pair.keys.unsettle();
         }
     }
 
-    fn pair(&mut self, bssid: MacAddr, device: MacAddr) -> Option<&mut Pair> {
-        let known = self.pairs.contains_key(&(bssid, device));
-        (known || self.pairs.len() < MAX_ENTRIES).then(|| self.pairs.entry((bssid, device)).or_default())
+    fn clear(&mut self, time: u64, frame: &Frame<'_>, intact: bool) {
+        let Some(whole) = self.assembly.add(time, frame, None) else { return };
+        let Ok(whole) = Frame::parse(&whole) else { return };
+        msdu::each(&whole, |_, _, msdu| self.eapol(&whole, msdu, intact));
     }
 
-    /// An EAPOL-Key frame, in clear or decrypted.
-    fn eapol(&mut self, frame: &Frame<'_>, msdu: &[u8]) {
+    /// An MSDU that may be an EAPOL-Key frame, in clear or decrypted.
+    fn eapol(&mut self, frame: &Frame<'_>, msdu: &[u8], intact: bool) {
         let Some((EtherType::EAPOL, pdu)) = llc::parse(msdu) else { return };
-        let Ok(EapolFrame { packet_type: PacketType::Key, .. }) = EapolFrame::parse(pdu) else { return };
-        let Some((bssid, device)) = infrastructure(frame) else { return };
-        let pmks = std::mem::take(&mut self.given.pmks);
-        let groups =
-            self.pair(bssid, device).map(|pair| pair.eapol(bssid, device, pdu, &pmks)).unwrap_or_default();
-        self.given.pmks = pmks;
-        for group in groups {
-            if self.groups.len() < MAX_ENTRIES {
-                self.groups.entry((bssid, group.key_id)).or_default().add(group.tk, None);
+        let (Ok(key), Some(transmitter)) = (KeyFrame::parse(pdu), frame.addr2()) else { return };
+        // Without an AP, and between APs, only the authenticator asks for an answer.
+        let from_ap = match (frame.control().to_ds(), frame.control().from_ds()) {
+            (true, false) => false,
+            (false, true) => true,
+            _ => key.info().ack(),
+        };
+        let (bssid, device) =
+            if from_ap { (transmitter, frame.addr1()) } else { (frame.addr1(), transmitter) };
+        let Some(pair) = entry(&mut self.pairs, (bssid, device)) else { return };
+        for group in pair.eapol(bssid, device, pdu, &self.given.pmks, intact) {
+            if let Some(entry) = entry(&mut self.groups, (bssid, group.key_id)) {
+                entry.keys.add(group.tk);
             }
+        }
+    }
+
+    fn protected(&mut self, time: u64, heard: &Heard<'_>, frame: &Frame<'_>, deliver: &mut dyn FnMut(&[u8])) {
+        match self.open(frame) {
+            Verdict::Opened(Opened { fresh: false, .. }) => self.counts.replays += 1,
+            Verdict::Opened(Opened { plain, protection, .. }) => {
+                self.counts.decrypted += 1;
+                let Ok(plain) = Frame::parse(&plain) else { return };
+                if !plain.control().is_data() {
+                    return;
+                }
+                let Some(whole) = self.assembly.add(time, &plain, Some(&protection)) else { return };
+                let Ok(whole) = Frame::parse(&whole) else { return };
+                msdu::each(&whole, |da, sa, msdu| {
+                    self.eapol(&whole, msdu, true);
+                    deliver(&ethernet::frame(da, sa, msdu));
+                });
+            }
+            Verdict::NoKey => self.counts.no_key += 1,
+            Verdict::MicFailure if heard.cut => self.counts.cut += 1,
+            Verdict::MicFailure if heard.damaged => {}
+            Verdict::MicFailure => self.counts.mic_failures += 1,
         }
     }
 
@@ -158,106 +183,84 @@ impl Air {
             return Verdict::NoKey;
         };
         let class = match frame.kind() {
+            FrameKind::Management(subtype) if !subtype.can_be_robust() => return Verdict::NoKey,
             FrameKind::Management(_) => MANAGEMENT,
             _ => frame.qos().map_or(0, |qos| qos.tid()),
         };
-        let receiver = frame.addr1();
-        let mut known = false;
-        let list = if receiver.is_group() {
-            frame.bssid().and_then(|bssid| self.groups.get_mut(&(bssid, header.key_id)))
+        if frame.addr1().is_group() {
+            self.open_group(frame, transmitter, class, header.key_id)
         } else {
-            let pair = if self.pairs.contains_key(&(receiver, transmitter)) {
-                (receiver, transmitter)
-            } else {
-                (transmitter, receiver)
-            };
-            self.pairs.get_mut(&pair).map(|pair| &mut pair.keys)
-        };
-        for key in list.into_iter().flat_map(KeyList::iter_mut) {
-            known = true;
-            if let Some((plain, fresh)) = key.open(transmitter, class, frame.bytes()) {
-                return if fresh { Verdict::Plain(plain) } else { Verdict::Replay };
-            }
-        }
-        for key in &mut self.tks {
-            if let Some((plain, fresh)) = key.open(transmitter, class, frame.bytes()) {
-                if self.opened_by_tk.len() < MAX_ENTRIES {
-                    self.opened_by_tk.insert((transmitter, receiver), ());
-                }
-                return if fresh { Verdict::Plain(plain) } else { Verdict::Replay };
-            }
-        }
-        let known = known || self.opened_by_tk.contains_key(&(transmitter, receiver));
-        if known { Verdict::MicFailure } else { Verdict::NoKey }
-    }
-
-    /// A plain data frame: a whole MSDU, an A-MSDU, or a fragment.
-    fn msdu(&mut self, time: u64, frame: &Frame<'_>, deliver: &mut dyn FnMut(&[u8])) {
-        let (Some(sequence), Some(transmitter)) = (frame.sequence(), frame.addr2()) else { return };
-        let (number, fragment) = (sequence.number(), sequence.fragment());
-        let more = frame.control().more_fragments();
-        if fragment == 0 && !more {
-            self.whole(frame, frame.body(), deliver);
-            return;
-        }
-        let key = (transmitter, frame.qos().map_or(MANAGEMENT, |qos| qos.tid()));
-        if fragment == 0 {
-            if self.fragments.len() < MAX_ENTRIES || self.fragments.contains_key(&key) {
-                let first = Fragments {
-                    sequence: number,
-                    next: 1,
-                    time,
-                    frame: frame.bytes().to_vec(),
-                    body: frame.body().to_vec(),
-                };
-                self.fragments.insert(key, first);
-            }
-            return;
-        }
-        let Some(mut parts) = self.fragments.remove(&key) else { return };
-        let late = time.saturating_sub(parts.time) > FRAGMENT_AGE_NS;
-        if parts.sequence != number || parts.next != fragment || late {
-            return;
-        }
-        parts.body.extend_from_slice(frame.body());
-        parts.next += 1;
-        if more {
-            self.fragments.insert(key, parts);
-        } else if let Ok(first) = Frame::parse(&parts.frame) {
-            self.whole(&first, &parts.body, deliver);
+            self.open_pairwise(frame, transmitter, class)
         }
     }
 
-    fn whole(&mut self, frame: &Frame<'_>, body: &[u8], deliver: &mut dyn FnMut(&[u8])) {
-        if frame.qos().is_some_and(|qos| qos.amsdu_present()) {
-            if amsdu::is_disguised_msdu(body) {
-                return;
+    fn open_pairwise(&mut self, frame: &Frame<'_>, transmitter: MacAddr, class: u8) -> Verdict {
+        let receiver = frame.addr1();
+        // Four-address frames do not say which of the two is the AP.
+        let names = [(receiver, transmitter), (transmitter, receiver)];
+        for name in names {
+            let pair = self.pairs.get_mut(&name);
+            if let Some(opened) = pair.and_then(|pair| pair.keys.open(transmitter, class, frame)) {
+                return Verdict::Opened(opened);
             }
-            for subframe in Subframes::new(body).map_while(Result::ok) {
-                deliver(&ethernet::frame(subframe.da, subframe.sa, subframe.msdu));
+        }
+        let known = names.into_iter().find(|name| self.pairs.contains_key(name));
+        if let Some((index, opened)) = open_by_given(&mut self.tks, transmitter, class, frame) {
+            if let Some(pair) = entry(&mut self.pairs, known.unwrap_or(names[0])) {
+                pair.keys.opened_by_given(index);
             }
-            return;
+            return Verdict::Opened(opened);
         }
-        // Null frames have no body.
-        if body.is_empty() {
-            return;
+        let settled = |name| self.pairs.get(&name).is_some_and(|pair: &Pair| pair.keys.is_settled());
+        if names.into_iter().any(settled) { Verdict::MicFailure } else { Verdict::NoKey }
+    }
+
+    fn open_group(&mut self, frame: &Frame<'_>, transmitter: MacAddr, class: u8, key_id: u8) -> Verdict {
+        let bssid = frame.bssid().unwrap_or(transmitter);
+        let name = (bssid, key_id);
+        if let Some(group) = self.groups.get_mut(&name) {
+            if let Some(opened) = group.keys.open(transmitter, class, frame) {
+                group.used = true;
+                group.keys.settle();
+                self.uses(bssid, key_id);
+                return Verdict::Opened(opened);
+            }
+            // Group keys take turns with two identifiers: the one that is back after the other is new.
+            if group.used && self.group_key_id.get(&bssid).is_some_and(|last| *last != key_id) {
+                group.keys.unsettle();
+            }
         }
-        self.eapol(frame, body);
-        if let (Some(da), Some(sa)) = (frame.destination(), frame.source()) {
-            deliver(&ethernet::frame(da, sa, body));
+        self.uses(bssid, key_id);
+        if let Some((_, opened)) = open_by_given(&mut self.tks, transmitter, class, frame) {
+            if let Some(group) = entry(&mut self.groups, name) {
+                group.used = true;
+                group.keys.settle();
+            }
+            return Verdict::Opened(opened);
+        }
+        let settled = self.groups.get(&name).is_some_and(|group| group.keys.is_settled());
+        if settled { Verdict::MicFailure } else { Verdict::NoKey }
+    }
+
+    /// The BSS uses this key identifier now.
+    fn uses(&mut self, bssid: MacAddr, key_id: u8) {
+        if let Some(last) = entry(&mut self.group_key_id, bssid) {
+            *last = key_id;
         }
     }
 }
 
-/// BSSID and device of a frame between the two.
-fn infrastructure(frame: &Frame<'_>) -> Option<(MacAddr, MacAddr)> {
-    match (frame.control().to_ds(), frame.control().from_ds()) {
-        (true, false) => Some((frame.addr1(), frame.addr2()?)),
-        (false, true) => Some((frame.addr2()?, frame.addr1())),
-        _ => None,
-    }
+fn open_by_given(
+    tks: &mut [TemporalKey],
+    transmitter: MacAddr,
+    class: u8,
+    frame: &Frame<'_>,
+) -> Option<(usize, Opened)> {
+    tks.iter_mut().enumerate().find_map(|(index, key)| Some((index, key.open(transmitter, class, frame)?)))
 }
 
-fn chosen_akm(elements: Elements<'_>) -> Option<Akm> {
-    elements.rsn().and_then(Result::ok).and_then(|rsn| rsn.akms.first().copied())
+/// The entry of a bounded map, made where it is not there and there is room.
+fn entry<K: Eq + std::hash::Hash, V: Default>(map: &mut HashMap<K, V>, key: K) -> Option<&mut V> {
+    let room = map.len() < MAX_ENTRIES || map.contains_key(&key);
+    room.then(|| map.entry(key).or_default())
 }

@@ -1,187 +1,186 @@
 //! From a record of a capture to the 802.11 frame in it: radiotap, PPI, Prism, AVS or nothing in front of it, or
 //! CAPWAP in UDP in IP.
 
-use std::{borrow::Cow, net::SocketAddr, time::Duration};
+use std::borrow::Cow;
 
-use dataplane::capture::LinkType;
-use dot11::{fcs, radiotap};
-use proto::tunnel;
+use dataplane::capture::{LinkType, Record};
+use dot11::{Frame, fcs, radiotap};
 
-/// A link type that never carries 802.11 frames.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the capture holds {0} records, in which there are no 802.11 frames: capture on a monitor interface, or the UDP tunnel \
-     to the gateway"
-)]
-pub struct LinkError(LinkType);
+use super::{Heard, tunnel::Tunnel};
+
+/// What a record holds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// An 802.11 frame.
+    Frame(Heard<'a>),
+    /// Of a link type that can carry 802.11 frames, but this is none: another protocol, a fragment, a header alone.
+    Nothing,
+    /// Of a link type that never carries 802.11 frames.
+    Foreign,
+}
 
 /// Peels link layers off. Holds the tunnel's fragments.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Link {
-    fragments: tunnel::Reassembler<SocketAddr>,
+    tunnel: Tunnel,
 }
 
-/// RFC 5415's data channel.
-const CAPWAP_DATA: u16 = 5247;
-/// Fragments of different frames mix only while one is under way.
-const FRAGMENT_AGE: Duration = Duration::from_secs(2);
-
-impl Default for Link {
-    fn default() -> Self {
-        let limits = tunnel::Limits { entries: 1024, octets: 1 << 24, age: FRAGMENT_AGE };
-        Link { fragments: tunnel::Reassembler::new(limits) }
-    }
-}
+/// The BSD loopback types have a four-octet protocol family in front of the IP header.
+const NULL: LinkType = LinkType(0);
+const LOOP: LinkType = LinkType(108);
+/// DLT_RAW on Linux and on OpenBSD, which some programs write instead of LINKTYPE_RAW; IPv4 and IPv6 alone.
+const RAW_12: LinkType = LinkType(12);
+const RAW_14: LinkType = LinkType(14);
+const IPV4: LinkType = LinkType(228);
+const IPV6: LinkType = LinkType(229);
+/// In a cooked header: what follows is a radiotap header, whatever the protocol field says.
+const ARPHRD_IEEE80211_RADIOTAP: [u8; 2] = 803u16.to_be_bytes();
 
 impl Link {
-    /// The 802.11 frame without FCS, or nothing: another protocol, a fragment, a frame that the receiver says is
-    /// damaged, or a copy of one that it transmitted.
-    pub fn frame<'a>(
-        &mut self,
-        link_type: LinkType,
-        time: u64,
-        data: &'a [u8],
-    ) -> Result<Option<Cow<'a, [u8]>>, LinkError> {
-        Ok(match link_type {
-            LinkType::IEEE802_11 => strip_fcs(data).map(Cow::Borrowed),
-            LinkType::IEEE802_11_RADIOTAP => behind_radiotap(data),
-            LinkType::IEEE802_11_PRISM => behind(data, u32::from_le_bytes),
-            LinkType::IEEE802_11_AVS => behind(data, u32::from_be_bytes),
-            LinkType::PPI => ppi(data),
-            LinkType::ETHERNET => self.ethernet(time, data).map(Cow::Owned),
-            LinkType::RAW | LinkType(12) | LinkType(14) | LinkType(228) | LinkType(229) => {
-                self.ip(time, data).map(Cow::Owned)
-            }
-            LinkType::LINUX_SLL => data.get(16..).and_then(|ip| self.ip(time, ip)).map(Cow::Owned),
-            LinkType::LINUX_SLL2 => data.get(20..).and_then(|ip| self.ip(time, ip)).map(Cow::Owned),
-            other => return Err(LinkError(other)),
-        })
-    }
-
-    fn ethernet(&mut self, time: u64, data: &[u8]) -> Option<Vec<u8>> {
-        let mut ether_type = data.get(12..14)?;
-        let mut rest = data.get(14..)?;
-        // 802.1Q and 802.1ad tags.
-        while matches!(ether_type, [0x81, 0x00] | [0x88, 0xa8]) {
-            ether_type = rest.get(2..4)?;
-            rest = rest.get(4..)?;
-        }
-        match ether_type {
-            [0x08, 0x00] | [0x86, 0xdd] => self.ip(time, rest),
-            _ => None,
-        }
-    }
-
-    fn ip(&mut self, time: u64, data: &[u8]) -> Option<Vec<u8>> {
-        let (addresses, datagram) = match data.first()? >> 4 {
-            4 => {
-                let header_len = usize::from(data[0] & 0x0f) * 4;
-                let total = usize::from(u16::from_be_bytes(data.get(2..4)?.try_into().ok()?));
-                let fragment = u16::from_be_bytes(data.get(6..8)?.try_into().ok()?) & 0x3fff;
-                if *data.get(9)? != 17 || fragment != 0 || header_len < 20 {
-                    return None;
+    /// The 802.11 frame in a record.
+    pub fn content<'a>(&mut self, record: &Record<'a>) -> Content<'a> {
+        let data = record.data;
+        let cut = usize::try_from(record.original_len).unwrap_or(usize::MAX).saturating_sub(data.len());
+        let time = record.timestamp.unwrap_or(0);
+        let frame = match record.link_type {
+            LinkType::IEEE802_11 => Tail::unsaid(cut).frame(data),
+            LinkType::IEEE802_11_RADIOTAP => behind_radiotap(data, cut),
+            LinkType::IEEE802_11_PRISM => behind_prism(data, cut),
+            LinkType::IEEE802_11_AVS => behind_avs(data, cut),
+            LinkType::PPI => ppi(data, cut),
+            LinkType::ETHERNET => self.tunnel.ethernet(time, data, cut),
+            LinkType::RAW | RAW_12 | RAW_14 | IPV4 | IPV6 => self.tunnel.ip(time, data, cut),
+            NULL | LOOP => data.get(4..).and_then(|ip| self.tunnel.ip(time, ip, cut)),
+            LinkType::LINUX_SLL => match (data.get(2..4), data.get(16..)) {
+                (Some(kind), Some(rest)) if kind == ARPHRD_IEEE80211_RADIOTAP => behind_radiotap(rest, cut),
+                (_, Some(_)) => self.tunnel.tagged(time, &data[14..], cut),
+                _ => None,
+            },
+            LinkType::LINUX_SLL2 => match (data.get(8..10), data.get(20..)) {
+                (Some(kind), Some(rest)) if kind == ARPHRD_IEEE80211_RADIOTAP => behind_radiotap(rest, cut),
+                (Some(_), Some(rest)) if data[..2] == [0x81, 0x00] => {
+                    rest.get(2..).and_then(|rest| self.tunnel.tagged(time, rest, cut))
                 }
-                // Ethernet pads short packets: the IP length counts.
-                (data.get(12..20)?, data.get(header_len..total.min(data.len()))?)
-            }
-            6 if *data.get(6)? == 17 => (data.get(8..40)?, data.get(40..)?),
-            _ => return None,
+                (_, Some(rest)) => self.tunnel.ip(time, rest, cut),
+                _ => None,
+            },
+            _ => return Content::Foreign,
         };
-        let (header, _) = datagram.split_first_chunk::<8>()?;
-        let source = u16::from_be_bytes([header[0], header[1]]);
-        let destination = u16::from_be_bytes([header[2], header[3]]);
-        let length = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        if source != CAPWAP_DATA && destination != CAPWAP_DATA {
-            return None;
+        frame.map_or(Content::Nothing, Content::Frame)
+    }
+}
+
+/// What is known of the end of a record.
+struct Tail {
+    /// Octets that the snapshot length cut off.
+    cut: usize,
+    /// Whether there is an FCS; where nobody says, it is taken for one if it is right, which by chance one in four
+    /// thousand million frames without would be.
+    fcs: Option<bool>,
+    /// The receiver says that the FCS was wrong.
+    bad: bool,
+    /// The MAC header is padded to a multiple of four octets.
+    padded: bool,
+}
+
+impl Tail {
+    fn unsaid(cut: usize) -> Self {
+        Tail { cut, fcs: None, bad: false, padded: false }
+    }
+
+    /// The frame that these octets are, without FCS and padding. `None` when nothing is left.
+    fn frame<'a>(&self, octets: &'a [u8]) -> Option<Heard<'a>> {
+        let (body, check, cut) = match self.fcs {
+            Some(true) => {
+                // The cut may have taken no more than the FCS.
+                let rest = fcs::LEN.saturating_sub(self.cut);
+                let (body, check) = octets.split_at_checked(octets.len().checked_sub(rest)?)?;
+                (body, Some(check).filter(|check| check.len() == fcs::LEN), self.cut > fcs::LEN)
+            }
+            None if self.cut == 0 => (fcs::strip(octets).unwrap_or(octets), None, false),
+            _ => (octets, None, self.cut > 0),
+        };
+        let bytes = if self.padded { unpadded(body) } else { Cow::Borrowed(body) };
+        let right =
+            |check: &[u8]| [&bytes, body].iter().any(|frame| fcs::crc32(frame).to_le_bytes() == check);
+        let damaged = self.bad || check.is_some_and(|check| !right(check));
+        (!bytes.is_empty()).then_some(Heard { bytes, damaged, cut })
+    }
+}
+
+fn behind_radiotap(data: &[u8], cut: usize) -> Option<Heard<'_>> {
+    match radiotap::parse(data) {
+        Ok(header) => {
+            // Without the flags field nothing is said of an FCS.
+            let fcs = header.flags.and(header.fcs_present().then_some(true));
+            let tail = Tail { cut, fcs, bad: header.bad_fcs(), padded: header.data_pad() };
+            tail.frame(data.get(header.len..)?)
         }
-        let payload = datagram.get(8..length.min(datagram.len()))?;
-        let from = source_address(addresses, source)?;
-        self.capwap(time, from, payload)
-    }
-
-    fn capwap(&mut self, time: u64, from: SocketAddr, payload: &[u8]) -> Option<Vec<u8>> {
-        let (header, payload) = tunnel::DataHeader::parse(payload).ok()?;
-        if header.keep_alive() || !header.native() {
-            return None;
+        // Some drivers announce fields that their header has no room for. Where it ends is known all the same.
+        Err(_) if data.first() == Some(&0) => {
+            let length = u16::from_le_bytes(data.get(2..4)?.try_into().ok()?);
+            Tail::unsaid(cut).frame(data.get(usize::from(length).max(8)..)?)
         }
-        let whole = self.fragments.push(from, &header, payload, Duration::from_nanos(time)).ok()??;
-        Some(whole.frame.to_vec())
+        Err(_) => None,
     }
 }
 
-fn source_address(addresses: &[u8], port: u16) -> Option<SocketAddr> {
-    if addresses.len() == 8 {
-        let ip: [u8; 4] = addresses[..4].try_into().ok()?;
-        Some((ip, port).into())
-    } else {
-        let ip: [u8; 16] = addresses[..16].try_into().ok()?;
-        Some((ip, port).into())
-    }
-}
-
-fn behind_radiotap(data: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let header = radiotap::parse(data).ok()?;
-    if header.bad_fcs() {
-        return None;
-    }
-    let frame = data.get(header.len..)?;
-    let frame = if header.fcs_present() {
-        frame.get(..frame.len().checked_sub(fcs::LEN)?)?
-    } else {
-        strip_fcs(frame)?
-    };
-    if header.data_pad() { unpad(frame) } else { Some(Cow::Borrowed(frame)) }
-}
-
-/// PPI: version, flags, length (16 bits), link type (32 bits), then fields; number 2 is 802.11-Common, whose flags say
-/// whether there is an FCS (0x1) and whether it was wrong (0x4).
-fn ppi(data: &[u8]) -> Option<Cow<'_, [u8]>> {
+/// PPI: version, flags, length (16 bits), link type (32 bits), then fields. In the flags, bit 0 says that fields are
+/// padded to four octets. Field 2 is 802.11-Common, whose own flags say whether there is an FCS (0x1) and whether it
+/// was wrong (0x4).
+fn ppi(data: &[u8], cut: usize) -> Option<Heard<'_>> {
+    const COMMON: u16 = 2;
+    let aligned = data.get(1)? & 1 != 0;
     let length = usize::from(u16::from_le_bytes(data.get(2..4)?.try_into().ok()?));
     let link_type = u32::from_le_bytes(data.get(4..8)?.try_into().ok()?);
     let frame = data.get(length..)?;
     let mut fields = data.get(8..length)?;
-    let mut flags = 0;
+    let mut tail = Tail::unsaid(cut);
     while let Some((head, rest)) = fields.split_first_chunk::<4>() {
-        let (number, size) =
-            (u16::from_le_bytes([head[0], head[1]]), usize::from(u16::from_le_bytes([head[2], head[3]])));
-        if number == 2
+        let number = u16::from_le_bytes([head[0], head[1]]);
+        let size = usize::from(u16::from_le_bytes([head[2], head[3]]));
+        if number == COMMON
             && let Some(octets) = rest.get(8..10)
         {
-            flags = u16::from_le_bytes([octets[0], octets[1]]);
+            tail.fcs = (octets[0] & 0x1 != 0).then_some(true);
+            tail.bad = octets[0] & 0x4 != 0;
         }
+        let size = if aligned { size.next_multiple_of(4) } else { size };
         fields = rest.get(size..).unwrap_or_default();
     }
-    if flags & 0x4 != 0 {
-        return None;
-    }
     match link_type {
-        105 if flags & 0x1 != 0 => Some(Cow::Borrowed(frame.get(..frame.len().checked_sub(fcs::LEN)?)?)),
-        105 => strip_fcs(frame).map(Cow::Borrowed),
-        127 => behind_radiotap(frame),
+        105 => tail.frame(frame),
+        127 => behind_radiotap(frame, cut),
         _ => None,
     }
 }
 
-/// Prism and AVS headers give their own length in the second word.
-fn behind(data: &[u8], word: fn([u8; 4]) -> u32) -> Option<Cow<'_, [u8]>> {
-    let length = word(data.get(4..8)?.try_into().ok()?);
-    strip_fcs(data.get(usize::try_from(length).ok()?..)?).map(Cow::Borrowed)
-}
-
-/// Takes an FCS off where there is one, announced or not: a frame whose last four octets are the right CRC of the rest
-/// has one, since by chance one in four thousand million would.
-fn strip_fcs(frame: &[u8]) -> Option<&[u8]> {
-    Some(fcs::strip(frame).unwrap_or(frame)).filter(|frame| !frame.is_empty())
-}
-
-/// Some drivers pad the MAC header to a multiple of four octets.
-fn unpad(frame: &[u8]) -> Option<Cow<'_, [u8]>> {
-    let length = dot11::Frame::parse(frame).ok()?.header_len();
-    let padding = length.next_multiple_of(4) - length;
-    if padding == 0 {
-        return Some(Cow::Borrowed(frame));
+/// Prism: message code and length (32 bits each, in the byte order of the capturing machine), then the rest of the
+/// header. An AVS header may stand there instead; its version tells.
+fn behind_prism(data: &[u8], cut: usize) -> Option<Heard<'_>> {
+    /// Codes and lengths are below this, and not in the other byte order.
+    const SMALL: u32 = 0x1_0000;
+    let word = u32::from_be_bytes(data.get(..4)?.try_into().ok()?);
+    if word & 0xffff_f000 == 0x8021_1000 {
+        return behind_avs(data, cut);
     }
-    let mut plain = frame.get(..length)?.to_vec();
-    plain.extend_from_slice(frame.get(length + padding..)?);
-    Some(Cow::Owned(plain))
+    let octets = data.get(4..8)?.try_into().ok()?;
+    let length = Some(u32::from_le_bytes(octets)).filter(|length| *length < SMALL);
+    let length = length.unwrap_or(u32::from_be_bytes(octets));
+    Tail::unsaid(cut).frame(data.get(usize::try_from(length).ok()?.max(8)..)?)
+}
+
+/// AVS: version and length (32 bits each, big-endian), then the rest of the header.
+fn behind_avs(data: &[u8], cut: usize) -> Option<Heard<'_>> {
+    let length = u32::from_be_bytes(data.get(4..8)?.try_into().ok()?);
+    Tail::unsaid(cut).frame(data.get(usize::try_from(length).ok()?.max(8)..)?)
+}
+
+fn unpadded(octets: &[u8]) -> Cow<'_, [u8]> {
+    let Ok(frame) = Frame::parse(octets) else { return Cow::Borrowed(octets) };
+    let length = frame.header_len();
+    match octets.get(length.next_multiple_of(4)..) {
+        Some(body) if !length.is_multiple_of(4) => Cow::Owned([frame.header(), body].concat()),
+        _ => Cow::Borrowed(octets),
+    }
 }
