@@ -25,13 +25,23 @@ use super::world::{NETWORKS, ROUTER, USER, World};
 /// How far a device has come.
 #[derive(Debug, Clone)]
 pub struct Progress {
+    /// What the demo calls it.
     pub name: &'static str,
+    /// Its address.
     pub mac: MacAddr,
+    /// Its network.
     pub ssid: &'static str,
+    /// In words.
     pub state: &'static str,
+    /// From DHCP.
     pub address: Option<Ipv4Addr>,
     /// Echo requests answered by the network behind the gateway.
     pub echoes: u32,
+    /// Those that were not.
+    pub lost: u32,
+    /// Associations so far.
+    pub associations: u32,
+    /// Of the last one answered.
     pub round_trip: Option<Duration>,
 }
 
@@ -79,6 +89,8 @@ impl Devices {
                 state: "looking",
                 address: None,
                 echoes: 0,
+                lost: 0,
+                associations: 0,
                 round_trip: None,
             });
         }
@@ -163,7 +175,10 @@ fn drive(air: &mut Air, shared: &Shared, devices: usize) -> anyhow::Result<()> {
 
 fn follow(progress: &mut Progress, event: Event) {
     match event {
-        Event::Associated { .. } => progress.state = "associated",
+        Event::Associated { .. } => {
+            progress.state = "associated";
+            progress.associations += 1;
+        }
         Event::Authenticated => progress.state = "authenticated",
         Event::Online => progress.state = "online",
         Event::Leased(lease) => progress.address = Some(lease.address),
@@ -171,6 +186,7 @@ fn follow(progress: &mut Progress, event: Event) {
             progress.echoes += 1;
             progress.round_trip = Some(round_trip);
         }
+        Event::EchoLost { .. } => progress.lost += 1,
         Event::LeaseLost => progress.address = None,
         Event::Refused { .. } => progress.state = "refused",
         Event::Disconnected { .. } | Event::BeaconsLost | Event::NoAnswer(_) => {

@@ -1,8 +1,8 @@
 //! The demo: what a newcomer sees first, and a check that the whole path works. Real programs, simulated air.
 
-mod devices;
+pub mod devices;
 mod table;
-mod world;
+pub mod world;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use devices::{Devices, Progress};
 use table::{Row, Table};
-use world::World;
+use world::{Ports, Shape, World};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ const ECHOES: u32 = 5;
 /// and have been accounted for.
 pub fn run(once: bool) -> anyhow::Result<()> {
     println!("Starting RADIUS, a network behind the gateway, the gateway and a radio…");
-    let mut world = World::start()?;
+    let mut world = World::start(Shape::Standalone, Ports::Usual)?;
     println!("Logs and configuration: {}", world.directory.path().display());
     println!("In another terminal: target/debug/ttgctl --server {} sessions\n", world.admin);
     let mut devices = Devices::start(&world)?;

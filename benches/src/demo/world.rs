@@ -8,6 +8,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,8 +18,11 @@ use tempfile::TempDir;
 
 /// One of the demo's networks.
 pub struct Network {
+    /// What devices see.
     pub ssid: &'static str,
+    /// Of the service.
     pub uuid: &'static str,
+    /// Of its virtual BSS on the demo's radio.
     pub bssid: &'static str,
     /// For people who look at the configuration; empty: by RADIUS.
     pub passphrase: &'static str,
@@ -49,14 +53,36 @@ pub const USER: (&str, &str) = ("bob@operator.example", "staple");
 const SECRET: &str = "demo-secret";
 const RADIO: &str = "02:aa:00:00:00:00";
 
-/// Everything that runs. Fields are dropped in this order: who depends on others goes first.
+/// How gateway and control run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `ttg standalone`.
+    Standalone,
+    /// `ttg run` and `controlplane run`.
+    Apart,
+}
+
+/// Where gateway and control listen, on loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ports {
+    /// The usual ports where they are free, so that `ttgctl` finds the demo by itself.
+    Usual,
+    /// Any, for worlds that are not alone.
+    Any,
+}
+
+/// Everything that runs.
 pub struct World {
     agent: Child,
     gateway: Child,
+    control: Option<Child>,
     dhcp: Child,
     namespace: Namespace,
+    /// The AAA server.
     pub radius: FreeRadius,
+    /// URL of the admin interface.
     pub admin: String,
+    /// Socket of the simulated air.
     pub air: PathBuf,
     /// Logs and configuration, for who wants to look.
     pub directory: TempDir,
@@ -67,7 +93,7 @@ struct Namespace(String);
 
 impl World {
     /// Starts it all; on failure what was started is stopped again.
-    pub fn start() -> anyhow::Result<World> {
+    pub fn start(shape: Shape, ports: Ports) -> anyhow::Result<World> {
         if !is_root()? {
             bail!("needs root, for network namespaces and a TAP interface: run it with sudo");
         }
@@ -81,18 +107,31 @@ impl World {
         })
         .context("FreeRADIUS")?;
 
-        let id = std::process::id();
-        let tap = format!("ttgd{}", id % 1_000_000);
-        let admin = free_tcp()?;
-        let tunnel = free_udp()?;
-        fs::write(path.join("standalone.toml"), standalone(&path, &tap, admin, tunnel, &radius))?;
-        let mut gateway = spawn(
-            &path,
-            "ttg",
-            sibling("ttg")?.arg("standalone").arg("--config").arg(path.join("standalone.toml")),
-        )?;
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let id = format!("{}-{}", std::process::id() % 1_000_000, WORLDS.fetch_add(1, Ordering::Relaxed));
+        let tap = format!("ttgd{id}");
+        let admin = free_tcp(ports)?;
+        let tunnel = free_udp(ports)?;
+        let (gateway_keys, control_keys) = (gateway_keys(&tap, tunnel), control_keys(&path, admin, &radius));
+        let mut control = None;
+        let command = match shape {
+            Shape::Standalone => {
+                let control_keys = control_keys.replace("[[", "[[control.");
+                let text = format!("[gateway]\n{gateway_keys}\n[control]\n{control_keys}");
+                fs::write(path.join("standalone.toml"), text)?;
+                ("standalone", path.join("standalone.toml"))
+            }
+            Shape::Apart => {
+                fs::write(path.join("controlplane.toml"), control_keys)?;
+                control = Some(start_control(&path)?);
+                fs::write(path.join("ttg.toml"), format!("control = \"http://{admin}\"\n{gateway_keys}"))?;
+                ("run", path.join("ttg.toml"))
+            }
+        };
+        let mut gateway = spawn(&path, "ttg", sibling("ttg")?.arg(command.0).arg("--config").arg(command.1))?;
         let up = wait_for(&mut gateway, &path.join("ttg.log"), "gateway", || {
             std::net::TcpStream::connect_timeout(&admin, Duration::from_millis(200)).is_ok()
+                && Path::new("/sys/class/net").join(&tap).exists()
         });
         let namespace = up.and_then(|()| Namespace::with(&format!("ttg-demo-{id}"), &tap));
         let started = namespace.and_then(|namespace| {
@@ -102,6 +141,7 @@ impl World {
         let (namespace, dhcp) = match started {
             Ok(started) => started,
             Err(error) => {
+                control.iter_mut().for_each(stop);
                 stop(&mut gateway);
                 return Err(error);
             }
@@ -117,6 +157,7 @@ impl World {
             Ok(agent) => World {
                 agent,
                 gateway,
+                control,
                 dhcp,
                 namespace,
                 radius,
@@ -125,6 +166,7 @@ impl World {
                 directory,
             },
             Err(error) => {
+                control.iter_mut().for_each(stop);
                 stop(&mut gateway);
                 return Err(error);
             }
@@ -133,6 +175,33 @@ impl World {
         let air = world.air.clone();
         wait_for(&mut world.agent, &log, "radio agent", || air.exists())?;
         Ok(world)
+    }
+
+    /// Kills control without a word, as a crash or `kill -9` does. Only where it runs [`Shape::Apart`].
+    pub fn kill_control(&mut self) -> anyhow::Result<()> {
+        let control = self.control.as_mut().context("control is part of the gateway")?;
+        control.kill()?;
+        control.wait()?;
+        Ok(())
+    }
+
+    /// Starts control again.
+    pub fn restart_control(&mut self) -> anyhow::Result<()> {
+        self.control = Some(start_control(self.directory.path())?);
+        Ok(())
+    }
+
+    /// Kills the radio agent without a word, and starts it again.
+    pub fn restart_agent(&mut self) -> anyhow::Result<()> {
+        self.agent.kill()?;
+        self.agent.wait()?;
+        let path = self.directory.path();
+        self.agent = spawn(
+            path,
+            "radio-agent",
+            sibling("radio-agent")?.arg("--config").arg(path.join("radio-agent.toml")),
+        )?;
+        Ok(())
     }
 
     /// A daemon that ended by itself, with what it said last.
@@ -159,7 +228,9 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        for child in [&mut self.agent, &mut self.gateway, &mut self.dhcp] {
+        // Who depends on others goes first.
+        let control = self.control.as_mut();
+        for child in [&mut self.agent, &mut self.gateway].into_iter().chain(control).chain([&mut self.dhcp]) {
             stop(child);
         }
         let _ = &self.namespace;
@@ -185,19 +256,30 @@ impl Drop for Namespace {
     }
 }
 
-fn standalone(path: &Path, tap: &str, admin: SocketAddr, tunnel: SocketAddr, radius: &FreeRadius) -> String {
-    let mut text = format!(
-        r#"[gateway]
-name = "demo"
+fn start_control(path: &Path) -> anyhow::Result<Child> {
+    spawn(
+        path,
+        "controlplane",
+        sibling("controlplane")?.arg("run").arg("--config").arg(path.join("controlplane.toml")),
+    )
+}
+
+fn gateway_keys(tap: &str, tunnel: SocketAddr) -> String {
+    format!(
+        r#"name = "demo"
 listen = "{tunnel}"
 network = {{ kind = "tap", name = "{tap}" }}
+"#
+    )
+}
 
-[control]
-listen = "{admin}"
+fn control_keys(path: &Path, admin: SocketAddr, radius: &FreeRadius) -> String {
+    let mut text = format!(
+        r#"listen = "{admin}"
 state = "{}"
 name = "ttg-demo"
 
-[[control.radius]]
+[[radius]]
 name = "aaa"
 auth = ["{}"]
 acct = ["{}"]
@@ -217,13 +299,13 @@ secret = "{SECRET}"
         };
         text.push_str(&format!(
             r#"
-[[control.service]]
+[[service]]
 uuid = "{uuid}"
 ssid = "{ssid}"
 {security}
 radius = "aaa"
 
-[[control.binding]]
+[[binding]]
 service = "{uuid}"
 client = "*"
 radio = "{RADIO}"
@@ -272,9 +354,14 @@ fn dnsmasq(namespace: &str, path: &Path, tap: &str) -> Command {
     command
 }
 
-/// A program that was built together with this one.
+/// A program that was built together with this one; tests lie one folder below the programs.
 fn sibling(name: &str) -> anyhow::Result<Command> {
-    let path = std::env::current_exe()?.with_file_name(name);
+    let this = std::env::current_exe()?;
+    let mut folder = this.parent().unwrap_or(Path::new("."));
+    if folder.ends_with("deps") {
+        folder = folder.parent().unwrap_or(folder);
+    }
+    let path = folder.join(name);
     if !path.exists() {
         bail!(
             "{} is not there: build it with `cargo build`, or start the demo with `make demo`",
@@ -344,13 +431,15 @@ fn is_root() -> anyhow::Result<bool> {
     Ok(output.stdout.trim_ascii() == b"0")
 }
 
-fn free_tcp() -> anyhow::Result<SocketAddr> {
-    // The usual port, so that `ttgctl` finds the demo by itself; another one when it is taken.
-    let listener = TcpListener::bind(("127.0.0.1", 7400)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
+fn free_tcp(ports: Ports) -> anyhow::Result<SocketAddr> {
+    let usual = if ports == Ports::Usual { 7400 } else { 0 };
+    let listener =
+        TcpListener::bind(("127.0.0.1", usual)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)))?;
     Ok(listener.local_addr()?)
 }
 
-fn free_udp() -> anyhow::Result<SocketAddr> {
-    let socket = UdpSocket::bind(("127.0.0.1", 5247)).or_else(|_| UdpSocket::bind(("127.0.0.1", 0)))?;
+fn free_udp(ports: Ports) -> anyhow::Result<SocketAddr> {
+    let usual = if ports == Ports::Usual { 5247 } else { 0 };
+    let socket = UdpSocket::bind(("127.0.0.1", usual)).or_else(|_| UdpSocket::bind(("127.0.0.1", 0)))?;
     Ok(socket.local_addr()?)
 }
