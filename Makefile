@@ -1,12 +1,13 @@
 # make demo    devices coming online through the gateway, in the terminal; ONCE=1 ends after the first traffic
 # make test    formatting, lints and every test that needs no virtual machine
+# make audit   licences and advisories of every dependency (cargo install cargo-deny)
 # make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
 # make bench   comparison tables
 # make clean   removes what was built
 #
 # Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab.
 
-.PHONY: demo test lab bench clean
+.PHONY: demo test audit lab bench clean
 
 demo:
 	@deploy/setup.sh demo
@@ -18,7 +19,11 @@ test:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
-	@if command -v cargo-deny >/dev/null; then cargo deny check; else echo 'cargo-deny is not installed: licences and advisories not checked'; fi
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'cargo-deny is not installed: licences not checked'; fi
+
+# Fetches the advisory database, which a machine without Internet cannot.
+audit:
+	cargo deny check
 
 lab:
 	@deploy/lab/run $(CASES)
