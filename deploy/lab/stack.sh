@@ -7,6 +7,7 @@
 #   sessions DEVICE FILTER     a jq filter over the device's sessions, as ttgctl prints them, is true
 #   is_online DEVICE, is_gone DEVICE
 #   counter control|ttg NAME   a counter's value
+#   nothing_forged             the gateway met no frame with a wrong MIC so far
 #   accounted WHAT USER DEVICE FreeRADIUS got an accounting record Start, Interim-Update or Stop
 
 bin=$top/target/debug
@@ -46,6 +47,13 @@ counter() { # control NAME, or ttg NAME
 	control) ctl stats -o json | jq ".control[\"$2\"] // 0" ;;
 	ttg) ctl stats -o json | jq "[.gateways[][\"$2\"] // 0] | add" ;;
 	esac
+}
+
+nothing_forged() { # whatever a case does, real devices send no frame with a wrong MIC
+	[ "$(counter ttg drop_mic_failure)" = 0 ] || {
+		echo "the gateway met $(counter ttg drop_mic_failure) frames with a wrong MIC"
+		return 1
+	}
 }
 
 accounted() { # what, user, device: FreeRADIUS has such a record since the case began
