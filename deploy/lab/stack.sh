@@ -14,8 +14,8 @@ bin=$top/target/debug
 agent_target=x86_64-unknown-linux-gnu
 
 build_binaries() {
-	cargo build --quiet -p ttg -p controlplane -p ttgctl
-	cargo build --quiet -p dataplane --example amsdu
+	cargo build --quiet -p ttg -p controlplane -p ttgctl &&
+		cargo build --quiet -p dataplane --example amsdu || return
 	# As it is shipped: small and static. Build scripts and macros are not concerned because a target is named.
 	RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet -p radio-agent --profile agent --target $agent_target
 }
