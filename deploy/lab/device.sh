@@ -9,6 +9,7 @@
 #   pinged DEVICE COUNT [OPTION...] the other way
 #   traffic DEVICE up|down COUNT       50 pings a second from or to the device, in the background
 #   traffic_end DEVICE up|down         waits for the last one and demands every reply
+#   radios_reset                    awake, in range, unfragmented, and no supplicant: as cases expect to find them
 #   seen DEVICE COUNT PATTERN       its debug log has at least COUNT lines that match
 #   times DEVICE PATTERN            how many it has
 
@@ -51,6 +52,17 @@ leave() {
 	guest_stop "supplicant-$1"
 	device_keys "$1"
 	guest "ip -n $1 addr flush dev wlan0; cat /tmp/$1.log >>/lab/logs/supplicant-$1; rm -f /tmp/$1.log"
+}
+
+radios_reset() {
+	local device
+	for device in sta1 sta2; do leave $device; done
+	guest 'cd /sys/kernel/debug/ieee80211
+		for phy in phy1 phy2; do echo 0 >$phy/hwsim/ps; echo 1 >$phy/hwsim/group; done
+		ip netns exec sta1 iw phy phy1 set frag off
+		! ip netns exec sta1 iw dev mon1 del 2>/dev/null
+		[ ! -s /tmp/air.pid ] || kill $(cat /tmp/air.pid)
+		true'
 }
 
 cli() {

@@ -6,6 +6,7 @@
 #   guest SCRIPT    runs SCRIPT in the guest as root, its output on stdout and stderr, its exit status returned
 
 guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping libgcc-s1)
+guest_files=(/usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so) # MD4, without which there is no MSCHAPv2
 guest_modules=(virtio_pci virtio_net 9pnet_virtio 9p mac80211_hwsim ccm gcm cmac ctr aesni_intel)
 vm_memory=512
 
@@ -110,6 +111,7 @@ build_initrd() { # kernel version
 		grep -E '^/(s?bin|lib|etc|usr)/' | grep -vE '^/usr/share/(doc|man|locale|lintian|bash-completion)/' | sort -u |
 		while read -r file; do [ -d "$file" ] || [ ! -e "$file" ] || echo "${file#/}"; done |
 		tar -C / -c -T - | tar -C "$root" -x --keep-directory-symlink
+	for file in "${guest_files[@]}"; do install -D "$file" "$root$file"; done
 	shared_libraries "$root"
 
 	local module
