@@ -14,11 +14,12 @@
 sniff() {
 	: >"$work/captures/keys"
 	guest "rm -f /tmp/air.pcap; : >/tmp/tcpdump.err
-		ip netns exec air tcpdump -Z root -i mon0 -U -B 4096 -w /tmp/air.pcap >/tmp/tcpdump.err 2>&1 & echo \$! >/tmp/air.pid
+		ip netns exec air tcpdump -Z root -i mon0 -U --immediate-mode -B 4096 -w /tmp/air.pcap >/tmp/tcpdump.err 2>&1 & echo \$! >/tmp/air.pid
 		until grep -q 'listening on' /tmp/tcpdump.err; do sleep 0.02; done"
 }
 
 sniff_end() {
+	sleep 0.2 # what was captured and not yet written would be lost
 	guest_stop air INT
 	device_keys sta1
 	device_keys sta2
@@ -26,11 +27,14 @@ sniff_end() {
 }
 
 backhaul() {
-	start backhaul tcpdump -Z root -i vm0 -U -w "$work/captures/backhaul.pcap" 'udp port 5247 or ip[6:2] & 0x3fff != 0'
+	start backhaul tcpdump -Z root -i vm0 -U --immediate-mode -w "$work/captures/backhaul.pcap" 'udp port 5247 or ip[6:2] & 0x3fff != 0'
 	within 5 grep -qs 'listening on' "$work/logs/backhaul"
 }
 
-backhaul_end() { stop backhaul INT; }
+backhaul_end() {
+	sleep 0.2
+	stop backhaul INT
+}
 
 air_sound() {
 	air_table "$1" >"$work/captures/$1.frames"

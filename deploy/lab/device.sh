@@ -9,7 +9,8 @@
 #   pinged DEVICE COUNT [OPTION...] the other way
 #   traffic DEVICE up|down COUNT       50 pings a second from or to the device, in the background
 #   traffic_end DEVICE up|down         waits for the last one and demands every reply
-#   radios_reset                    awake, in range, unfragmented, and no supplicant: as cases expect to find them
+#   radios_reset                    awake, in range, unfragmented, no supplicant: as cases expect to find them. A capture
+#                                   that was under way becomes failed.pcap
 #   seen DEVICE COUNT PATTERN       its debug log has at least COUNT lines that match
 #   times DEVICE PATTERN            how many it has
 
@@ -61,14 +62,13 @@ radios_reset() {
 		for phy in phy1 phy2; do echo 0 >$phy/hwsim/ps; echo 1 >$phy/hwsim/group; done
 		ip netns exec sta1 iw phy phy1 set frag off
 		! ip netns exec sta1 iw dev mon1 del 2>/dev/null
-		[ ! -s /tmp/air.pid ] || kill $(cat /tmp/air.pid)
-		true'
+		[ ! -s /tmp/air.pid ] || { kill $(cat /tmp/air.pid); rm /tmp/air.pid; cp /tmp/air.pcap /lab/captures/failed.pcap; }'
 }
 
 cli() {
 	local device=$1
 	shift
-	guest "wpa_cli -p /tmp/wpa-$device -i wlan0 $*"
+	guest "wpa_cli -p /tmp/wpa-$device -i wlan0 $*" >/dev/null
 }
 
 online() {

@@ -94,7 +94,7 @@ gateway_start() {
 }
 
 agent_start() {
-	guest_start radio-agent '/lab/bin/radio-agent --config /lab/radio-agent.toml'
+	guest_start radio-agent '/lab/bin/radio-agent --config /lab/radio-agent.toml -v'
 	within 10 agent_ready || die "radio-agent's virtual BSSes are not on the air"
 }
 

@@ -250,17 +250,33 @@ pub(crate) fn random(buffer: &mut [u8]) -> io::Result<()> {
 /// Sets a network interface up.
 pub(crate) fn set_up(name: &str) -> io::Result<()> {
     let fd = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
-    // SAFETY: all zero is a valid ifreq; the name stays terminated; both requests read and write only the ifreq.
+    let mut request = interface_request(name);
+    let raw: RawFd = fd.as_raw_fd();
+    // SAFETY: both requests read and write only the ifreq, whose flags every interface has.
     unsafe {
-        let mut request: libc::ifreq = zeroed();
-        let last = request.ifr_name.len() - 1;
-        for (to, from) in request.ifr_name[..last].iter_mut().zip(name.as_bytes()) {
-            *to = *from as libc::c_char;
-        }
-        let raw: RawFd = fd.as_raw_fd();
         check(libc::ioctl(raw, libc::SIOCGIFFLAGS as _, &mut request))?;
         request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short;
         check(libc::ioctl(raw, libc::SIOCSIFFLAGS as _, &request))?;
     }
     Ok(())
+}
+
+/// Sets the longest packet that a network interface takes.
+pub(crate) fn set_mtu(name: &str, octets: libc::c_int) -> io::Result<()> {
+    let fd = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
+    let mut request = interface_request(name);
+    request.ifr_ifru.ifru_mtu = octets;
+    // SAFETY: the request reads only the ifreq.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCSIFMTU as _, &request) })?;
+    Ok(())
+}
+
+fn interface_request(name: &str) -> libc::ifreq {
+    // SAFETY: all zero is a valid ifreq, and the name stays terminated.
+    let mut request: libc::ifreq = unsafe { zeroed() };
+    let last = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..last].iter_mut().zip(name.as_bytes()) {
+        *to = *from as libc::c_char;
+    }
+    request
 }

@@ -16,6 +16,9 @@ use crate::agent::{Station, Template};
 use crate::config::Channel;
 use crate::sys;
 
+/// What mac80211 lets an MTU be at most: the longest MSDU and its LLC header (802.11-2020 table 9-25).
+const LONGEST_INJECTED: libc::c_int = 2304;
+
 #[derive(Debug)]
 pub(super) struct Nl80211Radio {
     netlink: Netlink,
@@ -47,6 +50,9 @@ impl Nl80211Radio {
         let name = format!("ttg{number}mon");
         let wanted = Attributes::new().u32(ATTR_IFTYPE, IFTYPE_MONITOR);
         let monitor_index = add_interface(&mut netlink, number, &name, wanted)?;
+        // The kernel holds what is injected to the interface's MTU plus 14 octets. A driver that refuses is found out when
+        // the first long frame cannot be transmitted.
+        let _ = sys::set_mtu(&name, LONGEST_INJECTED);
         let tune = Attributes::new()
             .u32(ATTR_IFINDEX, monitor_index)
             .u32(ATTR_WIPHY_FREQ, channel.frequency())
