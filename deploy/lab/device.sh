@@ -7,6 +7,7 @@
 #   lease DEVICE                    an address by DHCP, from the network behind the gateway
 #   pings DEVICE COUNT [OPTION...]  pings from the device to the network behind the gateway; every single reply is demanded
 #   pinged DEVICE COUNT [OPTION...] the other way
+#   answered DEVICE                 one ping from the device is answered
 #   traffic DEVICE up|down COUNT       50 pings a second from or to the device, in the background
 #   traffic_end DEVICE up|down         waits for the last one and demands every reply
 #   radios_reset                    awake, in range, unfragmented, no supplicant: as cases expect to find them. A capture
@@ -99,6 +100,8 @@ pinged() {
 	ip netns exec lan ping -q -c "$count" -i 0.05 -W 2 "$@" "$(address "$device")" >"$work/ping-$device" 2>&1 || true
 	all_answered "$work/ping-$device" "$count" "to $device"
 }
+
+answered() { pings "$1" 1 >/dev/null; }
 
 traffic() {
 	local file=$work/traffic-$1-$2 options="-D -c $3 -i 0.02 -W 2"

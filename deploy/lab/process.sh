@@ -17,6 +17,7 @@ start() {
 	shift
 	"$@" >>"$work/logs/$name" 2>&1 </dev/null &
 	echo $! >"$work/pids/$name"
+	disown # what cases kill is no news
 }
 
 running() { kill -0 "$(cat "$work/pids/$1" 2>/dev/null)" 2>/dev/null; }
