@@ -1,0 +1,131 @@
+//! The gateway as a process: it serves metrics, outlives control, and stops when told to.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running gateway, killed when the test ends however it ends.
+struct Ttg {
+    child: Child,
+    log: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Ttg {
+    fn start(verb: &str, text: &str) -> Ttg {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("ttg.toml");
+        let log = directory.path().join("log");
+        fs::write(&config, text.replace("DIR", &directory.path().display().to_string())).unwrap();
+        let output = fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ttg"))
+            .arg(verb)
+            .arg("--config")
+            .arg(&config)
+            .stderr(output)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Ttg { child, log, _directory: directory }
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn until<T>(&mut self, what: &str, mut look: impl FnMut(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = self.said();
+            if let Some(found) = look(&said) {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "{what} did not happen ({ended:?}):\n{said}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// TERM; it ends in order, and soon.
+    fn stops(mut self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it goes on after TERM:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        assert!(status.success(), "{status}:\n{}", self.said());
+    }
+}
+
+impl Drop for Ttg {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn metrics(from: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&from, Duration::from_millis(200)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: ttg\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[test]
+fn standalone_serves_metrics_and_stops_in_order() {
+    let (grpc, prometheus) = (free(), free());
+    let tap = format!("ttgp{}", std::process::id());
+    let text = format!(
+        "[gateway]\nlisten = \"127.0.0.1:0\"\nmetrics = \"{prometheus}\"\nnetwork = {{ kind = \"tap\", name = \"{tap}\" }}\n\
+         [control]\nlisten = \"{grpc}\"\nstate = \"DIR/state\"\n"
+    );
+    let mut ttg = Ttg::start("standalone", &text);
+    ttg.until("attaching", |said| said.contains("gateway's sessions adopted").then_some(()));
+    let interface = Path::new("/sys/class/net").join(&tap);
+    assert!(interface.exists());
+    let text = ttg.until("metrics", |_| {
+        metrics(prometheus).filter(|text| text.contains("ttg_gateway_total{what=\"commands\"}"))
+    });
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(text.contains("ttg_gateway{what=\"stations\"} 0"), "{text}");
+    ttg.stops();
+    assert!(!interface.exists(), "the TAP interface is still there");
+}
+
+#[test]
+fn without_control_the_gateway_waits_and_says_so_once() {
+    let nobody = free();
+    let tap = format!("ttgq{}", std::process::id());
+    let text = format!(
+        "control = \"http://{nobody}\"\nlisten = \"127.0.0.1:0\"\nnetwork = {{ kind = \"tap\", name = \"{tap}\" }}\n"
+    );
+    let mut ttg = Ttg::start("run", &text);
+    ttg.until("the complaint", |said| said.contains("control cannot be reached").then_some(()));
+    // Now somebody listens there, but it is not control; after some attempts the gateway is still patient.
+    let listener = TcpListener::bind(nobody).unwrap();
+    for _ in 0..2 {
+        drop(listener.accept().unwrap());
+    }
+    assert_eq!(ttg.said().matches("control cannot be reached").count(), 1, "{}", ttg.said());
+    ttg.stops();
+}
