@@ -266,12 +266,12 @@ fn a_wrong_passphrase_makes_no_mic_failures() {
 #[test]
 fn what_follows_a_handshake_that_was_missed_is_without_a_key() {
     // The device comes back with a passphrase that is not ours; or its request to associate is all that was heard;
-    // or its handshake with message 2 missing.
-    for heard in 0..3 {
+    // or its handshake with message 2 missing; or its own messages of one with another passphrase.
+    for heard in 0..4 {
         let mut net = Network::new(Akm::Psk);
         let mut air = net.join(gtk(0));
         air.push(net.up(None, &udp(b"one")));
-        if heard == 0 {
+        if heard == 0 || heard == 3 {
             net.pmk = dot11::rsn::Pmk::new([1; 32]);
         }
         let request = net.association_request();
@@ -279,7 +279,8 @@ fn what_follows_a_handshake_that_was_missed_is_without_a_key() {
         match heard {
             0 => air.extend(messages),
             1 => air.push(request),
-            _ => air.extend([messages[0].clone(), messages[2].clone(), messages[3].clone()]),
+            2 => air.extend([messages[0].clone(), messages[2].clone(), messages[3].clone()]),
+            _ => air.extend([messages[1].clone(), messages[3].clone()]),
         }
         air.push(net.up(None, &udp(b"two")));
         air.push(net.down(None, &udp(b"three")));
@@ -355,7 +356,7 @@ fn fragments_are_put_together() {
 }
 
 #[test]
-fn fragments_of_different_keys_or_numbers_do_not_mix() {
+fn fragments_of_different_keys_or_numbers_or_frames_do_not_mix() {
     let mut net = Network::new(Akm::Psk);
     let mut air = net.join(gtk(0));
     let mut header = net.up_header(None);
@@ -370,14 +371,19 @@ fn fragments_of_different_keys_or_numbers_do_not_mix() {
     air.push(part(&mut net, 0, true, first));
     net.pn[1] += 1;
     air.push(part(&mut net, 1, false, second));
-    // Under two keys, with consecutive numbers; and the second half in the clear.
+    // Of two frames, with consecutive packet numbers.
+    air.push(part(&mut net, 0, true, first));
+    let mut header = net.up_header(None);
+    header.sequence = SequenceControl::new(header.sequence.number() + 1, 1);
+    air.push(net.seal_up(&header.frame(second)));
+    // Under two keys, with consecutive numbers.
     air.push(part(&mut net, 0, true, first));
     let next = net.pn[1];
     air.extend(net.join(gtk(0)));
     net.pn[1] = next;
     air.push(part(&mut net, 1, false, second));
     let run = run(&air);
-    assert_eq!(run.counts(), [12, 4, 0, 0, 0]);
+    assert_eq!(run.counts(), [14, 6, 0, 0, 0]);
     assert!(run.ethernet.is_empty());
 }
 

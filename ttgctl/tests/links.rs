@@ -144,10 +144,10 @@ fn two_tunnels_of_one_gateway_number_their_fragments_alike() {
     };
     let mut other = Network::new(Akm::Psk);
     other.bssid = dot11::MacAddr([2, 4, 4, 4, 4, 4]);
+    let theirs = other.join(gtk(0)).swap_remove(2);
     let mut records = Vec::new();
     for (id, frame) in air.iter().enumerate() {
-        let (ours, theirs) =
-            (capture::capwap(frame, 80, id as u16), capture::capwap(&other.beacon(), 80, id as u16));
+        let (ours, theirs) = (capture::capwap(frame, 80, id as u16), capture::capwap(&theirs, 80, id as u16));
         for i in 0..ours.len().max(theirs.len()) {
             records.extend(ours.get(i).map(|datagram| to(2, datagram)));
             records.extend(theirs.get(i).map(|datagram| to(3, datagram)));
@@ -241,5 +241,9 @@ fn counts_for_people() {
     let output = ttgctl(&arguments);
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
+    // And for programs, exactly so.
+    arguments.push("--json");
+    let json = r#"{"frames":8,"decrypted":3,"mic_failures":0,"replays":1,"no_key":0}"#;
+    assert_eq!(String::from_utf8(ttgctl(&arguments).stdout).unwrap(), format!("{json}\n"));
     assert_eq!(said, "8 frames: 3 decrypted, 0 MIC failures, 1 replays, 0 without a key\n");
 }
