@@ -24,7 +24,7 @@ use crate::stage::downlink::{DownItem, Fanout};
 use crate::stage::uplink::{Defragmenter, Item, Retries};
 use crate::station::{StationId, StationTable};
 use crate::tick::Progress;
-use crate::tunnel::{TunnelId, TunnelTable};
+use crate::tunnel::{FragmentIds, TunnelId, TunnelTable};
 use crate::wire::FromWorker;
 
 /// One worker's state.
@@ -58,6 +58,7 @@ pub struct State {
     /// Rings to the other workers; none to itself.
     pub peers: Vec<Option<HandoffTx>>,
     pub(crate) reassembler: Reassembler<SocketAddr>,
+    pub(crate) fragment_ids: FragmentIds,
     pub(crate) defragmenter: Defragmenter,
     pub(crate) retries: Retries,
     pub(crate) hold: HoldQueue,
@@ -99,6 +100,7 @@ impl State {
             tunnel_tx: VecDeque::with_capacity(config.tx_queue),
             network_tx: VecDeque::with_capacity(config.tx_queue),
             events,
+            fragment_ids: FragmentIds::new(me, peers.len()),
             peers,
             reassembler: Reassembler::new(Limits { entries, octets, age: Duration::from_secs(1) }),
             defragmenter: Defragmenter::new(config.fragments),

@@ -34,7 +34,6 @@ pub struct TunnelState {
     /// Its stations.
     pub stations: Vec<StationId>,
     sequence: u16,
-    fragment_id: u16,
 }
 
 /// A group key and the last packet number used under it.
@@ -52,12 +51,6 @@ impl TunnelState {
         let number = self.sequence;
         self.sequence = (number + 1) & 0x0fff;
         number
-    }
-
-    /// An identifier for the next frame that is sent in CAPWAP fragments.
-    pub fn next_fragment_id(&mut self) -> u16 {
-        self.fragment_id = self.fragment_id.wrapping_add(1);
-        self.fragment_id
     }
 
     /// Last packet number used under the group key that is sent under; 0 if there is none.
@@ -82,6 +75,34 @@ impl TunnelState {
         if transmit {
             self.transmit_key = Some(index);
         }
+    }
+}
+
+/// Identifiers of CAPWAP fragments. Radios put fragments together by the gateway's address (RFC 5415 §4.3), which all tunnels and all workers
+/// send from: so one worker's tunnels share a counter, and the workers share the identifiers, each with its number in the top bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentIds {
+    base: u16,
+    mask: u16,
+    last: u16,
+}
+
+/// Top bits that tell workers apart: more only if there are more than 16.
+const WORKER_BITS: u32 = 4;
+
+impl FragmentIds {
+    /// Those of one worker of so many.
+    pub fn new(worker: usize, workers: usize) -> Self {
+        let bits = workers.next_power_of_two().trailing_zeros().clamp(WORKER_BITS, 15);
+        let mask = u16::MAX >> bits;
+        Self { base: (worker << (16 - bits)) as u16, mask, last: mask }
+    }
+
+    /// The identifier for the next frame that is sent in fragments.
+    #[inline]
+    pub fn next_id(&mut self) -> u16 {
+        self.last = self.last.wrapping_add(1) & self.mask;
+        self.base | self.last
     }
 }
 
@@ -166,7 +187,6 @@ impl TunnelTable {
             transmit_key: None,
             stations: Vec::new(),
             sequence: 0,
-            fragment_id: 0,
         };
         let id = self.free.pop().unwrap_or(TunnelId(self.places.len() as u32));
         match self.places.get_mut(id.0 as usize) {
@@ -271,6 +291,21 @@ mod tests {
         assert_eq!(state.next_group_pn(), Some(Ok((1, 1))));
         state.group_keys[0].as_mut().unwrap().pn = crate::station::LAST_PN;
         assert_eq!(state.next_group_pn(), Some(Err(Exhausted)));
+    }
+
+    #[test]
+    fn workers_never_use_the_same_fragment_identifier() {
+        for (workers, each) in [(1, 4096), (16, 4096), (17, 2048), (64, 1024)] {
+            let mut seen = std::collections::HashSet::new();
+            for worker in 0..workers {
+                let mut ids = FragmentIds::new(worker, workers);
+                let first = ids.next_id();
+                assert!(seen.insert(first));
+                assert!((1..each).all(|_| seen.insert(ids.next_id())), "{worker} of {workers}");
+                assert_eq!(ids.next_id(), first, "then it starts again");
+            }
+        }
+        assert_eq!(FragmentIds::new(3, 4).next_id(), 0x3000);
     }
 
     #[test]

@@ -79,6 +79,50 @@ fn fragments_that_arrive_elsewhere_are_put_together_there_and_handed_over() {
 }
 
 #[test]
+fn fragments_to_one_radio_do_not_mix_whatever_bss_and_worker_they_are_of() {
+    let mut bench = Bench::new(Config::default(), 2);
+    bench.welcome(&[service(0)]);
+    let endpoint = tunnel(0, &service(0)).endpoint;
+    let mut devices = Vec::new();
+    for (n, worker) in [(0, 0), (1, 0), (2, 1)] {
+        let tunnel = Tunnel { endpoint, ..tunnel(n, &service(0)) };
+        bench.open_tunnel(worker, &tunnel, 30);
+        let device = Device::new(&tunnel, mac(u32::from(n) + 1), Some(tk(n)));
+        bench.add_station(&device);
+        devices.push((worker, device));
+    }
+    bench.changes();
+    for (n, (worker, device)) in devices.iter().enumerate() {
+        let frame = ethernet(device.mac, HOST, 0, EtherType::IPV4, &[n as u8; 1500]);
+        bench.from_network(*worker, &frame);
+    }
+    let sent = [bench.to_radio(0), bench.to_radio(1)].concat();
+    assert_eq!(
+        bench.changes(),
+        [
+            ("ccmp_sealed", 3),
+            ("msdu_down", 3),
+            ("network_rx", 3),
+            ("tunnel_fragment_tx", 6),
+            ("tunnel_tx", 6)
+        ]
+    );
+    // The radio knows the gateway's address only, and all first fragments come before the second ones.
+    let mut reassembler = proto::tunnel::Reassembler::new(proto::tunnel::Limits::default());
+    let mut whole = Vec::new();
+    for (_, datagram) in sent.iter().step_by(2).chain(sent.iter().skip(1).step_by(2)) {
+        let (header, payload) = proto::tunnel::DataHeader::parse(datagram).unwrap();
+        let frame = reassembler.push((), &header, payload, Duration::ZERO).unwrap();
+        whole.extend(frame.map(|frame| tunnelled(frame.frame)));
+    }
+    assert_eq!(whole.len(), 3);
+    for (n, (_, device)) in devices.iter().enumerate() {
+        let (_, _, msdu) = device.open(&whole[n]).unwrap();
+        assert_eq!(msdu, dot11::llc::msdu(EtherType::IPV4, &[n as u8; 1500]));
+    }
+}
+
+#[test]
 fn devices_of_different_workers_reach_each_other_unless_isolated() {
     for isolate in [false, true] {
         let (mut bench, tunnels, mut devices) = up(3, Service { isolate, ..service(0) });

@@ -20,7 +20,6 @@ use crate::tunnel::{Exhausted, TunnelId, is_ipv6};
 /// What sealing a frame takes, found before the burst is sealed.
 #[derive(Clone, Copy)]
 struct Plan {
-    tunnel: TunnelId,
     endpoint: SocketAddr,
     header_len: usize,
     /// Whose key, its identifier and the packet number; `None`: in clear.
@@ -57,7 +56,7 @@ impl State {
                 }
                 self.count(Forwarded::Sealed);
             }
-            self.encapsulate(item.packet, plan.tunnel, plan.endpoint);
+            self.encapsulate(item.packet, plan.endpoint);
         }
         self.down = items;
     }
@@ -124,10 +123,11 @@ impl State {
         } else {
             None
         };
-        let plan = Plan { tunnel: hot.tunnel, endpoint: hot.endpoint, header_len: 0, key };
+        let tunnel = hot.tunnel;
+        let plan = Plan { endpoint: hot.endpoint, header_len: 0, key };
         let number = match qos {
             Some(qos) => hot.next_sequence(qos.tid()),
-            None => self.tunnels.get_mut(plan.tunnel).map_or(0, |state| state.next_sequence()),
+            None => self.tunnels.get_mut(tunnel).map_or(0, |state| state.next_sequence()),
         };
         let header = DataHeader::from_ap(bssid, mac, source, qos);
         let header_len = write_header(&mut item.packet, header, number, seal)?;
@@ -154,7 +154,7 @@ impl State {
         let header = DataHeader::from_ap(bssid, header.destination, header.source, None);
         let header_len = write_header(&mut item.packet, header, number, key.is_some())?;
         self.count(Forwarded::GroupFrame);
-        Ok(Plan { tunnel, endpoint, header_len, key })
+        Ok(Plan { endpoint, header_len, key })
     }
 
     fn plan_management(&mut self, item: &mut DownItem) -> Result<Plan, DropReason> {
@@ -171,18 +171,18 @@ impl State {
         let sequence = SequenceControl::new(number, fragment);
         item.packet.data_mut()[22..24].copy_from_slice(&sequence.0.to_le_bytes());
         let Some(id) = station.filter(|&id| item.protect && self.stations.hot(id).is(Flag::Keyed)) else {
-            return Ok(Plan { tunnel, endpoint, header_len, key: None });
+            return Ok(Plan { endpoint, header_len, key: None });
         };
         let hot = self.stations.hot_mut(id);
         let pn = hot.next_pn().ok_or(DropReason::PnExhausted)?;
         item.packet.prepend(HEADER_LEN).ok_or(DropReason::NoHeadroom)?;
         item.packet.data_mut().copy_within(HEADER_LEN..HEADER_LEN + header_len, 0);
         item.packet.append(MIC_LEN).ok_or(DropReason::NoHeadroom)?;
-        Ok(Plan { tunnel, endpoint, header_len, key: Some((Owner::Station(id), hot.key_id, pn)) })
+        Ok(Plan { endpoint, header_len, key: Some((Owner::Station(id), hot.key_id, pn)) })
     }
 
     /// Puts a frame into the tunnel: one datagram, or fragments if the path is too narrow for that.
-    fn encapsulate(&mut self, mut packet: Packet, tunnel: TunnelId, endpoint: SocketAddr) {
+    fn encapsulate(&mut self, mut packet: Packet, endpoint: SocketAddr) {
         let max = max_datagram(self.config.path_mtu, is_ipv6(endpoint));
         let encoded = Header::DATA.encode();
         let header = encoded.as_bytes();
@@ -194,7 +194,7 @@ impl State {
             packet.meta.endpoint = Some(endpoint);
             return self.send_to_tunnel(packet);
         }
-        let id = self.tunnels.get_mut(tunnel).map_or(0, |state| state.next_fragment_id());
+        let id = self.fragment_ids.next_id();
         let Ok(fragments) = fragment(Header::DATA, packet.data(), max, id) else {
             return self.drop(DropReason::TooLong);
         };
