@@ -2,7 +2,7 @@
 //! Real programs, simulated air, a real RADIUS server.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -71,8 +71,9 @@ fn of<'a>(progress: &'a [Progress], name: &str) -> &'a Progress {
     progress.iter().find(|p| p.name == name).unwrap()
 }
 
-/// Accounting records of the device: sessions started and stopped.
-fn accounting(world: &World, device: &Progress) -> (Vec<String>, Vec<String>) {
+/// Accounting sessions of the device that the server has a start and a stop of. A record whose acknowledgement was under way
+/// when control was killed is sent again: servers tell by Acct-Session-Id.
+fn accounting(world: &World, device: &Progress) -> (BTreeSet<String>, BTreeSet<String>) {
     let calling = device.mac.to_string().replace(':', "-").to_uppercase();
     let ids = |status: &str| {
         world

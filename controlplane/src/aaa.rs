@@ -27,6 +27,7 @@ use crate::{
 /// One Access-Request to make.
 pub(crate) struct Authenticate {
     pub key: SessionKey,
+    pub serial: u64,
     pub request: u32,
     /// Name of the RADIUS group.
     pub group: String,
@@ -41,6 +42,8 @@ pub(crate) struct Authenticate {
 /// What came of it.
 pub(crate) struct AaaAnswer {
     pub key: SessionKey,
+    /// Of the question.
+    pub serial: u64,
     pub request: u32,
     pub server: Option<ServerId>,
     pub chargeable_user_identity: Option<Vec<u8>>,
@@ -99,13 +102,14 @@ impl Aaa {
         let client = group.client.clone();
         let Some(messages) = self.messages.upgrade() else { return };
         tokio::spawn(async move {
-            let (key, request, group) = (ask.key, ask.request, ask.group.clone());
+            let (key, serial, request, group) = (ask.key, ask.serial, ask.request, ask.group.clone());
             let answer = match client.exchange(access_request(ask)).await {
-                Ok(reply) => answer(key, request, reply),
+                Ok(reply) => answer(key, serial, request, reply),
                 Err(error) => {
                     complain(&group, &error);
                     AaaAnswer {
                         key,
+                        serial,
                         request,
                         server: None,
                         chargeable_user_identity: None,
@@ -236,7 +240,7 @@ pub(crate) fn association(key: SessionKey, ssid: &str, akm: Option<Akm>) -> Asso
     }
 }
 
-fn answer(key: SessionKey, request: u32, reply: Reply) -> AaaAnswer {
+fn answer(key: SessionKey, serial: u64, request: u32, reply: Reply) -> AaaAnswer {
     let mut chargeable_user_identity = None;
     let result = match reply.outcome {
         Outcome::Challenge(challenge) => {
@@ -271,7 +275,7 @@ fn answer(key: SessionKey, request: u32, reply: Reply) -> AaaAnswer {
             RadiusResult::Reject { eap: reject.eap.unwrap_or_default(), reply_message: reject.reply_message }
         }
     };
-    AaaAnswer { key, request, server: Some(reply.server), chargeable_user_identity, result }
+    AaaAnswer { key, serial, request, server: Some(reply.server), chargeable_user_identity, result }
 }
 
 /// The error says which server, what is wrong and what to do.

@@ -57,9 +57,14 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         }
         let (control, core) = Control::start(config).await?;
         tracing::info!(listen = %listener.local_addr()?, "control is up");
-        grpc::serve(listener, control.clone(), shutdown::requested()).await?;
+        let mut server = grpc::Server::start(listener, control.clone());
+        tokio::select! {
+            () = shutdown::requested() => {}
+            ended = server.ended() => return ended.context("the gRPC server ended"),
+        }
         control.shutdown(Sessions::GoOn).await;
         core.await?;
+        server.stop().await;
         Ok(())
     })
 }

@@ -69,11 +69,11 @@ fn standalone(path: &std::path::Path) -> anyhow::Result<()> {
         }
         let gateway = Gateway::start(gateway)?;
         let (control, core) = Control::start(control).await?;
-        let admin = tokio::spawn(grpc::serve(listener, control.clone(), shutdown::requested()));
+        let server = grpc::Server::start(listener, control.clone());
         gateway.run(Connector::InProcess(control.clone()), shutdown::requested()).await?;
-        admin.await??;
         control.shutdown(Sessions::End).await;
         core.await?;
+        server.stop().await;
         Ok(())
     })
 }

@@ -17,10 +17,13 @@ use super::{Core, mac, octets, sessions::SessionKey, timers::Subject};
 use crate::aaa::association;
 
 /// Octets and packets of a session. A gateway counts from each association; a session may see several.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Totals {
-    before: Count,
-    current: Count,
+    sum: Count,
+    /// What the gateway said last.
+    last: Count,
+    /// The next thing the gateway says is the last of the association before.
+    begins_anew: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -34,26 +37,65 @@ pub(super) struct Count {
 impl Totals {
     /// What the gateway now says. Less than before: it began anew.
     pub fn update(&mut self, counters: &pb::Counters) {
-        let new = Count {
-            up_packets: counters.up_packets,
-            up_octets: counters.up_octets,
-            down_packets: counters.down_packets,
-            down_octets: counters.down_octets,
-        };
-        let old = self.current;
-        if new.up_packets < old.up_packets || new.down_packets < old.down_packets {
-            self.before = self.now();
-        }
-        self.current = new;
+        let new = Count::from(counters);
+        let anew = new.up_packets < self.last.up_packets || new.down_packets < self.last.down_packets;
+        let base = if anew { Count::default() } else { self.last };
+        self.sum.up_packets += new.up_packets - base.up_packets;
+        self.sum.up_octets += new.up_octets.saturating_sub(base.up_octets);
+        self.sum.down_packets += new.down_packets - base.down_packets;
+        self.sum.down_octets += new.down_octets.saturating_sub(base.down_octets);
+        self.last = if std::mem::take(&mut self.begins_anew) { Count::default() } else { new };
+    }
+
+    /// The gateway has been told to begin anew; it will say what it had until then first.
+    pub fn begin_anew(&mut self) {
+        self.begins_anew = true;
+    }
+
+    /// Everything so far, for the session that ends; the next one starts from nothing.
+    pub fn take(&mut self) -> Totals {
+        let ended = self.clone();
+        self.sum = Count::default();
+        ended
+    }
+
+    /// The gateway's last word for the session that ended is where the next one starts from.
+    pub fn start_from(&mut self, counters: &pb::Counters) {
+        self.update(counters);
+        self.sum = Count::default();
     }
 
     /// Everything so far.
     pub fn now(&self) -> Count {
+        self.sum
+    }
+
+    /// For the blob: sum, then what the gateway said last.
+    pub fn to_numbers(&self) -> Vec<u64> {
+        [self.sum, self.last]
+            .into_iter()
+            .flat_map(|c| [c.up_packets, c.up_octets, c.down_packets, c.down_octets])
+            .collect()
+    }
+
+    /// From the blob; anything else than eight numbers is from before there were any.
+    pub fn from_numbers(numbers: &[u64]) -> Totals {
+        let count =
+            |n: &[u64]| Count { up_packets: n[0], up_octets: n[1], down_packets: n[2], down_octets: n[3] };
+        match numbers.len() {
+            8 => Totals { sum: count(&numbers[..4]), last: count(&numbers[4..]), begins_anew: false },
+            _ => Totals::default(),
+        }
+    }
+}
+
+impl From<&pb::Counters> for Count {
+    fn from(counters: &pb::Counters) -> Count {
         Count {
-            up_packets: self.before.up_packets + self.current.up_packets,
-            up_octets: self.before.up_octets + self.current.up_octets,
-            down_packets: self.before.down_packets + self.current.down_packets,
-            down_octets: self.before.down_octets + self.current.down_octets,
+            up_packets: counters.up_packets,
+            up_octets: counters.up_octets,
+            down_packets: counters.down_packets,
+            down_octets: counters.down_octets,
         }
     }
 }
@@ -65,6 +107,12 @@ pub(super) struct Account {
     group: Option<String>,
     record: AcctRecord,
     since: Time,
+}
+
+impl Account {
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
 }
 
 /// A session that ended; its record waits for the gateway's last word on what it used.
@@ -149,7 +197,7 @@ impl Core {
             lasted: now.since(account.since),
             account,
             cause: packet::TerminateCause(cause as u32),
-            totals: std::mem::take(&mut session.totals),
+            totals: session.totals.take(),
         };
         self.stops.insert(key, stop);
         self.timers.set(Subject::Stop(key), Some(now + LAST_TOTALS));
@@ -182,6 +230,9 @@ impl Core {
         let key = SessionKey { bssid, mac };
         if let Some(stop) = self.stops.get_mut(&key) {
             stop.totals.update(counters);
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.totals.start_from(counters);
+            }
             self.finish_stop(key);
             return;
         }
@@ -212,6 +263,9 @@ impl Core {
         let now = self.clock.now();
         while let Some(subject) = self.timers.pop(now) {
             match subject {
+                // While the gateway is away nothing that a state machine does reaches anybody. Adoption winds the timers again.
+                Subject::Session(key) if self.is_detached(key.bssid) => {}
+                Subject::Radio(bssid) if self.is_detached(bssid) => {}
                 Subject::Session(key) => {
                     self.input(key, Input::Timeout);
                     self.drain_radio(key.bssid);
@@ -227,8 +281,13 @@ impl Core {
 
     /// Every gateway that lives has had time to report: sessions on record that are not here ended with their gateway.
     fn close_orphans(&self) {
-        let live = self.sessions.values().filter_map(|session| session.station.info().session);
-        self.aaa.close_orphans(live.map(|(id, _)| id.to_string()).collect());
+        let live = self.sessions.values().filter_map(|session| session.account.as_ref());
+        let ending = self.stops.values().map(|stop| &stop.account);
+        self.aaa.close_orphans(live.chain(ending).map(|account| account.id.to_string()).collect());
+    }
+
+    fn is_detached(&self, bssid: MacAddr) -> bool {
+        self.radios.get(&bssid).is_some_and(|radio| radio.connection.is_none())
     }
 }
 
@@ -282,6 +341,10 @@ mod tests {
         }
     }
 
+    fn packets(totals: &Totals) -> (u64, u64) {
+        (totals.now().up_packets, totals.now().down_packets)
+    }
+
     #[test]
     fn a_gateway_that_counts_anew_loses_nothing() {
         let mut totals = Totals::default();
@@ -290,5 +353,38 @@ mod tests {
         totals.update(&said(1, 0));
         let now = totals.now();
         assert_eq!((now.up_packets, now.up_octets, now.down_packets, now.down_octets), (7, 700, 9, 90));
+    }
+
+    #[test]
+    fn an_association_that_overtakes_the_last_one_is_counted_whole() {
+        let mut totals = Totals::default();
+        totals.update(&said(5, 5));
+        totals.begin_anew();
+        totals.update(&said(6, 6));
+        totals.update(&said(10, 10));
+        assert_eq!(packets(&totals), (16, 16));
+    }
+
+    #[test]
+    fn the_next_session_is_not_billed_for_the_last_one() {
+        let mut totals = Totals::default();
+        totals.update(&said(5, 5));
+        let mut ended = totals.take();
+        ended.update(&said(7, 8));
+        totals.start_from(&said(7, 8));
+        totals.update(&said(9, 9));
+        assert_eq!((packets(&ended), packets(&totals)), ((7, 8), (2, 1)));
+    }
+
+    #[test]
+    fn totals_survive_control() {
+        let mut totals = Totals::default();
+        totals.update(&said(5, 5));
+        totals.update(&said(1, 1));
+        let mut restored = Totals::from_numbers(&totals.to_numbers());
+        assert_eq!(restored, totals);
+        restored.update(&said(4, 2));
+        assert_eq!(packets(&restored), (9, 7));
+        assert_eq!(Totals::from_numbers(&[]), Totals::default());
     }
 }

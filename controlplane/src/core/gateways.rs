@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use authenticator::{TerminateCause, Time};
 use matchmaker::Uuid;
+use prost::Message as _;
 use proto::gateway::{self as pb, Command, Event, command, event};
 use tokio::sync::mpsc;
 
@@ -36,13 +37,32 @@ pub(super) struct LostGateway {
 
 /// So long a gateway's sessions are taken to go on without us.
 pub(super) const ADOPTION: Duration = Duration::from_secs(60);
+/// Octets of commands in one message, far below what a gateway takes.
+const BATCH: usize = 1 << 20;
 /// Totals of every station this often.
 const COUNTERS_INTERVAL_SECONDS: u32 = 5;
 
 impl GatewayEntry {
     /// False: the gateway does not keep up, or is gone.
     pub fn send(&mut self) -> bool {
-        !self.synced || self.commands.try_send(std::mem::take(&mut self.queue)).is_ok()
+        if !self.synced {
+            return true;
+        }
+        let mut queue = std::mem::take(&mut self.queue).into_iter().peekable();
+        while queue.peek().is_some() {
+            let mut octets = 0;
+            let mut batch = Vec::new();
+            while let Some(command) =
+                queue.next_if(|command| octets == 0 || octets + command.encoded_len() <= BATCH)
+            {
+                octets += command.encoded_len();
+                batch.push(command);
+            }
+            if self.commands.try_send(batch).is_err() {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -87,6 +107,20 @@ impl Core {
             .is_some_and(|g| matches!(event, event::Event::Hello(_)) || !g.name.is_empty())
         {
             self.counters.add("gateway_events_before_hello", 1);
+            return;
+        }
+        // Before its report is complete, what a gateway's devices do would be taken for the deeds of strangers. All of it is
+        // repeated.
+        let synced = self.gateways.get(&connection).is_some_and(|gateway| gateway.synced);
+        let early = matches!(
+            event,
+            event::Event::Frame(_)
+                | event::Event::TunnelRequest(_)
+                | event::Event::StationIdle(_)
+                | event::Event::StationAddress(_)
+        );
+        if early && !synced {
+            self.counters.add("gateway_events_before_synced", 1);
             return;
         }
         match event {
@@ -167,6 +201,12 @@ impl Core {
             self.close_radio(bssid, TerminateCause::LostCarrier, "the gateway no longer has it");
         }
         self.close_doubtful_sessions_of(&name);
+        // Devices that were adopted with an old group key are offered the new one.
+        let bssids: Vec<_> =
+            self.radios.iter().filter(|(_, radio)| radio.gateway == name).map(|(&bssid, _)| bssid).collect();
+        for bssid in bssids {
+            self.drain_radio(bssid);
+        }
         tracing::info!(gateway = name, sessions = self.sessions.len(), "gateway's sessions adopted");
     }
 

@@ -99,6 +99,13 @@ impl Core {
             Some(other) if other.tunnel.radio != tunnel.radio || other.tunnel.service != tunnel.service => {
                 Err(format!("BSSID {} is in use by radio {}", tunnel.bssid, other.tunnel.radio))
             }
+            // Everything in a keep-alive but the session id is public: while the radio is heard, nobody elsewhere is it.
+            Some(other)
+                if other.tunnel.session_id != tunnel.session_id
+                    && other.tunnel.endpoint.ip() != tunnel.endpoint.ip() =>
+            {
+                Err(format!("radio {} is still heard from {}", tunnel.radio, other.tunnel.endpoint))
+            }
             _ => Ok(()),
         }
     }
@@ -195,6 +202,8 @@ impl Core {
         }
         for key in self.sessions_of_radio(bssid) {
             self.input(key, Input::Removed { cause });
+            // One that would rather wait for something has nothing left to wait for.
+            self.forget_session(key);
         }
         if let Some(radio) = self.radios.remove(&bssid) {
             tracing::info!(radio = %radio.tunnel.radio, %bssid, reason, "tunnel down");

@@ -1,9 +1,15 @@
 //! Devices: their frames go to the authenticator, and what it wants done becomes commands, RADIUS requests and
 //! accounting.
 
-use std::net::IpAddr;
+use std::{
+    net::IpAddr,
+    ops::RangeInclusive,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use authenticator::{Environment, Input, Output, ReasonCode, RestoreError, State, TerminateCause};
+use authenticator::{
+    Environment, Input, Output, RadiusResult, ReasonCode, RestoreError, State, TerminateCause,
+};
 use dot11::MacAddr;
 use matchmaker::Uuid;
 use prost::Message as _;
@@ -34,6 +40,8 @@ pub(crate) struct SessionKey {
 /// One device on one virtual BSS.
 pub(super) struct Session {
     pub station: authenticator::Station,
+    /// Tells it from one that had the same name before.
+    serial: u64,
     pub service: Uuid,
     pub totals: Totals,
     pub addresses: Vec<IpAddr>,
@@ -49,6 +57,8 @@ pub(super) struct Session {
     pub account: Option<Account>,
     /// The state that watchers saw last.
     shown: Option<State>,
+    /// The gateway has the station.
+    added: bool,
     /// The gateway has reported it since it attached.
     confirmed: bool,
 }
@@ -60,13 +70,24 @@ const HOLD_FOR_MESSAGE_4_MS: u32 = 4_500;
 const HOLD_AFTER_MESSAGE_4_MS: u32 = 60;
 /// Frames sent under the old key before message 4 may still be under way.
 const ACCEPT_OLD_KEY_MS: u32 = 1_000;
+/// Addresses remembered of a device; the gateway keeps no more either.
+const MAX_ADDRESSES: usize = 8;
 /// Devices that are heard on one virtual BSS without being associated; a flood of invented addresses ends here.
 const MAX_UNASSOCIATED: usize = 256;
 
+impl SessionKey {
+    /// Every device of a virtual BSS.
+    pub fn all_of(bssid: MacAddr) -> RangeInclusive<SessionKey> {
+        SessionKey { bssid, mac: MacAddr([0; 6]) }..=SessionKey { bssid, mac: MacAddr([0xff; 6]) }
+    }
+}
+
 impl Session {
     fn new(station: authenticator::Station, service: Uuid, now_unix_ms: i64) -> Session {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
         Session {
             station,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             service,
             totals: Totals::default(),
             addresses: Vec::new(),
@@ -78,6 +99,7 @@ impl Session {
             chargeable_user_identity: None,
             account: None,
             shown: None,
+            added: false,
             confirmed: true,
         }
     }
@@ -96,6 +118,8 @@ impl Session {
             online_unix_ms: self.online_unix_ms,
             rekeys: self.rekeys,
             addresses,
+            totals: self.totals.to_numbers(),
+            chargeable_user_identity: self.chargeable_user_identity.clone().unwrap_or_default(),
         }
         .encode_to_vec()
     }
@@ -140,9 +164,11 @@ impl Core {
             self.counters.add("frames_not_introduced", 1);
             return false;
         }
-        let unassociated =
-            |(k, s): (&SessionKey, &Session)| k.bssid == key.bssid && s.station.state() < State::Associated;
-        if self.sessions.iter().filter(|&(k, s)| unassociated((k, s))).count() >= MAX_UNASSOCIATED {
+        let unassociated = self
+            .sessions
+            .range(SessionKey::all_of(key.bssid))
+            .filter(|(_, session)| session.station.state() < State::Associated);
+        if unassociated.count() >= MAX_UNASSOCIATED {
             self.counters.add("frames_too_many_unassociated", 1);
             return false;
         }
@@ -183,11 +209,17 @@ impl Core {
             self.publish(key, Kind::Updated, "");
         }
         if self.sessions.get(&key).is_some_and(|session| session.station.is_disposable()) {
+            self.forget_session(key);
+        }
+    }
+
+    pub(super) fn forget_session(&mut self, key: SessionKey) {
+        if self.sessions.contains_key(&key) {
             self.publish(key, Kind::Removed, "");
             self.sessions.remove(&key);
-            self.timers.set(Subject::Session(key), None);
-            self.timers.set(Subject::Interim(key), None);
         }
+        self.timers.set(Subject::Session(key), None);
+        self.timers.set(Subject::Interim(key), None);
     }
 
     fn carry_out(&mut self, key: SessionKey, output: Output) {
@@ -198,10 +230,12 @@ impl Core {
                 self.transmit(key, frame::Kind::Eapol, pdu, protect, hold);
             }
             Output::AddStation { aid, qos, protect, pmf } => {
-                self.leave_other_radios(key);
                 let now = unix_ms(self.clock.now());
                 let Some(session) = self.sessions.get_mut(&key) else { return };
                 session.since_unix_ms = now;
+                if std::mem::replace(&mut session.added, true) {
+                    session.totals.begin_anew();
+                }
                 let add = pb::StationAdd {
                     bssid: octets(&key.bssid.0),
                     mac: octets(&key.mac.0),
@@ -216,6 +250,8 @@ impl Core {
             }
             Output::InstallKey { key_id, tk, replaces } => self.install_key(key, key_id, &tk, replaces),
             Output::OpenPort { vlan } => {
+                // Only now has it proved who it is.
+                self.leave_other_radios(key);
                 let now = unix_ms(self.clock.now());
                 let Some(session) = self.sessions.get_mut(&key) else { return };
                 if session.online_unix_ms == 0 {
@@ -244,6 +280,9 @@ impl Core {
                 self.command_radio(key.bssid, command::Command::PortOpen(close));
             }
             Output::RemoveStation => {
+                if let Some(session) = self.sessions.get_mut(&key) {
+                    session.added = false;
+                }
                 let remove = pb::StationRemove { bssid: octets(&key.bssid.0), mac: octets(&key.mac.0) };
                 self.command_radio(key.bssid, command::Command::StationRemove(remove));
             }
@@ -344,6 +383,7 @@ impl Core {
         self.counters.add("radius_requests", 1);
         self.aaa.authenticate(Authenticate {
             key,
+            serial: session.serial,
             request,
             group,
             ssid: service.config.ssid.clone(),
@@ -357,12 +397,14 @@ impl Core {
     }
 
     pub(super) fn aaa_answer(&mut self, answer: AaaAnswer) {
-        let AaaAnswer { key, request, server, chargeable_user_identity, result } = answer;
-        if let Some(session) = self.sessions.get_mut(&key) {
-            session.server = server;
-            if chargeable_user_identity.is_some() {
-                session.chargeable_user_identity = chargeable_user_identity;
-            }
+        let AaaAnswer { key, serial, request, server, chargeable_user_identity, result } = answer;
+        let Some(session) = self.sessions.get_mut(&key).filter(|session| session.serial == serial) else {
+            // The device has gone; one that came back since asks for itself.
+            return;
+        };
+        session.server = server;
+        if let RadiusResult::Accept(_) = result {
+            session.chargeable_user_identity = chargeable_user_identity;
         }
         self.input(key, Input::Radius { request, result });
     }
@@ -375,8 +417,15 @@ impl Core {
         let key = SessionKey { bssid, mac };
         match self.restore(key, &report.blob) {
             Ok(mut session) => {
-                if let Some(known) = self.sessions.remove(&key) {
-                    session.totals = known.totals;
+                if let Some(known) = self.sessions.get_mut(&key) {
+                    session.totals = known.totals.clone();
+                    // What became of it here after the stream broke never reached the gateway.
+                    let current = session.station.info().session.map(|(id, _)| id);
+                    if let Some(other) =
+                        known.account.as_ref().map(Account::id).filter(|id| Some(*id) != current)
+                    {
+                        self.account_stop(key, other, TerminateCause::LostCarrier);
+                    }
                 }
                 if let Some(counters) = &report.counters {
                     session.totals.update(counters);
@@ -419,6 +468,10 @@ impl Core {
         let mut session = Session::new(station, radio.tunnel.service, unix_ms(since));
         session.online_unix_ms = state.online_unix_ms;
         session.rekeys = state.rekeys;
+        session.totals = Totals::from_numbers(&state.totals);
+        session.chargeable_user_identity =
+            Some(state.chargeable_user_identity).filter(|identity| !identity.is_empty());
+        session.added = true;
         session.addresses = state.addresses.iter().filter_map(|octets| address(octets)).collect();
         Ok(session)
     }
@@ -460,10 +513,18 @@ impl Core {
         let key = SessionKey { bssid, mac };
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Some(address) = address(&event.address) else { return };
-        if !session.addresses.contains(&address) {
-            session.addresses.push(address);
-            self.keep_blob(key);
-            self.publish(key, Kind::Updated, "");
+        if session.addresses.contains(&address) {
+            return;
+        }
+        // RADIUS hears of the first of each family; a device that goes through addresses is not worth a record each.
+        let first = session.addresses.iter().all(|known| known.is_ipv4() != address.is_ipv4());
+        if session.addresses.len() == MAX_ADDRESSES {
+            session.addresses.remove(0);
+        }
+        session.addresses.push(address);
+        self.keep_blob(key);
+        self.publish(key, Kind::Updated, "");
+        if first {
             self.account_address(key, address);
         }
     }
@@ -474,9 +535,7 @@ impl Core {
     }
 
     pub(super) fn sessions_of_radio(&self, bssid: MacAddr) -> Vec<SessionKey> {
-        let first = SessionKey { bssid, mac: MacAddr([0; 6]) };
-        let last = SessionKey { bssid, mac: MacAddr([0xff; 6]) };
-        self.sessions.range(first..=last).map(|(&key, _)| key).collect()
+        self.sessions.range(SessionKey::all_of(bssid)).map(|(&key, _)| key).collect()
     }
 
     /// Every session of the device.

@@ -3,11 +3,10 @@
 mod admin;
 mod gateway;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::Server;
 
 use crate::Control;
 
@@ -37,8 +36,51 @@ fn advice(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// Serves until `shutdown` resolves.
-pub async fn serve(
+/// The running server.
+pub struct Server {
+    task: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop: oneshot::Sender<()>,
+}
+
+/// So long streams that are open may take to end, once their other end in the core has.
+const GRACE: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Serves until stopped.
+    pub fn start(listener: TcpListener, control: Control) -> Server {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        Server { task: tokio::spawn(serve(listener, control, stopped)), stop }
+    }
+
+    /// Resolves when it ends by itself, which is an error.
+    pub async fn ended(&mut self) -> Result<(), ServeError> {
+        (&mut self.task).await.map_err(|_| ServeError::Panicked)?.map_err(ServeError::Transport)
+    }
+
+    /// Stops it. The core should have ended first: with it end the streams of gateways and watchers.
+    pub async fn stop(mut self) {
+        let _ = self.stop.send(());
+        if tokio::time::timeout(GRACE, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener failed.
+    #[error(transparent)]
+    Transport(tonic::transport::Error),
+    /// A defect.
+    #[error("the gRPC server panicked")]
+    Panicked,
+}
+
+async fn serve(
     listener: TcpListener,
     control: Control,
     shutdown: impl Future<Output = ()>,
@@ -55,7 +97,7 @@ pub async fn serve(
     let v1alpha = reflection(tonic_reflection::server::Builder::configure())
         .build_v1alpha()
         .expect("our own descriptors are valid");
-    Server::builder()
+    tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(5)))
         .tcp_nodelay(true)
