@@ -1,0 +1,220 @@
+//! Control as its gateways see it: events in, commands out, over the same link that gRPC feeds.
+
+use std::time::Duration;
+
+use controlplane::{Control, Link, config, core::Query};
+use proto::{
+    admin,
+    gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
+};
+
+const UUID: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
+const BSSID: [u8; 6] = [2, 0xaa, 0, 0, 0, 1];
+const DEVICE: [u8; 6] = [2, 0, 0, 0, 0, 7];
+
+/// A control process with one open service, and the directory of its state.
+async fn control() -> (Control, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("controlplane.toml");
+    let text = format!(
+        "state = \"{}\"\n[[service]]\nuuid = \"{UUID}\"\nssid = \"x\"\nsecurity = \"open\"\n[[binding]]\nservice = \"{UUID}\"\n",
+        directory.path().display()
+    );
+    std::fs::write(&path, text).unwrap();
+    (Control::start(config::load(&path).unwrap()).await.unwrap().0, directory)
+}
+
+async fn say(link: &Link, events: Vec<Ev>) {
+    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
+}
+
+/// What control answers to everything said so far. Events are handled in order, so the refusal of an impossible tunnel, asked for
+/// now, is the last answer.
+async fn hear(link: &mut Link) -> Vec<C> {
+    const NO_TUNNEL: [u8; 6] = [2, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let mut marker = tunnel(0xff, 1);
+    marker.bssid = NO_TUNNEL.to_vec();
+    marker.service = vec![0; 16];
+    say(link, vec![Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(marker) })]).await;
+    let mut commands = Vec::new();
+    loop {
+        let batch = tokio::time::timeout(Duration::from_secs(20), link.commands.recv());
+        for command in batch.await.expect("an answer").expect("control lives") {
+            match command.command {
+                Some(C::TunnelRefuse(refuse))
+                    if refuse.tunnel.as_ref().is_some_and(|t| t.bssid == NO_TUNNEL) =>
+                {
+                    return commands;
+                }
+                other => commands.extend(other),
+            }
+        }
+    }
+}
+
+async fn sessions(control: &Control) -> Vec<admin::Session> {
+    control.ask(Query::Sessions).await.unwrap()
+}
+
+fn hello() -> Ev {
+    Ev::Hello(pb::Hello { gateway: "g".into(), epoch: 1, version: "v".into(), listen: vec![] })
+}
+
+fn synced() -> Ev {
+    Ev::Synced(pb::Synced {})
+}
+
+/// The radio's tunnel in session `session`, from the address 127.0.0.`host`.
+fn tunnel(session: u8, host: u8) -> pb::Tunnel {
+    pb::Tunnel {
+        session_id: vec![session; 16],
+        bssid: BSSID.to_vec(),
+        radio: vec![2, 0, 0, 0, 0, 9],
+        service: matchmaker::Uuid::parse_str(UUID).unwrap().as_bytes().to_vec(),
+        endpoint: format!("127.0.0.{host}:1000"),
+    }
+}
+
+fn request(session: u8, host: u8) -> Ev {
+    Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(tunnel(session, host)) })
+}
+
+fn management(mac: [u8; 6], frame_control: u8, body: &[u8]) -> Ev {
+    let data = [&[frame_control, 0, 0, 0][..], &BSSID, &mac, &BSSID, &[0x10, 0], body].concat();
+    Ev::Frame(pb::Frame { kind: 1, bssid: BSSID.to_vec(), mac: mac.to_vec(), data, ..Default::default() })
+}
+
+fn authentication(mac: [u8; 6]) -> Ev {
+    management(mac, 0xb0, &[0, 0, 1, 0, 0, 0])
+}
+
+fn association(mac: [u8; 6]) -> Ev {
+    let rates = [1, 8, 0x82, 0x84, 0x8b, 0x96, 0x0c, 0x12, 0x18, 0x24, 50, 4, 0x30, 0x48, 0x60, 0x6c];
+    management(mac, 0x00, &[&[0x21, 4, 10, 0, 0, 1, b'x'][..], &rates].concat())
+}
+
+/// One device comes online. The blobs that the gateway keeps, of the tunnel and of the station.
+async fn online(link: &mut Link) -> (Vec<u8>, Vec<u8>) {
+    say(link, vec![hello(), synced(), request(1, 1), authentication(DEVICE), association(DEVICE)]).await;
+    let commands = hear(link).await;
+    let find =
+        |wanted: fn(&C) -> Option<Vec<u8>>| commands.iter().find_map(wanted).expect("the device is let in");
+    (
+        find(|command| if let C::TunnelAccept(accept) = command { Some(accept.blob.clone()) } else { None }),
+        find(|command| if let C::PortOpen(open) = command { Some(open.blob.clone()) } else { None }),
+    )
+}
+
+fn reports((tunnel_blob, blob): (Vec<u8>, Vec<u8>)) -> (Ev, Ev) {
+    let station = pb::StationReport {
+        bssid: BSSID.to_vec(),
+        mac: DEVICE.to_vec(),
+        port_open: true,
+        blob,
+        counters: None,
+    };
+    (
+        Ev::TunnelReport(pb::TunnelReport { tunnel: Some(tunnel(1, 1)), blob: tunnel_blob, group_pn: 0 }),
+        Ev::StationReport(station),
+    )
+}
+
+#[tokio::test]
+async fn what_a_device_does_before_the_report_is_complete_does_not_harm_it() {
+    let (first, _directory) = control().await;
+    let blobs = online(&mut first.attach().await.unwrap()).await;
+
+    let (second, _directory) = control().await;
+    let mut link = second.attach().await.unwrap();
+    let (tunnel, station) = reports(blobs);
+    let eapol = Ev::Frame(pb::Frame {
+        kind: 2,
+        bssid: BSSID.to_vec(),
+        mac: DEVICE.to_vec(),
+        data: vec![2, 1, 0, 0],
+        ..Default::default()
+    });
+    // The radio was restarted just now, too: its request comes again when control has heard all.
+    say(&link, vec![hello(), tunnel, eapol, request(2, 1), station, synced()]).await;
+    let commands = hear(&mut link).await;
+    assert!(matches!(commands[..], [C::Welcome(_)]), "{commands:?}");
+    let adopted = sessions(&second).await;
+    assert_eq!((adopted.len(), adopted[0].state.as_str()), (1, "online"));
+
+    // Now it does, and the device's session ends with the tunnel that it was on.
+    say(&link, vec![request(2, 1)]).await;
+    let commands = hear(&mut link).await;
+    assert!(commands.iter().any(|command| matches!(command, C::TunnelAccept(_))), "{commands:?}");
+    assert_eq!(sessions(&second).await, []);
+}
+
+#[tokio::test]
+async fn sessions_end_with_their_radio_and_leave_room() {
+    let (control, _directory) = control().await;
+    let mut link = control.attach().await.unwrap();
+    online(&mut link).await;
+    say(&link, (0..=255).map(|n| association([2, 9, 9, 9, 9, n])).collect()).await;
+    let down = pb::TunnelDown { bssid: BSSID.to_vec(), session_id: vec![1; 16], reason: "silent".to_owned() };
+    say(&link, vec![Ev::TunnelDown(down)]).await;
+    hear(&mut link).await;
+    assert_eq!(sessions(&control).await, []);
+
+    say(&link, vec![request(2, 2), authentication(DEVICE), association(DEVICE)]).await;
+    let commands = hear(&mut link).await;
+    assert!(commands.iter().any(|command| matches!(command, C::PortOpen(open) if open.open)), "{commands:?}");
+}
+
+#[tokio::test]
+async fn a_radio_that_is_heard_is_not_replaced_from_elsewhere() {
+    let (control, _directory) = control().await;
+    let mut link = control.attach().await.unwrap();
+    online(&mut link).await;
+    say(&link, vec![request(2, 2)]).await;
+    let commands = hear(&mut link).await;
+    assert!(
+        matches!(&commands[..], [C::TunnelRefuse(refuse)] if refuse.reason.contains("127.0.0.1")),
+        "{commands:?}"
+    );
+    assert_eq!(sessions(&control).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_device_that_goes_through_addresses_costs_no_more_than_another() {
+    let (control, _directory) = control().await;
+    let mut link = control.attach().await.unwrap();
+    online(&mut link).await;
+    let address = |n: u32| {
+        Ev::StationAddress(pb::StationAddress {
+            bssid: BSSID.to_vec(),
+            mac: DEVICE.to_vec(),
+            address: n.to_be_bytes().to_vec(),
+        })
+    };
+    say(&link, (0x0a00_0000..0x0a00_0200).map(address).collect()).await;
+    let commands = hear(&mut link).await;
+    let longest =
+        commands.iter().map(|command| if let C::BlobSet(set) = command { set.blob.len() } else { 0 }).max();
+    assert!(longest.is_some_and(|octets| octets < 1024), "{longest:?}");
+    assert_eq!(sessions(&control).await[0].addresses.len(), 8);
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_where_no_binding_introduces_him() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("controlplane.toml");
+    let text = format!(
+        "state = \"{}\"\n[[service]]\nuuid = \"{UUID}\"\nssid = \"x\"\nsecurity = \"open\"\n[[binding]]\nservice = \"{UUID}\"\nclient = \"02:00:00:00:00:08\"\n",
+        directory.path().display()
+    );
+    std::fs::write(&path, text).unwrap();
+    let control = Control::start(config::load(&path).unwrap()).await.unwrap().0;
+    let mut link = control.attach().await.unwrap();
+    say(&link, vec![hello(), synced(), request(1, 1), authentication(DEVICE), association(DEVICE)]).await;
+    let commands = hear(&mut link).await;
+    assert!(
+        !commands.iter().any(|command| matches!(command, C::Transmit(_) | C::StationAdd(_))),
+        "{commands:?}"
+    );
+    let stats = control.ask(Query::Stats).await.unwrap();
+    assert_eq!(stats.control["frames_not_introduced"], 2);
+}
