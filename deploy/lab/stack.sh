@@ -10,7 +10,7 @@
 #   nothing_forged             the gateway met no frame with a wrong MIC so far
 #   accounted WHAT USER DEVICE FreeRADIUS got an accounting record Start, Interim-Update or Stop
 
-bin=$top/target/debug
+bin=$target/debug
 agent_target=x86_64-unknown-linux-gnu
 
 build_binaries() {
@@ -66,7 +66,7 @@ accounted() { # what, user, device: FreeRADIUS has such a record since the case 
 
 configure() {
 	mkdir -p "$work"/{bin,radius,state}
-	cp "$top/target/$agent_target/agent/radio-agent" "$work/bin/"
+	cp "$target/$agent_target/agent/radio-agent" "$work/bin/"
 	cp "$bin/examples/amsdu" "$work/bin/"
 	cp "$lab/config/radio-agent.toml" "$work/"
 	sed "s|@WORK@|$work|" "$lab/config/controlplane.toml" >"$work/controlplane.toml"

@@ -20,8 +20,9 @@ lease sta1
 pings sta1 5
 leave sta1
 
-within 40 is_online sta2
-blocked 0
+within 30 blocked 0
+cli sta2 select_network 0
+online sta2
 lease sta2
 pings sta2 5
 leave sta2
