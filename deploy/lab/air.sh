@@ -14,7 +14,7 @@
 sniff() {
 	: >"$work/captures/keys"
 	guest "rm -f /tmp/air.pcap; : >/tmp/tcpdump.err
-		ip netns exec air tcpdump -Z root -i mon0 -U --immediate-mode -B 4096 -w /tmp/air.pcap >/tmp/tcpdump.err 2>&1 & echo \$! >/tmp/air.pid
+		ip netns exec air tcpdump -Z root -i mon0 -U --immediate-mode -s 2500 -B 4096 -w /tmp/air.pcap >/tmp/tcpdump.err 2>&1 & echo \$! >/tmp/air.pid
 		until grep -q 'listening on' /tmp/tcpdump.err; do sleep 0.02; done"
 }
 
@@ -27,7 +27,7 @@ sniff_end() {
 }
 
 backhaul() {
-	start backhaul tcpdump -Z root -i vm0 -U --immediate-mode -w "$work/captures/backhaul.pcap" 'udp port 5247 or ip[6:2] & 0x3fff != 0'
+	start backhaul tcpdump -Z root -i vm0 -U --immediate-mode -s 2500 -w "$work/captures/backhaul.pcap" 'udp port 5247 or ip[6:2] & 0x3fff != 0'
 	within 5 grep -qs 'listening on' "$work/logs/backhaul"
 }
 

@@ -12,7 +12,7 @@ pings sta1 5
 sniff
 guest "sed -nE 's/.*WPA: TK - hexdump\(len=16\): //p' /tmp/sta1.log | tr -d ' '" >"$work/captures/keys"
 guest 'ip netns exec sta1 iw dev wlan0 interface add mon1 type monitor; ip -n sta1 link set mon1 up'
-start lan ip netns exec lan tcpdump -Z root -i ttg0 -U --immediate-mode -w "$work/captures/lan.pcap" icmp
+start lan ip netns exec lan tcpdump -Z root -i ttg0 -U --immediate-mode -s 2500 -w "$work/captures/lan.pcap" icmp
 within 5 grep -qs 'listening on' "$work/logs/lan"
 disguised=$(counter ttg drop_amsdu_disguise)
 

@@ -13,6 +13,8 @@ pings sta1 5
 # The kernel's own power saving: it wakes for the beacons whose TIM names it.
 power_save on
 pinged sta1 8 -i 0.4
+ip netns exec lan ping -q -b -c 8 -i 0.4 -W 2 10.77.0.255 >"$work/ping-broadcast" 2>&1
+all_answered "$work/ping-broadcast" 8 "to all"
 power_save off
 
 power 1
