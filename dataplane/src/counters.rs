@@ -216,7 +216,7 @@ counters! {
     CommandsFailed = "commands_failed",
     /// Addresses learnt.
     AddressLearnt = "address_learnt",
-    /// Addresses claimed by one device while another has them.
+    /// Addresses claimed by one device while another has them, or by a device and the network: the network keeps or gets them.
     AddressConflict = "address_conflict",
     /// Live tunnels (goes up and down).
     Tunnels = "tunnels",

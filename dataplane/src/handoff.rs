@@ -22,6 +22,8 @@ pub enum Kind {
     Frame,
     /// An Ethernet frame without tag, to a station of the receiver or to a group.
     Ethernet,
+    /// An Ethernet frame that tells who on the network side has an address.
+    NetworkAddress,
 }
 
 /// What goes with the octets.
@@ -136,6 +138,7 @@ fn encode(handoff: &Handoff, len: u16) -> [u8; HEADER] {
         Kind::Datagram => 0,
         Kind::Frame => 1,
         Kind::Ethernet => 2,
+        Kind::NetworkAddress => 3,
     };
     // Bits 0-1 kind, bits 2-3 form of the endpoint.
     let form = match handoff.endpoint {
@@ -167,7 +170,8 @@ fn decode(header: &[u8; HEADER]) -> (Handoff, usize) {
     let kind = match header[2] & 3 {
         0 => Kind::Datagram,
         1 => Kind::Frame,
-        _ => Kind::Ethernet,
+        2 => Kind::Ethernet,
+        _ => Kind::NetworkAddress,
     };
     let mut address = [0; 16];
     address.copy_from_slice(&header[16..]);
@@ -208,9 +212,10 @@ mod tests {
             handoff(Kind::Datagram, Some("192.0.2.1:5247")),
             handoff(Kind::Frame, Some("[fe80::1%7]:1")),
             handoff(Kind::Ethernet, None),
+            handoff(Kind::NetworkAddress, None),
         ];
         for round in 0..200usize {
-            let sent = cases[round % 3];
+            let sent = cases[round % 4];
             let octets: Vec<u8> = (0..round % 300).map(|i| (i + round) as u8).collect();
             tx.send(&sent, &octets).unwrap();
             assert!(!rx.is_empty());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proto::tunnel::{Limits, Reassembler};
 
-use crate::address::AddressTable;
+use crate::address::{AddressTable, NetworkAddresses};
 use crate::clock::Time;
 use crate::command::{Event, Tunnel};
 use crate::config::Config;
@@ -47,6 +47,8 @@ pub struct State {
     pub stations: StationTable,
     /// Addresses of these.
     pub addresses: AddressTable,
+    /// Addresses that no station can have.
+    pub network_addresses: NetworkAddresses,
     /// What others own.
     pub directory: Directory,
     /// Packets for the tunnel side, each with its endpoint.
@@ -96,6 +98,7 @@ impl State {
             tunnels: TunnelTable::new(),
             stations: StationTable::new(config.stations, config.seed),
             addresses: AddressTable::default(),
+            network_addresses: NetworkAddresses::new(),
             directory: Directory::default(),
             tunnel_tx: VecDeque::with_capacity(config.tx_queue),
             network_tx: VecDeque::with_capacity(config.tx_queue),

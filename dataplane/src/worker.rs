@@ -156,6 +156,9 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
                     items.extend(state.item(packet, endpoint, handoff.signal, true));
                 }
                 (Kind::Ethernet, _) => state.take_from_peer(packet, handoff.vlan, handoff.priority),
+                (Kind::NetworkAddress, _) => {
+                    state.note_network(packet.data(), handoff.vlan);
+                }
                 (Kind::Datagram | Kind::Frame, None) => state.drop(DropReason::UnknownTunnel),
             }
         }

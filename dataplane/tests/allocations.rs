@@ -96,6 +96,9 @@ fn packets_pass_without_allocation() {
             bench.from_network(at, &ethernet(mac, HOST, 0, EtherType::IPV4, &[0; 1500]));
         }
         bench.from_network(0, &ethernet(MacAddr::BROADCAST, HOST, 0, EtherType::IPV4, &[0; 60]));
+        // News of an address on the network, which both workers note.
+        let arp = [&[0, 1, 8, 0, 6, 4, 0, 2][..], &HOST.0, &[10, 0, 0, round], &[0; 10]].concat();
+        bench.from_network(0, &ethernet(devices[0].mac, HOST, 0, EtherType::ARP, &arp));
         let n = allocated(&mut bench);
         assert!(round == 0 || n == 0, "{n} allocations in round {round}");
         let delivered = bench.to_network(0).len() + bench.to_network(1).len();

@@ -1,7 +1,9 @@
 //! ARP, neighbour discovery and DHCP: answered, aimed or contained.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
+use dataplane::address::NETWORK_ADDRESS_AGE;
 use dataplane::command::*;
 use dataplane::config::Config;
 use dataplane::counters::{DropReason, Forwarded};
@@ -250,4 +252,146 @@ fn addresses_of_a_device_are_bounded() {
     bench.command(CommandKind::StationRemove(devices[0].key()));
     bench.run();
     assert!(bench.workers[0].state.addresses.is_empty());
+}
+
+/// A device says in a plain packet that it has the host's address.
+fn claim(bench: &mut Bench, device: &mut Device) {
+    let packet = [&[0x45; 12][..], &HOST_IP.octets(), &ip(50).octets(), &[0; 20]].concat();
+    let datagram = device.datagram(HOST, EtherType::IPV4, &packet);
+    bench.from_radio(0, device.endpoint, &datagram);
+    assert_eq!(bench.to_network(0).len(), 1);
+}
+
+/// What a device hears when it asks who has an address, and what goes to the network of that.
+fn ask(bench: &mut Bench, device: &mut Device, target: Ipv4Addr) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let datagram = device.datagram(MacAddr::BROADCAST, EtherType::ARP, &asks((device.mac, ip(2)), target));
+    bench.from_radio(0, device.endpoint, &datagram);
+    (heard(bench, device), bench.to_network(0))
+}
+
+#[test]
+fn the_network_gets_its_router_back_from_a_device_that_claims_to_be_it() {
+    let victim = mac(2);
+    let gratuitous = arp(2, (HOST, HOST_IP), (MacAddr::BROADCAST, HOST_IP));
+    for (to, says) in [
+        (MacAddr::BROADCAST, asks((HOST, HOST_IP), ip(60))),
+        (MacAddr::BROADCAST, asks((HOST, HOST_IP), HOST_IP)),
+        (MacAddr::BROADCAST, gratuitous),
+        (victim, arp(2, (HOST, HOST_IP), (victim, ip(2)))),
+    ] {
+        let (mut bench, mut devices) = up(proxying(), 2);
+        claim(&mut bench, &mut devices[0]);
+        let learnt = Event::StationAddress { station: devices[0].key(), address: IpAddr::V4(HOST_IP) };
+        assert_eq!(bench.events(), [learnt]);
+        // Nobody knows better yet.
+        let answer = arp(2, (devices[0].mac, HOST_IP), (victim, ip(2)));
+        let answered = (vec![llc::msdu(EtherType::ARP, &answer)], vec![]);
+        assert_eq!(ask(&mut bench, &mut devices[1], HOST_IP), answered);
+        bench.events();
+        bench.from_network(0, &ethernet(to, HOST, 0, EtherType::ARP, &says));
+        bench.to_radio(0);
+        assert_eq!(bench.total(Forwarded::AddressConflict), 1);
+        assert_eq!(bench.workers[0].state.addresses.len(), 1, "the victim's own");
+        // It claims again, in every way there is, and gets nowhere.
+        claim(&mut bench, &mut devices[0]);
+        announce(&mut bench, &mut devices[0], HOST_IP);
+        assert_eq!((bench.events(), bench.total(Forwarded::AddressConflict)), (vec![], 3));
+        let question = asks((victim, ip(2)), HOST_IP);
+        let asked = vec![ethernet(MacAddr::BROADCAST, victim, 0, EtherType::ARP, &question)];
+        assert_eq!(ask(&mut bench, &mut devices[1], HOST_IP), (vec![], asked));
+        assert_eq!(bench.total(Forwarded::ProxyArp), 1, "the one before");
+    }
+}
+
+#[test]
+fn an_address_heard_from_the_network_is_not_learnt_from_a_device() {
+    let (mut bench, mut devices) = up(proxying(), 2);
+    announce(&mut bench, &mut devices[1], ip(2));
+    bench.events();
+    let question = ethernet(MacAddr::BROADCAST, HOST, 0, EtherType::ARP, &asks((HOST, HOST_IP), ip(2)));
+    bench.from_network(0, &question);
+    assert_eq!(bench.to_network(0).len(), 1);
+    bench.changes();
+    claim(&mut bench, &mut devices[0]);
+    assert_eq!(
+        bench.changes(),
+        [("address_conflict", 1), ("ccmp_opened", 1), ("msdu_up", 1), ("network_tx", 1), ("tunnel_rx", 1)]
+    );
+    let (answers, asked) = ask(&mut bench, &mut devices[1], HOST_IP);
+    assert_eq!((answers.len(), asked.len(), bench.events()), (0, 1, vec![]));
+    // A probe from the network (RFC 5227 §2.1) claims nothing.
+    let probe = asks((HOST, Ipv4Addr::UNSPECIFIED), ip(2));
+    bench.from_network(0, &ethernet(MacAddr::BROADCAST, HOST, 0, EtherType::ARP, &probe));
+    let defence = arp(2, (devices[1].mac, ip(2)), (HOST, Ipv4Addr::UNSPECIFIED));
+    assert_eq!(bench.to_network(0), [ethernet(HOST, devices[1].mac, 0, EtherType::ARP, &defence)]);
+    // Nor does a device's own announcement that a loop brings back.
+    let own = (devices[1].mac, ip(2));
+    bench.from_network(0, &ethernet(MacAddr::BROADCAST, own.0, 0, EtherType::ARP, &asks(own, own.1)));
+    bench.from_network(0, &question);
+    assert_eq!(bench.to_network(0).len(), 1, "still answered");
+    assert_eq!(bench.total(Forwarded::AddressConflict), 1);
+}
+
+#[test]
+fn an_address_of_the_network_can_become_a_devices() {
+    let (mut bench, mut devices) = up(proxying(), 3);
+    let keep_alive = keep_alive(&tunnel(0, &proxying()));
+    let announced = |who: MacAddr, n: u8| {
+        ethernet(MacAddr::BROADCAST, HOST, 0, EtherType::ARP, &asks((who, ip(n)), ip(n)))
+    };
+    let learnt =
+        |device: &Device, n: u8| Event::StationAddress { station: device.key(), address: IpAddr::V4(ip(n)) };
+    for n in [1, 2] {
+        bench.from_network(0, &announced(HOST, n));
+    }
+    bench.from_network(0, &announced(mac(9), 3));
+    bench.to_radio(0);
+    // By a lease.
+    announce(&mut bench, &mut devices[0], ip(1));
+    assert_eq!(bench.events(), []);
+    bench.from_network(0, &dhcp(devices[0].mac, ip(1), 5));
+    assert_eq!(bench.events(), [learnt(&devices[0], 1)]);
+    // By silence on the network.
+    let second = Duration::from_secs(1);
+    bench.now = bench.now + (NETWORK_ADDRESS_AGE - second);
+    bench.from_radio(0, devices[1].endpoint, &keep_alive);
+    announce(&mut bench, &mut devices[1], ip(2));
+    assert_eq!(bench.events(), []);
+    // By being the device that was heard there.
+    let mut moved = Device { mac: mac(9), tk: Some(tk(9)), ..devices[2].clone() };
+    bench.add_station(&moved);
+    announce(&mut bench, &mut moved, ip(3));
+    assert_eq!(bench.events(), [learnt(&moved, 3)]);
+    bench.now = bench.now + second;
+    announce(&mut bench, &mut devices[1], ip(2));
+    assert_eq!(bench.events(), [learnt(&devices[1], 2)]);
+    assert_eq!(bench.total(Forwarded::AddressConflict), 2);
+}
+
+#[test]
+fn neighbours_of_the_network_get_their_addresses_back_too() {
+    let router: Ipv6Addr = "fe80::1".parse().unwrap();
+    let all_nodes: Ipv6Addr = "ff02::1".parse().unwrap();
+    let group = MacAddr([0x33, 0x33, 0, 0, 0, 1]);
+    let other: Ipv6Addr = "fe80::2".parse().unwrap();
+    let claim = neighbour(136, router, all_nodes, 0x20, router, &[]);
+    for (says, conflicts) in [
+        (neighbour(136, router, all_nodes, 0x20, router, &[]), 2),
+        (neighbour(135, router, all_nodes, 0, other, &[]), 2),
+        // Duplicate address detection is a question.
+        (neighbour(135, Ipv6Addr::UNSPECIFIED, all_nodes, 0, router, &[]), 0),
+    ] {
+        let (mut bench, mut devices) = up(proxying(), 2);
+        for _ in 0..2 {
+            let datagram = devices[0].datagram(group, EtherType::IPV6, &claim);
+            bench.from_radio(0, devices[0].endpoint, &datagram);
+            assert_eq!(bench.to_network(0).len(), 1);
+            bench.from_network(0, &ethernet(group, HOST, 0, EtherType::IPV6, &says));
+            bench.to_radio(0);
+            bench.to_network(0);
+        }
+        assert_eq!(bench.total(Forwarded::AddressConflict), conflicts);
+        let known = usize::from(conflicts == 0);
+        assert_eq!(bench.workers[0].state.addresses.len(), known);
+    }
 }

@@ -164,6 +164,69 @@ fn arp_is_answered_by_whoever_knows() {
 }
 
 #[test]
+fn what_the_network_says_of_its_addresses_is_known_to_every_worker() {
+    let (mut bench, tunnels, mut devices) = up(2, Service { proxy_arp: true, ..service(0) });
+    let arp = |operation: u8, sender: MacAddr, from: u8, target: MacAddr, to: u8| {
+        let sender = [&sender.0[..], &[10, 0, 0, from]].concat();
+        [&[0, 1, 8, 0, 6, 4, 0, operation][..], &sender, &target.0, &[10, 0, 0, to]].concat()
+    };
+    let (attacker, victim) = (devices[1].mac, devices[0].mac);
+    let claim =
+        devices[1].datagram(MacAddr::BROADCAST, EtherType::ARP, &arp(1, attacker, 1, MacAddr::ZERO, 1));
+    bench.from_radio(1, tunnels[1].endpoint, &claim);
+    assert_eq!(bench.to_network(1).len(), 1);
+    bench.to_radio(0);
+    assert_eq!(bench.workers[1].state.addresses.len(), 1);
+    bench.changes();
+    // The router's answer to a device of one worker.
+    let answer = ethernet(victim, HOST, 0, EtherType::ARP, &arp(2, HOST, 1, victim, 4));
+    for _ in 0..2 {
+        bench.from_network(0, &answer);
+    }
+    assert_eq!(bench.to_radio(0).len(), 2);
+    assert_eq!(
+        bench.changes(),
+        [
+            ("address_conflict", 1),
+            ("ccmp_sealed", 2),
+            ("handoff_rx", 1),
+            ("handoff_tx", 1),
+            ("msdu_down", 2),
+            ("network_rx", 2),
+            ("tunnel_tx", 2),
+        ]
+    );
+    assert!(bench.workers[1].state.addresses.is_empty());
+    let question =
+        devices[0].datagram(MacAddr::BROADCAST, EtherType::ARP, &arp(1, victim, 4, MacAddr::ZERO, 1));
+    bench.from_radio(0, tunnels[0].endpoint, &question);
+    assert_eq!((bench.to_network(0).len(), bench.to_radio(0).len()), (1, 0));
+    assert_eq!(bench.total(Forwarded::ProxyArp), 0);
+}
+
+#[test]
+fn a_device_is_no_dhcp_server_at_any_worker() {
+    let (mut bench, tunnels, mut devices) = up(2, service(0));
+    let mut bootp = vec![0; 236];
+    bootp[..3].copy_from_slice(&[2, 1, 6]);
+    bootp[16..20].copy_from_slice(&[10, 0, 0, 1]);
+    bootp[28..34].copy_from_slice(&devices[1].mac.0);
+    bootp.extend_from_slice(&[99, 130, 83, 99, 53, 1, 5, 255]);
+    let ip = [&[0x45, 0, 1, 16, 0, 0, 0, 0, 64, 17, 0, 0][..], &[0; 4], &[255; 4]].concat();
+    let acknowledged = [&ip[..], &[0, 67, 0, 68, 0, 252, 0, 0], &bootp].concat();
+    let datagram = devices[0].datagram(MacAddr::BROADCAST, EtherType::IPV4, &acknowledged);
+    bench.from_radio(0, tunnels[0].endpoint, &datagram);
+    assert_eq!((bench.to_network(0).len(), bench.to_radio(1).len()), (1, 1));
+    assert_eq!(bench.total(Forwarded::DhcpToUnicast), 0);
+    assert!(bench.workers[1].state.addresses.is_empty());
+    // The network's server is one.
+    bench.from_network(0, &ethernet(MacAddr::BROADCAST, HOST, 0, EtherType::IPV4, &acknowledged));
+    assert_eq!((bench.to_radio(0).len(), bench.to_radio(1).len()), (0, 1));
+    assert_eq!(bench.total(Forwarded::DhcpToUnicast), 1);
+    assert_eq!(bench.workers[1].state.addresses.len(), 1);
+}
+
+#[test]
 fn a_radio_that_comes_back_elsewhere_is_owned_there() {
     let (mut bench, tunnels, mut devices) = up(2, service(0));
     let renewed = Tunnel {

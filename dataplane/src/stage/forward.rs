@@ -61,6 +61,7 @@ impl State {
                 self.drop(DropReason::MisaddressedEapol);
                 continue;
             }
+            self.learn_network(packet.data(), vlan);
             if header.destination.is_group() {
                 if !self.services.uses_vlan(vlan) && self.stations.members(vlan).is_empty() {
                     self.drop(DropReason::UnknownVlan);
@@ -196,16 +197,26 @@ impl State {
         self.hand_off(to, &handoff, packet.data());
     }
 
+    /// Tells another worker what a frame from the network says about an address.
+    pub(super) fn hand_network_address(&mut self, to: usize, frame: &[u8], vlan: u16) {
+        let signal = Signal::default();
+        let handoff = Handoff { kind: Kind::NetworkAddress, endpoint: None, vlan, priority: 0, signal };
+        self.hand_off(to, &handoff, frame);
+    }
+
     /// Whether a station's service keeps its devices apart.
     pub(super) fn isolates(&self, id: StationId) -> bool {
         self.services.get(self.stations.hot(id).service).is_some_and(|service| service.isolate)
     }
 
     /// Whether the source of an Ethernet frame is a station, here or elsewhere.
-    fn is_from_station(&self, vlan: u16, frame: &[u8]) -> bool {
-        ethernet::parse(frame).is_some_and(|header| {
-            self.directory.owner_of_station(vlan, header.source).is_some()
-                || self.stations.find_in_segment(vlan, header.source).is_some()
-        })
+    pub(super) fn is_from_station(&self, vlan: u16, frame: &[u8]) -> bool {
+        ethernet::parse(frame).is_some_and(|header| self.is_station(vlan, header.source))
+    }
+
+    /// Whether an address is a station's, here or elsewhere.
+    pub(super) fn is_station(&self, vlan: u16, mac: MacAddr) -> bool {
+        self.directory.owner_of_station(vlan, mac).is_some()
+            || self.stations.find_in_segment(vlan, mac).is_some()
     }
 }

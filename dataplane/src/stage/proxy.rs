@@ -1,5 +1,9 @@
 //! What a group-addressed frame is really about: ARP requests and neighbour solicitations are answered in place of the station asked for, DHCP
 //! answers go to the one client, and the addresses that stations use are learnt on the way (802.11-2020 §11.21.14, RFC 826, RFC 4861).
+//!
+//! Any station can claim any address, the router's too. So the network is believed first: an address that somebody there shows to have is taken
+//! from the station that claimed it, and no station gets it until the network was silent about it for
+//! [`NETWORK_ADDRESS_AGE`](crate::address::NETWORK_ADDRESS_AGE), or a DHCP server says otherwise.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -57,15 +61,56 @@ impl State {
         }
     }
 
-    /// Notes that a station has an address, unless another one of the VLAN has it: the first keeps it while it lives, unless DHCP says otherwise.
+    /// Notes who has an address on the network side, if a frame from there says so; the other workers hear of it.
+    #[inline]
+    pub(super) fn learn_network(&mut self, frame: &[u8], vlan: u16) {
+        if matches!(frame.get(12..14), Some([0x08, 0x06] | [0x86, 0xdd])) && self.note_network(frame, vlan) {
+            let me = self.me;
+            for worker in (0..self.peers.len()).filter(|&worker| worker != me) {
+                self.hand_network_address(worker, frame, vlan);
+            }
+        }
+    }
+
+    /// The same, of what another worker heard. Whether it was news.
+    pub(crate) fn note_network(&mut self, frame: &[u8], vlan: u16) -> bool {
+        let claim = match frame.get(12..14) {
+            Some([0x08, 0x06]) => {
+                arp::parse(ethernet::payload(frame)).map(|arp| (arp.sender_mac, IpAddr::V4(arp.sender)))
+            }
+            Some([0x86, 0xdd]) => nd::parse(frame).and_then(|nd| nd.claim()),
+            _ => None,
+        };
+        let Some((mac, address)) = claim.filter(|&(_, address)| is_host(address)) else { return false };
+        let ours = self.services.uses_vlan(vlan) || !self.stations.members(vlan).is_empty();
+        // What a station said can come back from the network.
+        if !ours || self.is_station(vlan, mac) || !self.network_addresses.note(vlan, address, mac, self.now) {
+            return false;
+        }
+        if self.take_address(vlan, address) {
+            self.count(Forwarded::AddressConflict);
+        }
+        true
+    }
+
+    /// Notes that a station has an address, unless another one of the VLAN or somebody on the network has it: a station keeps what it was the
+    /// first to have while it lives, unless the network or DHCP says otherwise.
     pub(super) fn learn_address(&mut self, id: StationId, address: IpAddr) {
         if !is_host(address) {
             return;
         }
-        let vlan = self.stations.hot(id).vlan;
+        let (vlan, mac) = (self.stations.hot(id).vlan, self.stations.hot(id).mac);
         match self.addresses.find(vlan, address) {
             Some(owner) if owner == id => {}
             Some(_) => return self.count(Forwarded::AddressConflict),
+            // A device that was heard from the network side itself came over from there.
+            None if self
+                .network_addresses
+                .find(vlan, address, self.now)
+                .is_some_and(|owner| owner != mac) =>
+            {
+                return self.count(Forwarded::AddressConflict);
+            }
             None => self.give_address(id, address),
         }
         if let IpAddr::V4(address) = address {
@@ -76,16 +121,11 @@ impl State {
     /// Gives an address to a station, whoever had it.
     pub(super) fn give_address(&mut self, id: StationId, address: IpAddr) {
         let vlan = self.stations.hot(id).vlan;
-        if let Some(before) = self.addresses.find(vlan, address) {
-            if before == id {
-                return;
-            }
-            let (hot, cold) = self.stations.both_mut(before);
-            cold.addresses.retain(|&known| known != address);
-            if hot.uses(address) {
-                hot.ipv4 = Ipv4Addr::UNSPECIFIED;
-            }
+        if self.addresses.find(vlan, address) == Some(id) {
+            return;
         }
+        self.take_address(vlan, address);
+        self.network_addresses.forget(vlan, address);
         let (hot, cold) = self.stations.both_mut(id);
         if cold.addresses.len() >= ADDRESSES {
             let oldest = cold.addresses.remove(0);
@@ -96,6 +136,18 @@ impl State {
         self.addresses.insert(vlan, address, id);
         self.count(Forwarded::AddressLearnt);
         self.offer(|| FromWorker::Event(Event::StationAddress { station, address }));
+    }
+
+    /// Takes an address from the station that has it; whether one had.
+    fn take_address(&mut self, vlan: u16, address: IpAddr) -> bool {
+        let Some(id) = self.addresses.find(vlan, address) else { return false };
+        let (hot, cold) = self.stations.both_mut(id);
+        cold.addresses.retain(|&known| known != address);
+        if hot.uses(address) {
+            hot.ipv4 = Ipv4Addr::UNSPECIFIED;
+        }
+        self.addresses.remove(vlan, address, id);
+        true
     }
 
     /// Sends an answer to where the question came from.

@@ -28,11 +28,16 @@ impl State {
         priority: u8,
         source: Source,
     ) -> Option<Packet> {
-        // A station is no DHCP server.
-        if matches!(source, Source::Station(_)) {
+        let Some(reply) = parse(packet.data()) else { return Some(packet) };
+        // A station is no DHCP server, at another worker neither.
+        let from_station = match source {
+            Source::Station(_) => true,
+            Source::Peer => self.is_from_station(vlan, packet.data()),
+            Source::Network => false,
+        };
+        if from_station {
             return Some(packet);
         }
-        let Some(reply) = parse(packet.data()) else { return Some(packet) };
         if let Some(id) = self.stations.find_in_segment(vlan, reply.client) {
             if reply.acknowledged {
                 self.give_address(id, IpAddr::V4(reply.address));

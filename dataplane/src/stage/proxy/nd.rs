@@ -59,6 +59,12 @@ impl Neighbour {
             (false, _) => Some(self.target),
         }
     }
+
+    /// Who has which address for certain: not in duplicate address detection, which only asks for one.
+    pub(super) fn claim(&self) -> Option<(MacAddr, IpAddr)> {
+        let address = if self.solicitation { self.source } else { self.target };
+        (!address.is_unspecified()).then_some((self.from, IpAddr::V6(address)))
+    }
 }
 
 impl State {
