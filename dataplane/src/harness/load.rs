@@ -51,7 +51,8 @@ impl Load {
     /// If `stations` is 0 or beyond 2²⁴.
     pub fn new(stations: usize) -> Self {
         assert!((1..=1 << 24).contains(&stations), "1 to 2^24 stations");
-        let config = Config { stations, tx_queue: 4096, ..Config::default() };
+        // A path on which every frame is one datagram.
+        let config = Config { stations, tx_queue: 4096, path_mtu: 9000, ..Config::default() };
         let pool = PoolConfig { packets: 4096, buffer: 2304, headroom: 128 };
         let mut bench = Bench::with_pool(config, 1, pool);
         let service = service(0);
@@ -60,8 +61,8 @@ impl Load {
         for n in 0..stations {
             let tunnel = bss((n / PER_BSS) as u32, &tunnel(0, &service));
             if n % PER_BSS == 0 {
-                // A little time for each, so that asking about so many is not a flood.
-                bench.now = bench.now + Duration::from_millis(5);
+                // Time for each, so that asking about so many is not a flood, also where two share a place in a limit's table.
+                bench.now = bench.now + Duration::from_secs(1);
                 bench.open_tunnel(0, &tunnel, 0);
             }
             let mut key = [0x3c; 16];
@@ -101,9 +102,9 @@ impl Load {
     /// The same through downlink: Ethernet frames in, datagrams out.
     ///
     /// # Panics
-    /// If `payload` exceeds 1400, so that one frame is one datagram, or a frame did not come out.
+    /// If `payload` exceeds 1500, or a frame did not come out.
     pub fn downlink(&mut self, bursts: usize, payload: usize) -> Taken {
-        assert!(payload <= 1400, "one datagram for each frame");
+        assert!(payload <= 1500, "an Ethernet frame's payload");
         let body = vec![0x55; payload];
         let frame =
             move |load: &mut Self, n: usize| ethernet(load.devices[n].mac, HOST, 0, EtherType::ARP, &body);
