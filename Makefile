@@ -9,6 +9,8 @@
 
 .PHONY: demo test audit lab bench clean
 
+HOST = $(shell rustc --print host-tuple)
+
 demo:
 	@deploy/setup.sh demo
 	cargo build --quiet -p ttg -p radio-agent -p ttgctl -p benches
@@ -30,7 +32,9 @@ lab:
 
 bench:
 	@deploy/setup.sh bench
-	cargo bench -p benches
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet -p radio-agent --profile agent --target $(HOST) --target-dir target/static
+	cargo build --quiet -p benches --no-default-features --release --bin bench
+	@target/release/bench target/static/$(HOST)/agent/radio-agent target/bench.json
 
 clean:
 	cargo clean
