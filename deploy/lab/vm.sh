@@ -90,7 +90,7 @@ extract_elf() { # vmlinuz
 	offset=$(od -An -tu4 -j $((0x248)) -N4 "$1")
 	length=$(od -An -tu4 -j $((0x24c)) -N4 "$1")
 	start=$(((sectors + 1) * 512 + offset))
-	payload() { tail -c +$((start + 1)) "$1" | head -c $((length - 4)); }
+	payload() { dd if="$1" iflag=skip_bytes,count_bytes skip=$start count=$((length - 4)) bs=1M status=none; }
 	case $(od -An -tx1 -j $start -N4 "$1" | tr -d ' ') in
 	fd377a58) payload "$1" | xz -dc ;;
 	28b52ffd) payload "$1" | zstd -dcq ;;

@@ -230,9 +230,9 @@ impl Core {
                 self.transmit(key, frame::Kind::Eapol, pdu, protect, hold);
             }
             Output::AddStation { aid, qos, protect, pmf } => {
-                let now = unix_ms(self.clock.now());
+                let now = self.clock.now();
                 let Some(session) = self.sessions.get_mut(&key) else { return };
-                session.since_unix_ms = now;
+                session.since_unix_ms = unix_ms(session.station.info().associated_since.unwrap_or(now));
                 if std::mem::replace(&mut session.added, true) {
                     session.totals.begin_anew();
                 }

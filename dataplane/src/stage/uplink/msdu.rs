@@ -85,6 +85,9 @@ impl State {
                 return Err(DropReason::MalformedLlc);
             }
             Some(_) => packet.trim_front(llc::LEN - 2),
+            // The A-MSDU Present bit is not authenticated: with it cleared, an A-MSDU reads as an LLC PDU that begins with a
+            // destination and repeats its own source (the other direction of CVE-2020-24588).
+            None if packet.data().get(6..12) == Some(&source.0[..]) => return Err(DropReason::AmsduDisguise),
             None => {
                 // Any other LLC PDU stays as it is, behind its length (802.3-2018 §3.2.6).
                 if packet.len() < 3 || packet.len() >= usize::from(ethernet::FIRST_ETHER_TYPE) {
