@@ -8,6 +8,7 @@ use dataplane::counters::DropReason;
 use dataplane::harness::*;
 use dot11::MacAddr;
 use dot11::SequenceControl;
+use dot11::amsdu::AmsduBuilder;
 use dot11::build::DataHeader;
 use dot11::llc::{self, EtherType};
 
@@ -266,4 +267,17 @@ fn a_flood_of_first_fragments_is_bounded_for_each_device() {
     let second = tunnelled(&other.frame(header, &[1; 8]));
     s.inject(&[second]);
     assert_eq!(s.bench.to_network(0).len(), 1, "the other device's MSDU is completed");
+}
+
+/// CVE-2020-24588, the other way round: an A-MSDU whose unauthenticated bit somebody cleared is not passed on as one frame.
+#[test]
+fn an_amsdu_is_not_taken_for_an_msdu() {
+    let mut s = up();
+    let mut amsdu = AmsduBuilder::new();
+    amsdu.push(HOST, s.device.mac, &ip()).unwrap();
+    let mut frame = s.frame(|header| header.qos = header.qos.with_amsdu_present(true), &amsdu.finish());
+    // Behind the tunnel header with frame info (16 octets) and a three-address MAC header.
+    frame[16 + 24] &= 0x7f;
+    s.inject(&[frame]);
+    s.foiled(&[(DropReason::AmsduDisguise, 1)]);
 }
