@@ -11,9 +11,9 @@ guest_modules=(virtio_pci virtio_net 9pnet_virtio 9p mac80211_hwsim ccm gcm cmac
 vm_memory=512
 
 vm_build() {
-	local package version=
-	package=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n1)
-	[ -n "$package" ] || { apt-get -qq update && package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n1); }
+	local package version
+	package=$(kernel_package)
+	[ -n "$package" ] || { apt-get -qq update && package=$(kernel_package); }
 	[ -n "$package" ] || die "apt knows no linux-image-amd64; is this Debian on amd64?"
 	version=${package#linux-image-}
 	kernel=$cache/$package
@@ -68,6 +68,10 @@ guest() {
 
 # ---------------------------------------------------------------- kernel and initramfs
 
+kernel_package() { # prints what the metapackage depends on
+	{ apt-cache depends linux-image-amd64 2>/dev/null || true; } | awk '$1 == "Depends:" && $2 ~ /^linux-image-/ && !n++ { print $2 }'
+}
+
 unpack_kernel() { # package version
 	local fetch="apt-get -qq -o APT::Sandbox::User=root download $1"
 	say "unpacking $1"
@@ -79,11 +83,11 @@ unpack_kernel() { # package version
 	rm -r "$kernel/download"
 	depmod -b "$kernel" "$2"
 	extract_elf "$kernel/boot/vmlinuz-$2" >"$kernel/vmlinux"
-	file -b "$kernel/vmlinux" | grep -q '^ELF 64-bit' || die "the kernel in $1 did not unpack to ELF"
+	[[ $(file -b "$kernel/vmlinux") == ELF\ 64-bit* ]] || die "the kernel in $1 did not unpack to ELF"
 	touch "$kernel/complete"
 }
 
-# Offsets of a bzImage's header: Documentation/arch/x86/boot.rst of the kernel. The payload ends with its inflated length.
+# Offsets of a bzImage's header: Documentation/arch/x86/boot.rst of the kernel. After the payload proper comes its inflated length.
 extract_elf() { # vmlinuz
 	local sectors offset length start
 	sectors=$(od -An -tu1 -j $((0x1f1)) -N1 "$1")
@@ -94,7 +98,6 @@ extract_elf() { # vmlinuz
 	case $(od -An -tx1 -j $start -N4 "$1" | tr -d ' ') in
 	fd377a58) payload "$1" | xz -dc ;;
 	28b52ffd) payload "$1" | zstd -dcq ;;
-	1f8b*) payload "$1" | gzip -dc ;;
 	*) die "$1: unknown compression" ;;
 	esac
 }
