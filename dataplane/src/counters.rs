@@ -3,8 +3,11 @@
 //! Every packet that a worker takes ends in exactly one of: sent, consumed, or dropped for a [`DropReason`]; the reason *is* the counter.
 //! A worker is the only writer of its block, so counting is a plain load and store; readers see each value as it was a moment ago.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::port_counters::{Port, PortCounters};
 
 macro_rules! counters {
     ($(#[$enum_doc:meta])* $enum_name:ident from $first:expr;
@@ -235,12 +238,14 @@ pub struct Slot(usize);
 #[repr(align(128))]
 pub struct WorkerCounters {
     values: [AtomicU64; SLOTS],
+    /// What its ports counted.
+    pub ports: PortCounters,
 }
 
 impl WorkerCounters {
     /// All zero.
     pub fn new() -> Self {
-        Self { values: [const { AtomicU64::new(0) }; SLOTS] }
+        Self { values: [const { AtomicU64::new(0) }; SLOTS], ports: PortCounters::default() }
     }
 
     /// Adds one. For the owning worker only.
@@ -301,6 +306,15 @@ impl Reader {
     /// Every counter by name with its sum over the workers; drop reasons first.
     pub fn totals(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         named().map(|(name, slot)| (name, self.total(slot)))
+    }
+
+    /// Every counter of the workers' ports on one side, by name, with its sum over the workers.
+    pub fn port_totals(&self, port: Port) -> BTreeMap<&'static str, u64> {
+        let mut totals = BTreeMap::new();
+        for (name, value) in self.workers.iter().flat_map(|worker| worker.ports.read(port)) {
+            *totals.entry(name).or_default() += value;
+        }
+        totals
     }
 
     /// Every counter of one worker by name; nothing for a worker that does not exist.

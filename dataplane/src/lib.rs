@@ -18,6 +18,7 @@ pub mod io;
 pub mod limit;
 pub mod packet;
 pub mod pin;
+pub mod port_counters;
 pub mod prefetch;
 pub mod ring;
 pub mod runtime;

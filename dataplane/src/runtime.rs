@@ -14,6 +14,7 @@ use crate::handoff::{self, HandoffRx, HandoffTx};
 use crate::io::PacketIo;
 use crate::packet::Pool;
 use crate::pin::pin_to_core;
+use crate::port_counters::Port;
 use crate::ring::{Bell, Outbox, Receiver, lossless};
 use crate::state::State;
 use crate::wire::{FromWorker, ToWorker};
@@ -176,6 +177,8 @@ impl Seat {
     /// The worker, in the thread it will run in.
     pub fn take<T: PacketIo, N: PacketIo>(self, ports: Ports<T, N>, now: Time) -> Worker<T, N> {
         let Ports { pool, tunnel, network } = ports;
+        self.counters.ports.prepare(Port::Tunnel, &tunnel);
+        self.counters.ports.prepare(Port::Network, &network);
         let state = State::new(self.me, self.config, pool, self.counters, self.events, self.to_peers, now);
         Worker::new(state, (tunnel, network), self.commands, self.from_peers, self.bell)
     }

@@ -10,6 +10,7 @@ use crate::directory::WorkerId;
 use crate::handoff::{HandoffRx, Kind};
 use crate::io::PacketIo;
 use crate::packet::{BURST, Burst};
+use crate::port_counters::Port;
 use crate::ring::{Bell, Receiver};
 use crate::state::State;
 use crate::wake::Wait;
@@ -36,6 +37,9 @@ pub enum Pass {
     Stop,
 }
 
+/// Between publications of what the ports counted, while there is always something to do.
+const PUBLISH: Duration = Duration::from_millis(50);
+
 /// Messages of the handle carried out in one pass.
 const COMMANDS_PER_PASS: usize = 64;
 
@@ -53,6 +57,7 @@ pub struct Worker<T, N> {
     /// Taken from the transmit queues and not sent yet.
     tunnel_tx: Burst,
     network_tx: Burst,
+    published_at: Time,
 }
 
 impl<T: PacketIo, N: PacketIo> Worker<T, N> {
@@ -74,6 +79,7 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
             burst: Burst::new(),
             tunnel_tx: Burst::new(),
             network_tx: Burst::new(),
+            published_at: Time::ZERO,
         }
     }
 
@@ -128,6 +134,10 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
         self.transmit();
         self.state.events.flush();
         self.state.peers.iter_mut().flatten().for_each(|peer| peer.flush());
+        if now.since(self.published_at) >= PUBLISH {
+            self.publish();
+            self.published_at = now;
+        }
         if work > 0 { Pass::Busy } else { Pass::Idle }
     }
 
@@ -175,6 +185,12 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
         state.counters.add(Forwarded::NetworkTx, sent);
     }
 
+    /// Shows what the ports counted to whoever reads the counters.
+    fn publish(&self) {
+        self.state.counters.ports.publish(Port::Tunnel, &self.tunnel);
+        self.state.counters.ports.publish(Port::Network, &self.network);
+    }
+
     fn wait(&self) -> io::Result<Wait> {
         let wait = Wait::new()?;
         wait.add(self.bell.as_raw_fd())?;
@@ -193,7 +209,11 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
         if ready {
             return;
         }
+        self.publish();
         let mut timeout = self.state.quiet_for();
+        for deadline in [self.tunnel.deadline(), self.network.deadline()].into_iter().flatten() {
+            timeout = timeout.min(deadline.since(self.state.now));
+        }
         if !self.tunnel_tx.is_empty() || !self.network_tx.is_empty() {
             timeout = timeout.min(Duration::from_millis(1));
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use controlplane::Link;
-use dataplane::{counters::Reader, handle::Handle};
+use dataplane::{counters::Reader, handle::Handle, port_counters::Port};
 use proto::gateway::{self as pb, Event, event};
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -34,6 +34,7 @@ pub struct Gateway {
     counters: Reader,
     /// Counters as Prometheus was told last.
     told: BTreeMap<&'static str, u64>,
+    told_of_ports: BTreeMap<(Port, &'static str), u64>,
 }
 
 /// Why the gateway cannot start or go on.
@@ -75,6 +76,7 @@ impl Gateway {
             handle,
             counters,
             told: BTreeMap::new(),
+            told_of_ports: BTreeMap::new(),
         })
     }
 
@@ -193,8 +195,13 @@ impl Gateway {
     }
 
     fn stats(&self) -> Event {
-        let counters: BTreeMap<String, u64> =
+        let mut counters: BTreeMap<String, u64> =
             self.counters.totals().map(|(name, value)| (name.to_owned(), value)).collect();
+        for port in Port::ALL {
+            let totals = self.counters.port_totals(port);
+            counters
+                .extend(totals.iter().map(|(name, &value)| (format!("{}_port_{name}", port.name()), value)));
+        }
         let gauge = |name| counters.get(name).copied().unwrap_or(0);
         let stats = pb::GatewayStats { tunnels: gauge("tunnels"), stations: gauge("stations"), counters };
         Event { event: Some(event::Event::GatewayStats(stats)) }
@@ -209,6 +216,13 @@ impl Gateway {
             }
             let before = self.told.insert(name, value).unwrap_or(0);
             metrics::counter!("ttg_gateway_total", "what" => name).increment(value.saturating_sub(before));
+        }
+        for port in Port::ALL {
+            for (name, value) in self.counters.port_totals(port) {
+                let before = self.told_of_ports.insert((port, name), value).unwrap_or(0);
+                metrics::counter!("ttg_port_total", "port" => port.name(), "what" => name)
+                    .increment(value.saturating_sub(before));
+            }
         }
         if self.handle.is_damaged() { Err(GatewayError::Damaged) } else { Ok(()) }
     }

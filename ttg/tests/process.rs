@@ -108,6 +108,12 @@ fn standalone_serves_metrics_and_stops_in_order() {
     });
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     assert!(text.contains("ttg_gateway{what=\"stations\"} 0"), "{text}");
+    for port in ["tunnel", "network"] {
+        assert!(
+            text.contains(&format!("ttg_port_total{{port=\"{port}\",what=\"rx_overflow\"}} 0")),
+            "{text}"
+        );
+    }
     ttg.stops();
     assert!(!interface.exists(), "the TAP interface is still there");
 }

@@ -6,6 +6,7 @@
 
 use std::os::fd::RawFd;
 
+use crate::clock::Time;
 use crate::packet::{Burst, Pool};
 
 pub use error::IoError;
@@ -39,8 +40,19 @@ pub trait PacketIo {
         false
     }
 
+    /// When [`rx_burst`](Self::rx_burst) wants to be called again even if nothing arrives; `None`: it does not.
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
     /// What happened so far.
     fn stats(&self) -> IoStats;
+
+    /// Gives each counter with its name, always the same names in the same order: what [`stats`](Self::stats) has, and what a backend counts
+    /// besides.
+    fn each_counter(&self, give: &mut dyn FnMut(&'static str, u64)) {
+        self.stats().each(give);
+    }
 }
 
 /// Counters of one [`PacketIo`] since it was opened. Every packet that is neither delivered nor sent is in exactly one of those that say why.
@@ -76,6 +88,27 @@ pub struct IoStats {
 }
 
 impl IoStats {
+    /// Gives each counter with its name.
+    pub fn each(&self, give: &mut dyn FnMut(&'static str, u64)) {
+        let Self { rx_packets, rx_bytes, rx_truncated, rx_overflow, rx_no_packet, rx_errors, .. } = *self;
+        let Self {
+            tx_packets, tx_bytes, tx_full, tx_no_endpoint, tx_oversize, tx_undersize, tx_errors, ..
+        } = *self;
+        give("rx_packets", rx_packets);
+        give("rx_bytes", rx_bytes);
+        give("rx_truncated", rx_truncated);
+        give("rx_overflow", rx_overflow);
+        give("rx_no_packet", rx_no_packet);
+        give("rx_errors", rx_errors);
+        give("tx_packets", tx_packets);
+        give("tx_bytes", tx_bytes);
+        give("tx_full", tx_full);
+        give("tx_no_endpoint", tx_no_endpoint);
+        give("tx_oversize", tx_oversize);
+        give("tx_undersize", tx_undersize);
+        give("tx_errors", tx_errors);
+    }
+
     /// Packets taken for sending and not sent.
     pub fn tx_dropped(&self) -> u64 {
         self.tx_no_endpoint + self.tx_oversize + self.tx_undersize + self.tx_errors
