@@ -1,4 +1,4 @@
-//! IEEE 802.11 on the wire: frames, elements, EAPOL-Key, the RSN key hierarchy and CCMP for one frame.
+//! IEEE 802.11 on the wire: frames, elements, EAPOL-Key, the RSN key hierarchy, and CCMP, GCMP and BIP for one frame.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no entropy of its own. Views are checked
 //! once, when they are made; from then on their accessors cannot fail. Clauses cited as "802.11-2020 §…" are those
@@ -7,6 +7,7 @@
 
 pub mod amsdu;
 pub mod beacon;
+pub mod bip;
 pub mod build;
 pub mod ccmp;
 pub mod codes;
@@ -15,6 +16,7 @@ pub mod eapol;
 pub mod element;
 pub mod fcs;
 pub mod frame;
+pub mod gcmp;
 pub mod llc;
 mod mac;
 pub mod radiotap;

@@ -2,15 +2,17 @@
 //! `dot11/tests/corpus.rs` replays the committed corpora through the same functions.
 
 use dot11::amsdu::{AmsduBuilder, Subframe, Subframes};
+use dot11::bip::{Bip, MmieHeader};
 use dot11::build::DataHeader;
-use dot11::ccmp::{self, Ccmp, Pn};
+use dot11::ccmp::{self, AeadInOut, Ccmp, Ccmp256, Pn, Protection};
 use dot11::eapol::kde::{KeyData, KeyDataBuilder, KeyDataItem};
 use dot11::eapol::key::{KeyFrame, KeyFrameBuilder};
 use dot11::eapol::{self, EapolFrame};
 use dot11::element::{DsParameter, Element, ElementId, Elements, ElementsBuilder, Rsn, Ssid, Tim, Wmm, Wpa};
 use dot11::frame::management::ManagementBody;
-use dot11::rsn::{self, Akm, Kck, Kek, Tk};
-use dot11::{DataSubtype, Frame, FrameControl, FrameKind, MacAddr, eap, llc, radiotap};
+use dot11::gcmp::{Gcmp, Gcmp256};
+use dot11::rsn::{self, Akm, Kck, Kek, Tk, Tk256};
+use dot11::{CipherSuite, DataSubtype, Frame, FrameControl, FrameKind, MacAddr, eap, llc, radiotap};
 
 /// Body of a target.
 pub type Target = fn(&[u8]);
@@ -27,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dot11_eap", eap_packet),
     ("dot11_radiotap", radiotap_header),
     ("dot11_ccmp", ccmp_frame),
+    ("dot11_bip", bip_frame),
     ("dot11_text", text),
 ];
 
@@ -259,10 +262,18 @@ pub fn radiotap_header(data: &[u8]) {
     assert_eq!(radiotap::parse(&data[..tap.len]), Ok(tap));
 }
 
-/// A key, then a frame: opened as it is, and sealed and opened again.
+/// A key, then a frame: opened as it is, and sealed and opened again, under each of the four suites.
 pub fn ccmp_frame(data: &[u8]) {
     let Some((key, data)) = data.split_first_chunk::<16>() else { return };
-    let ccmp = Ccmp::new(&Tk::new(*key)).with_spp_amsdu(key[0] & 1 != 0);
+    let long = Tk256::new(std::array::from_fn(|i| key[i % 16]));
+    let spp_amsdu = key[0] & 1 != 0;
+    protection(&Ccmp::new(&Tk::new(*key)).with_spp_amsdu(spp_amsdu), data);
+    protection(&Ccmp256::new(&long).with_spp_amsdu(spp_amsdu), data);
+    protection(&Gcmp::new(&Tk::new(*key)).with_spp_amsdu(spp_amsdu), data);
+    protection(&Gcmp256::new(&long).with_spp_amsdu(spp_amsdu), data);
+}
+
+fn protection<A: AeadInOut>(ccmp: &Protection<A>, data: &[u8]) {
     // A frame that nobody sealed under this key opens with a probability of 2^-64.
     assert!(ccmp.open(data).is_err());
     let pn = Pn::new(0x0102_0304_0506).unwrap();
@@ -280,6 +291,26 @@ pub fn ccmp_frame(data: &[u8]) {
         let mut changed = sealed.clone();
         changed[if frame.addr4().is_some() { 30 } else { 24 }] ^= 1;
         assert!(ccmp.open(&changed).is_err());
+    }
+}
+
+/// A key, then a frame: verified as it is, and protected and verified again, under each suite of BIP.
+pub fn bip_frame(data: &[u8]) {
+    let Some((key, data)) = data.split_first_chunk::<32>() else { return };
+    let suites = [
+        (CipherSuite::BipCmac128, 16),
+        (CipherSuite::BipCmac256, 32),
+        (CipherSuite::BipGmac128, 16),
+        (CipherSuite::BipGmac256, 32),
+    ];
+    for (suite, length) in suites {
+        let bip = Bip::new(suite, &key[..length]).unwrap();
+        assert!(bip.verify(data).is_err());
+        let expected = MmieHeader { key_id: 5, ipn: Pn::new(0x0102_0304_0506).unwrap() };
+        let Ok(mut protected) = bip.protect(expected.key_id, expected.ipn, data) else { continue };
+        assert_eq!(bip.verify(&protected), Ok(expected));
+        *protected.last_mut().unwrap() ^= 1;
+        assert!(bip.verify(&protected).is_err());
     }
 }
 

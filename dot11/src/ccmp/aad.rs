@@ -1,4 +1,5 @@
-//! Additional authentication data and nonce of CCMP (802.11-2020 §12.5.3.3.3, §12.5.3.3.4).
+//! Additional authentication data and nonce of CCMP (802.11-2020 §12.5.3.3.3, §12.5.3.3.4). GCMP has the same
+//! additional data and of the nonce all but the flags (§12.5.5.3.3, §12.5.5.3.4).
 
 use super::Pn;
 use crate::Frame;
@@ -17,13 +18,13 @@ const ORDER: u16 = 0x8000;
 /// has no three addresses has no AAD (0).
 #[inline]
 pub fn aad(frame: &Frame<'_>, out: &mut [u8; MAX_AAD_LEN]) -> usize {
-    write(frame, false, out)
+    write_aad(frame, false, out)
 }
 
 /// The same with SPP A-MSDUs negotiated: the A-MSDU Present bit is kept.
 #[inline]
 pub fn aad_spp(frame: &Frame<'_>, out: &mut [u8; MAX_AAD_LEN]) -> usize {
-    write(frame, true, out)
+    write_aad(frame, true, out)
 }
 
 /// The nonce of a frame under a packet number: flags, A2, PN. The flags are the TID of a QoS data frame, and bit 4 in
@@ -37,8 +38,9 @@ pub fn nonce(frame: &Frame<'_>, pn: Pn) -> [u8; 13] {
     [management | priority, a, b, c, d, e, f, pn5, pn4, pn3, pn2, pn1, pn0]
 }
 
+/// [`aad`] or, with SPP A-MSDUs negotiated, [`aad_spp`].
 #[inline]
-pub(super) fn write(frame: &Frame<'_>, spp: bool, out: &mut [u8; MAX_AAD_LEN]) -> usize {
+pub fn write_aad(frame: &Frame<'_>, spp: bool, out: &mut [u8; MAX_AAD_LEN]) -> usize {
     let header = frame.header();
     let Some(sequence) = frame.sequence() else { return 0 };
     let control = frame.control();

@@ -70,8 +70,12 @@ key! {
     Kek, 16
 }
 key! {
-    /// Temporal key for CCMP-128.
+    /// Temporal key for CCMP-128 and GCMP-128.
     Tk, 16
+}
+key! {
+    /// Temporal key for CCMP-256 and GCMP-256.
+    Tk256, 32
 }
 key! {
     /// Group temporal key for CCMP-128.

@@ -7,7 +7,7 @@ mod suite;
 mod wrap;
 
 pub use derive::{derive_ptk, kdf_sha256, pmk_from_passphrase, pmkid, prf};
-pub use keys::{Gtk, Igtk, Kck, Kek, Passphrase, PassphraseError, Pmk, Pmkid, Ptk, Tk};
+pub use keys::{Gtk, Igtk, Kck, Kek, Passphrase, PassphraseError, Pmk, Pmkid, Ptk, Tk, Tk256};
 pub use mic::{mic, sign, verify_mic};
 pub use suite::{Akm, CipherSuite};
 pub use wrap::{unwrap_key_data, wrap_key_data};
