@@ -88,6 +88,13 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Readable while one of the descriptors is.
+impl AsRawFd for Wait {
+    fn as_raw_fd(&self) -> RawFd {
+        self.epoll.as_raw_fd()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

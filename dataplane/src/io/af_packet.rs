@@ -5,17 +5,16 @@
 //! front says where). Frames that the kernel merged (receive offloads, segments of a local sender) are not taken apart: they are longer than a packet,
 //! and dropped and counted as such. Opening turns the interface's receive merging off as far as it is allowed to.
 
-use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::sys::{
-    Control, Overflow, Refusal, check, each_control, interface_ioctl, interface_request, receive, send,
+    Control, Overflow, Refusal, check, each_control, interface_index, interface_request, join, receive, send,
     set_buffers, set_option, socket,
 };
-use super::{IoError, IoStats, PacketIo};
+use super::{IoError, IoStats, PacketIo, ethtool};
 use crate::packet::{BURST, Burst, Packet, Pool};
 
 /// A packet socket on one interface. Receives everything that arrives there, and nothing that is sent from this machine through it.
@@ -44,36 +43,14 @@ impl AfPacketIo {
         };
         // With protocol 0 it receives nothing until bound: nothing from other interfaces slips in.
         let fd = socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map_err(system)?;
-        let c_name = CString::new(name).map_err(|_| IoError::BadName(name.to_owned()))?;
-        // SAFETY: the name is a C string.
-        let index = unsafe { libc::if_nametoindex(c_name.as_ptr()) };
-        if index == 0 {
-            return Err(system(io::Error::last_os_error()));
-        }
-        let index = index as libc::c_int;
+        let index = interface_index(name).map_err(system)?;
         for option in [PACKET_AUXDATA, libc::PACKET_IGNORE_OUTGOING, PACKET_VNET_HDR] {
             set_option(&fd, libc::SOL_PACKET, option, 1).map_err(system)?;
         }
         set_option(&fd, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1).map_err(system)?;
         set_buffers(&fd, BUFFER, BUFFER).map_err(system)?;
-        let promiscuous = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_PROMISC as _,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        // SAFETY: as many octets are read as the structure has.
-        check(unsafe {
-            libc::setsockopt(
-                fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                (&raw const promiscuous).cast(),
-                size_of_val(&promiscuous) as libc::socklen_t,
-            )
-        })
-        .map_err(system)?;
-        stop_merging(&fd, name);
+        join(&fd, index, libc::PACKET_MR_PROMISC).map_err(system)?;
+        ethtool::stop_merging(&fd, name);
         // SAFETY: all zeros is a valid address.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET as _;
@@ -332,33 +309,6 @@ fn fill_in_checksum(frame: &mut [u8], start: usize, offset: usize) {
     };
     covered[offset..offset + 2].copy_from_slice(&checksum.to_be_bytes());
 }
-
-/// Turns generic and large receive offload off, which merge frames. An interface that has neither, or a process that may not, changes nothing.
-fn stop_merging(fd: &OwnedFd, name: &str) {
-    #[repr(C)]
-    struct EthtoolValue {
-        command: u32,
-        data: u32,
-    }
-    const ETHTOOL_SGRO: u32 = 0x2c;
-    const ETHTOOL_GFLAGS: u32 = 0x25;
-    const ETHTOOL_SFLAGS: u32 = 0x26;
-    const FLAG_LRO: u32 = 1 << 15;
-    let call = |command, data| {
-        let mut value = EthtoolValue { command, data };
-        let mut request = interface_request(name).ok()?;
-        request.ifr_ifru.ifru_data = (&raw mut value).cast();
-        interface_ioctl(fd.as_raw_fd(), SIOCETHTOOL, &mut request).ok().map(|()| value.data)
-    };
-    call(ETHTOOL_SGRO, 0);
-    if let Some(flags) = call(ETHTOOL_GFLAGS, 0)
-        && flags & FLAG_LRO != 0
-    {
-        call(ETHTOOL_SFLAGS, flags & !FLAG_LRO);
-    }
-}
-
-const SIOCETHTOOL: libc::Ioctl = 0x8946;
 
 #[cfg(test)]
 mod tests {

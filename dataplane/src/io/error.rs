@@ -51,6 +51,30 @@ pub enum IoError {
          another kind. Stop that program, remove the interface with `ip link delete {0}`, or configure another name"
     )]
     InterfaceBusy(String),
+    /// Somebody else's XDP program or AF_XDP socket is on the interface.
+    #[error(
+        "the network interface `{0}` has an XDP program or an AF_XDP socket already (`ip link show {0}` shows a program, `ss --xdp -p` the \
+         sockets). Stop the program that uses it, detach a forgotten one with `ip link set {0} xdp off`, or configure another interface"
+    )]
+    XdpBusy(String),
+    /// An interface has not a queue for each worker.
+    #[error(
+        "the network interface `{interface}` has {queues} receive queues for {workers} workers. Configure at most {queues} workers, or give it \
+         more queues with `ethtool -L {interface} combined {workers}`"
+    )]
+    TooFewQueues {
+        /// Which interface.
+        interface: String,
+        /// What it has.
+        queues: u32,
+        /// What was asked for.
+        workers: usize,
+    },
+    /// Nothing, or too much, is to be taken from an interface.
+    #[error(
+        "what AF_XDP takes from an interface must be 1 to 64 UDP ports of at most 64 addresses, or 1 to 64 addresses"
+    )]
+    BadSelection,
     /// A packet capture file could not be opened or read.
     #[error("cannot use the capture file {path}: {error}")]
     Capture {

@@ -1,6 +1,6 @@
 //! Packet I/O: one trait over all ways packets get in and out.
 //!
-//! The backends differ in what a packet is (an Ethernet frame for [`tap`] and [`af_packet`], a datagram with its peer in
+//! The backends differ in what a packet is (an Ethernet frame for [`tap`], [`af_packet`] and [`af_xdp`], a datagram with its peer in
 //! [`Meta::endpoint`](crate::packet::Meta) for [`udp`], whatever was put in for [`memory`]) and agree on everything else, which
 //! `tests/io_contract.rs` asserts for each of them.
 
@@ -12,8 +12,10 @@ use crate::packet::{Burst, Pool};
 pub use error::IoError;
 
 pub mod af_packet;
+pub mod af_xdp;
 pub mod channel;
 mod error;
+mod ethtool;
 pub mod memory;
 pub mod pcap;
 mod sys;
@@ -69,6 +71,9 @@ pub struct IoStats {
     pub rx_overflow: u64,
     /// Times that receiving found the pool empty. Nothing was dropped by that.
     pub rx_no_packet: u64,
+    /// Times that the system had no room for a packet because none of those it was given to fill was left. The packets dropped by that are in
+    /// `rx_overflow`.
+    pub rx_starved: u64,
     /// Times that the system failed to receive.
     pub rx_errors: u64,
     /// Packets sent.

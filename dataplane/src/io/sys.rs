@@ -1,5 +1,6 @@
 //! What the socket backends have in common: checked calls, options, interface requests, message arrays.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -179,6 +180,33 @@ pub(super) fn interface_request(name: &str) -> Result<libc::ifreq, IoError> {
         *to = from as libc::c_char;
     }
     Ok(request)
+}
+
+/// The index of the interface `name` in this network namespace.
+pub(super) fn interface_index(name: &str) -> io::Result<libc::c_int> {
+    let name = CString::new(name)?;
+    // SAFETY: the name is a C string.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        index => Ok(index as libc::c_int),
+    }
+}
+
+/// Lets the packet socket's interface receive more than its own, for as long as the socket is open: `PACKET_MR_PROMISC` or `PACKET_MR_ALLMULTI`.
+pub(super) fn join(fd: &OwnedFd, interface: libc::c_int, what: libc::c_int) -> io::Result<()> {
+    let request =
+        libc::packet_mreq { mr_ifindex: interface, mr_type: what as _, mr_alen: 0, mr_address: [0; 8] };
+    // SAFETY: as many octets are read as the structure has.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            (&raw const request).cast(),
+            size_of_val(&request) as libc::socklen_t,
+        )
+    })
+    .map(drop)
 }
 
 /// An `ioctl` that takes an interface request.

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use dataplane::capture::LinkType;
 use dataplane::io::af_packet::AfPacketIo;
+use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo, AfXdpMode};
 use dataplane::io::channel::ChannelIo;
 use dataplane::io::memory::MemoryIo;
 use dataplane::io::pcap::PcapIo;
@@ -161,6 +162,29 @@ pub fn af_packet_stalled() -> Link {
         reverse: Some(reverse),
         ..Link::new(a, b)
     }
+}
+
+pub fn af_xdp_generic() -> Link {
+    af_xdp(true, AfXdpMode::Generic)
+}
+
+pub fn af_xdp_driver() -> Link {
+    af_xdp(false, AfXdpMode::Driver)
+}
+
+fn af_xdp(generic: bool, mode: AfXdpMode) -> Link {
+    let (a, b) = veth();
+    let config = AfXdpConfig { generic, frames: 256, ..AfXdpConfig::default() };
+    let [a, b] = [a, b].map(|name| AfXdpIo::open_with(&name, &config).unwrap().remove(0));
+    assert_eq!((a.mode(), b.mode()), (mode, mode));
+    Link { shortest: 14, too_long: Some(1519), ..Link::new(a, b) }
+}
+
+/// AF_XDP on one end, and on the other what the rest of the world sees.
+pub fn af_xdp_and_af_packet() -> Link {
+    let (a, b) = veth();
+    let (a, b) = (AfXdpIo::open(&a).unwrap(), AfPacketIo::open(&b).unwrap());
+    Link { shortest: 14, too_long: Some(1519), ..Link::new(a, b) }
 }
 
 /// A TAP interface on one end, and on the other a packet socket that is the network stack.

@@ -2,6 +2,7 @@
 //!
 //! Tests of TAP interfaces and packet sockets make their own network namespace and so need root; without it they fail and say so.
 
+mod af_xdp;
 mod errors;
 mod ethernet;
 mod links;
@@ -51,4 +52,7 @@ contract! {
     af_packet in a_namespace;
     af_packet_stalled in a_namespace;
     tap in a_namespace;
+    af_xdp_generic in a_namespace;
+    af_xdp_driver in a_namespace;
+    af_xdp_and_af_packet in a_namespace;
 }

@@ -1,0 +1,1 @@
+//! What AF_XDP ports have of their own.
