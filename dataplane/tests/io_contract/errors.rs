@@ -5,6 +5,7 @@ use std::path::Path;
 
 use dataplane::io::IoError;
 use dataplane::io::af_packet::AfPacketIo;
+use dataplane::io::af_xdp::AfXdpIo;
 use dataplane::io::pcap::PcapIo;
 use dataplane::io::tap::TapIo;
 use dataplane::io::udp::UdpIo;
@@ -51,6 +52,9 @@ fn missing_capabilities() {
         assert_says(&error, &["TAP interface `ttg-test`", "CAP_NET_ADMIN"]);
         let error = AfPacketIo::open(&a).unwrap_err();
         assert_says(&error, &[&a, "CAP_NET_RAW"]);
+        let error = AfXdpIo::open(&a).unwrap_err();
+        assert!(matches!(error, IoError::MissingCapability { .. }));
+        assert_says(&error, &["AF_XDP", &a, "CAP_NET_RAW", "AmbientCapabilities="]);
         for error in [UdpIo::bind("127.0.0.1:53".parse().unwrap(), true).unwrap_err(), error] {
             assert!(matches!(error, IoError::MissingCapability { .. }));
         }
@@ -73,6 +77,7 @@ fn interfaces_of_other_names_and_kinds() {
         let error = AfPacketIo::open("no-such").unwrap_err();
         assert!(matches!(error, IoError::NoSuchInterface(_)));
         assert_says(&error, &["`no-such`", "`ip link`"]);
+        assert!(matches!(AfXdpIo::open("no-such").unwrap_err(), IoError::NoSuchInterface(_)));
         let (a, _) = world::veth();
         let error = TapIo::open(&a, 1).unwrap_err();
         assert!(matches!(error, IoError::InterfaceBusy(_)));

@@ -179,11 +179,6 @@ impl Queue {
         if self.tx.pending() == 0 { Kick::Done } else { Kick::Later }
     }
 
-    /// Frames given to the kernel and not sent so far.
-    pub(super) fn unsent(&self) -> u64 {
-        self.sending.saturating_sub(self.completion.waiting()).into()
-    }
-
     /// The socket's own counters.
     pub(super) fn counters(&self) -> io::Result<libc::xdp_statistics> {
         get(&self.fd, libc::XDP_STATISTICS)

@@ -218,6 +218,7 @@ impl<T: Copy> Consumer<T> {
     }
 
     /// Entries that wait.
+    #[cfg(test)]
     pub(super) fn waiting(&self) -> u32 {
         self.ring.producer().load(Ordering::Acquire).wrapping_sub(self.next)
     }
