@@ -241,6 +241,15 @@ impl Packet {
         unsafe { std::slice::from_raw_parts_mut(self.buffer_start().add(offset), len) }
     }
 
+    /// The packet's octets and all its tailroom behind them, whatever that contains, with the octets of tailroom.
+    #[inline]
+    pub fn data_and_tailroom_mut(&mut self) -> (&mut [u8], usize) {
+        let (offset, tailroom) = (self.head().offset as usize, self.tailroom());
+        let len = self.len() + tailroom;
+        // SAFETY: from `offset` to the end of the buffer all is initialised, and `&mut self` excludes everybody else.
+        (unsafe { std::slice::from_raw_parts_mut(self.buffer_start().add(offset), len) }, tailroom)
+    }
+
     /// Octets of data.
     #[inline]
     pub fn len(&self) -> usize {

@@ -76,7 +76,8 @@ impl State {
                     .map(|key| key.key.as_bytes()),
             };
             let Some(key) = key else { continue };
-            jobs[n] = SealJob { key, key_id, pn, header_len, buf: item.packet.data_mut(), done: false };
+            let (buf, spare) = item.packet.data_and_tailroom_mut();
+            jobs[n] = SealJob { key, key_id, pn, header_len, buf, spare, ..SealJob::idle() };
             places[n] = i;
             n += 1;
         }

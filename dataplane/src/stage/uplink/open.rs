@@ -17,11 +17,13 @@ impl State {
         let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
         let mut n = 0;
         for item in items.iter_mut().filter(|item| item.class == Class::Protected) {
+            let (buf, spare) = item.packet.data_and_tailroom_mut();
             jobs[n] = OpenJob {
                 key: self.stations.hot(item.station).key(),
                 header_len: item.mpdu.header_len,
-                buf: item.packet.data_mut(),
-                done: false,
+                buf,
+                spare,
+                ..OpenJob::idle()
             };
             n += 1;
         }
@@ -44,7 +46,7 @@ impl State {
         let (index, header_len) = (item.mpdu.index(), item.mpdu.header_len);
         let key_id = item.packet.data()[header_len + 3] >> 6;
         let attempt = |key, buf: &mut [u8]| {
-            let mut job = [OpenJob { key, header_len, buf, done: false }];
+            let mut job = [OpenJob { key, header_len, buf, ..OpenJob::idle() }];
             crypto::open(&mut job);
             job[0].done
         };
