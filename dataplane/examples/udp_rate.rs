@@ -44,7 +44,7 @@ fn measure(len: usize, config: UdpConfig, time: Duration) -> Result<(f64, f64), 
             while !burst.is_full() {
                 let Some(mut packet) = pool.alloc() else { break };
                 packet.append(len);
-                packet.meta.endpoint = Some(there);
+                packet.meta.endpoint = there.into();
                 if burst.push(packet).is_err() {
                     break;
                 }

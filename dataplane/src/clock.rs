@@ -5,6 +5,7 @@ use std::time::Duration;
 
 /// A point on this machine's monotonic clock, in nanoseconds since an arbitrary origin (on Linux: boot). Wraps after 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct Time(u64);
 
 impl Time {

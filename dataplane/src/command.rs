@@ -3,11 +3,13 @@
 //! The meaning of every message is in `gateway.proto`; only what the types add is said here. Two messages of the protocol are missing
 //! because the daemon makes them itself: `Hello`, and `GatewayStats` (from [`crate::counters::Reader`]).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use dot11::MacAddr;
 pub use dot11::rsn::{Gtk, Tk};
 pub use proto::tunnel::{ServiceUuid, SessionId};
+
+use crate::endpoint::Endpoint;
 
 /// What control left with a tunnel or a station for its own use after a restart.
 pub type Blob = Vec<u8>;
@@ -117,7 +119,7 @@ pub struct Tunnel {
     /// What it serves.
     pub service: ServiceUuid,
     /// Where the keep-alives come from.
-    pub endpoint: SocketAddr,
+    pub endpoint: Endpoint,
 }
 
 /// See `ttg.gateway.v1.TunnelAccept`.

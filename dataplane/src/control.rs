@@ -13,7 +13,7 @@ use crate::counters::Forwarded;
 use crate::stage::downlink::{DownItem, Form, To};
 use crate::state::State;
 use crate::station::{Cold, Flag, Hot, OldKey, StationId};
-use crate::tunnel::{TunnelId, normal};
+use crate::tunnel::TunnelId;
 use crate::wire::ToWorker;
 
 /// User priority of EAPOL: the highest, like other network control.
@@ -117,8 +117,7 @@ impl State {
     }
 
     fn accept_tunnel(&mut self, accept: TunnelAccept) -> Outcome {
-        let TunnelAccept { mut tunnel, blob, keepalive_timeout_seconds: seconds } = accept;
-        tunnel.endpoint = normal(tunnel.endpoint);
+        let TunnelAccept { tunnel, blob, keepalive_timeout_seconds: seconds } = accept;
         let service = self.services.find(tunnel.service).ok_or("no such service")?;
         let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         if let Some(id) = self.tunnels.find(tunnel.bssid) {

@@ -1,9 +1,10 @@
 //! What each worker knows of what the others own: replicated to all of them by the [`Handle`](crate::handle::Handle).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 
 use dot11::MacAddr;
+
+use crate::endpoint::Endpoint;
 
 /// A worker's number, from 0.
 pub type WorkerId = usize;
@@ -18,7 +19,7 @@ pub enum Route {
         /// Its owner.
         worker: WorkerId,
         /// Where its tunnel ends.
-        endpoint: SocketAddr,
+        endpoint: Endpoint,
     },
     /// A virtual BSS is no longer served.
     BssGone {
@@ -48,10 +49,10 @@ pub enum Route {
 /// One worker's copy.
 #[derive(Default)]
 pub struct Directory {
-    bss: HashMap<MacAddr, (WorkerId, SocketAddr)>,
+    bss: HashMap<MacAddr, (WorkerId, Endpoint)>,
     stations: HashMap<(u16, MacAddr), WorkerId>,
     /// Endpoints that tunnels come from, with the number of tunnels.
-    endpoints: HashMap<SocketAddr, usize>,
+    endpoints: HashMap<Endpoint, usize>,
 }
 
 impl Directory {
@@ -79,7 +80,7 @@ impl Directory {
     }
 
     /// Notes that a tunnel's endpoint moved.
-    pub fn moved(&mut self, bssid: MacAddr, endpoint: SocketAddr) {
+    pub fn moved(&mut self, bssid: MacAddr, endpoint: Endpoint) {
         if let Some(&(worker, _)) = self.bss.get(&bssid) {
             self.apply(Route::Bss { bssid, worker, endpoint });
         }
@@ -99,11 +100,11 @@ impl Directory {
 
     /// Whether any tunnel comes from this endpoint.
     #[inline]
-    pub fn is_introduced(&self, endpoint: SocketAddr) -> bool {
+    pub fn is_introduced(&self, endpoint: Endpoint) -> bool {
         self.endpoints.contains_key(&endpoint)
     }
 
-    fn release(&mut self, old: Option<(WorkerId, SocketAddr)>) {
+    fn release(&mut self, old: Option<(WorkerId, Endpoint)>) {
         let Some((_, endpoint)) = old else { return };
         if let Some(count) = self.endpoints.get_mut(&endpoint) {
             *count -= 1;
@@ -121,7 +122,7 @@ mod tests {
     #[test]
     fn endpoints_are_introduced_while_a_tunnel_comes_from_them() {
         let mut directory = Directory::default();
-        let [a, b] = [1, 2].map(|port| SocketAddr::from(([192, 0, 2, 1], port)));
+        let [a, b] = [1, 2].map(|port| Endpoint::v4([192, 0, 2, 1], port));
         let [x, y] = [1, 2].map(|n| MacAddr([2, 0, 0, 0, 0, n]));
         directory.apply(Route::Bss { bssid: x, worker: 0, endpoint: a });
         directory.apply(Route::Bss { bssid: y, worker: 1, endpoint: a });

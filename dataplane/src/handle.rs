@@ -13,6 +13,7 @@ use rtrb::Consumer;
 use crate::command::{Command, CommandKind, Event, Service, SessionId, StationKey, Tunnel};
 use crate::counters::Reader;
 use crate::directory::{Route, WorkerId};
+use crate::endpoint::Endpoint;
 use crate::ring::{Bell, Sender};
 use crate::wire::{FromWorker, ToWorker};
 
@@ -23,8 +24,8 @@ pub struct Handle {
     counters: Reader,
     services: Vec<Service>,
     tunnels: HashMap<MacAddr, Owner>,
-    /// Where keep-alives of unaccepted tunnels arrived last.
-    requested: HashMap<MacAddr, WorkerId>,
+    /// Where keep-alives of unaccepted tunnels arrived last, and where they came from.
+    requested: HashMap<MacAddr, (WorkerId, Endpoint)>,
     events: VecDeque<Event>,
     reports: usize,
 }
@@ -71,8 +72,8 @@ impl Handle {
 
     /// Sends a command. Never blocks and never loses one: what the worker has no room for yet waits here, and goes on with the next call of
     /// this or [`Handle::poll_event`].
-    pub fn send(&mut self, command: Command) {
-        match &command.kind {
+    pub fn send(&mut self, mut command: Command) {
+        match &mut command.kind {
             CommandKind::Welcome(welcome) => {
                 let before: Vec<_> = self.open_stations().collect();
                 self.services = welcome.services.clone();
@@ -88,11 +89,11 @@ impl Handle {
             }
             CommandKind::CountersRequest { station: None } => return self.broadcast(&command),
             CommandKind::TunnelAccept(accept) => {
-                let tunnel = accept.tunnel;
-                if !self.services.iter().any(|service| service.uuid == tunnel.service) {
+                let service = accept.tunnel.service;
+                if !self.services.iter().any(|known| known.uuid == service) {
                     return self.fail(command.id, "no such service");
                 }
-                self.accept(tunnel);
+                self.accept(&mut accept.tunnel);
             }
             _ => {}
         }
@@ -199,7 +200,7 @@ impl Handle {
                 if self.requested.len() >= REQUESTS {
                     self.requested.clear();
                 }
-                self.requested.insert(tunnel.bssid, worker);
+                self.requested.insert(tunnel.bssid, (worker, tunnel.endpoint));
                 self.events.push_back(Event::TunnelRequest(tunnel));
             }
             FromWorker::Reported => {
@@ -218,10 +219,16 @@ impl Handle {
         }
     }
 
-    /// Decides who owns a tunnel that is being accepted.
-    fn accept(&mut self, tunnel: Tunnel) {
+    /// Decides who owns a tunnel that is being accepted, and at which of our addresses its other end is.
+    fn accept(&mut self, tunnel: &mut Tunnel) {
         let bssid = tunnel.bssid;
         let requested = self.requested.remove(&bssid);
+        if let Some((_, from)) = requested
+            && from.is_same_peer(&tunnel.endpoint)
+        {
+            tunnel.endpoint = from;
+        }
+        let (tunnel, requested) = (*tunnel, requested.map(|(worker, _)| worker));
         if let Some(owner) = self.tunnels.get(&bssid) {
             if owner.tunnel.session_id == tunnel.session_id {
                 return;

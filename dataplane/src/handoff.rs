@@ -2,14 +2,13 @@
 //! copied, through a bounded ring of octets for each pair of workers; a full ring is a drop.
 //!
 //! ```text
-//! length (2)  kind (1)  priority (1)  vlan (2)  rssi (1)  snr (1)  rate (2)  port (2)  scope (4)  address (16)  octets (length)
+//! length (2)  kind (1)  priority (1)  vlan (2)  rssi (1)  snr (1)  rate (2)  endpoint (24)  octets (length)
 //! ```
-
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::command::Signal;
+use crate::endpoint::Endpoint;
 use crate::packet::Packet;
 use crate::ring::Bell;
 
@@ -31,8 +30,8 @@ pub enum Kind {
 pub struct Handoff {
     /// What they are.
     pub kind: Kind,
-    /// Where they came from, in canonical form (datagrams and frames).
-    pub endpoint: Option<SocketAddr>,
+    /// Where they came from (datagrams and frames).
+    pub endpoint: Endpoint,
     /// Their VLAN (Ethernet).
     pub vlan: u16,
     /// Their user priority (Ethernet).
@@ -129,63 +128,37 @@ impl HandoffRx {
 #[error("longer than a packet buffer")]
 pub struct TooLong;
 
-const HEADER: usize = 32;
+const HEADER: usize = 34;
 
 fn encode(handoff: &Handoff, len: u16) -> [u8; HEADER] {
     let mut out = [0; HEADER];
     out[..2].copy_from_slice(&len.to_le_bytes());
-    let kind = match handoff.kind {
+    out[2] = match handoff.kind {
         Kind::Datagram => 0,
         Kind::Frame => 1,
         Kind::Ethernet => 2,
         Kind::NetworkAddress => 3,
     };
-    // Bits 0-1 kind, bits 2-3 form of the endpoint.
-    let form = match handoff.endpoint {
-        None => 0,
-        Some(SocketAddr::V4(_)) => 1,
-        Some(SocketAddr::V6(_)) => 2,
-    };
-    out[2] = kind | form << 2;
     out[3] = handoff.priority;
     out[4..6].copy_from_slice(&handoff.vlan.to_le_bytes());
     out[6] = handoff.signal.rssi_dbm as u8;
     out[7] = handoff.signal.snr_db;
     out[8..10].copy_from_slice(&handoff.signal.rate_100kbps.to_le_bytes());
-    if let Some(endpoint) = handoff.endpoint {
-        out[10..12].copy_from_slice(&endpoint.port().to_le_bytes());
-        match endpoint {
-            SocketAddr::V4(v4) => out[16..20].copy_from_slice(&v4.ip().octets()),
-            SocketAddr::V6(v6) => {
-                out[12..16].copy_from_slice(&v6.scope_id().to_le_bytes());
-                out[16..32].copy_from_slice(&v6.ip().octets());
-            }
-        }
-    }
+    out[10..].copy_from_slice(&handoff.endpoint.to_octets());
     out
 }
 
 fn decode(header: &[u8; HEADER]) -> (Handoff, usize) {
-    let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-    let kind = match header[2] & 3 {
+    let [len0, len1, kind, priority, vlan0, vlan1, rssi, snr_db, rate0, rate1, endpoint @ ..] = *header;
+    let kind = match kind {
         0 => Kind::Datagram,
         1 => Kind::Frame,
         2 => Kind::Ethernet,
         _ => Kind::NetworkAddress,
     };
-    let mut address = [0; 16];
-    address.copy_from_slice(&header[16..]);
-    let [a, b, c, d, ..] = address;
-    let endpoint = match header[2] >> 2 {
-        0 => None,
-        1 => Some(SocketAddr::from((IpAddr::from([a, b, c, d]), u16_at(10)))),
-        _ => {
-            let scope = u32::from_le_bytes([header[12], header[13], header[14], header[15]]);
-            Some(SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(address), u16_at(10), 0, scope)))
-        }
-    };
-    let signal = Signal { rssi_dbm: header[6] as i8, snr_db: header[7], rate_100kbps: u16_at(8) };
-    (Handoff { kind, endpoint, vlan: u16_at(4), priority: header[3], signal }, u16_at(0).into())
+    let signal = Signal { rssi_dbm: rssi as i8, snr_db, rate_100kbps: u16::from_le_bytes([rate0, rate1]) };
+    let (endpoint, vlan) = (Endpoint::from_octets(&endpoint), u16::from_le_bytes([vlan0, vlan1]));
+    (Handoff { kind, endpoint, vlan, priority, signal }, u16::from_le_bytes([len0, len1]).into())
 }
 
 #[cfg(test)]
@@ -196,7 +169,7 @@ mod tests {
     fn handoff(kind: Kind, endpoint: Option<&str>) -> Handoff {
         Handoff {
             kind,
-            endpoint: endpoint.map(|e| e.parse().unwrap()),
+            endpoint: endpoint.map_or(Endpoint::NONE, |e| e.parse::<Endpoint>().unwrap().at(3)),
             vlan: 4094,
             priority: 7,
             signal: Signal { rssi_dbm: -71, snr_db: 22, rate_100kbps: 540 },

@@ -9,6 +9,7 @@ pub mod control;
 pub mod counters;
 pub mod crypto;
 pub mod directory;
+pub mod endpoint;
 pub mod ethernet;
 pub mod handle;
 pub mod handoff;

@@ -2,7 +2,6 @@
 //! in [`crate::control`], what time does in [`crate::tick`].
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::command::{Event, Tunnel};
 use crate::config::Config;
 use crate::counters::{DropReason, Forwarded, WorkerCounters};
 use crate::directory::{Directory, WorkerId};
+use crate::endpoint::Endpoint;
 use crate::handoff::{Handoff, HandoffTx};
 use crate::hold::HoldQueue;
 use crate::limit::{HashedLimit, TokenBucket};
@@ -59,7 +59,7 @@ pub struct State {
     pub events: Outbox<FromWorker>,
     /// Rings to the other workers; none to itself.
     pub peers: Vec<Option<HandoffTx>>,
-    pub(crate) reassembler: Reassembler<SocketAddr>,
+    pub(crate) reassembler: Reassembler<Endpoint>,
     pub(crate) fragment_ids: FragmentIds,
     pub(crate) defragmenter: Defragmenter,
     pub(crate) retries: Retries,
@@ -226,7 +226,7 @@ impl State {
         for address in std::mem::take(&mut self.stations.cold_mut(id).addresses) {
             self.addresses.remove(vlan, address, id);
         }
-        self.stations.hot_mut(id).ipv4 = std::net::Ipv4Addr::UNSPECIFIED;
+        self.stations.hot_mut(id).set_ipv4(std::net::Ipv4Addr::UNSPECIFIED);
     }
 
     /// Removes a tunnel with its stations.

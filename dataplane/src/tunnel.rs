@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use dot11::MacAddr;
@@ -13,6 +12,7 @@ use crate::station::{StationId, next_pn};
 
 /// A tunnel's place in the table. Good until the tunnel is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[repr(transparent)]
 pub struct TunnelId(pub u32);
 
 /// One accepted tunnel.
@@ -228,28 +228,11 @@ impl TunnelTable {
     }
 }
 
-/// An endpoint in the one form that comparisons use: flow information does not count.
-#[inline]
-pub fn normal(endpoint: SocketAddr) -> SocketAddr {
-    match endpoint {
-        SocketAddr::V4(_) => endpoint,
-        SocketAddr::V6(v6) => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
-    }
-}
-
-/// Whether datagrams to an endpoint have an IPv6 header. An IPv4 address mapped into IPv6, as a dual-stack socket reports it, has not.
-#[inline]
-pub fn is_ipv6(endpoint: SocketAddr) -> bool {
-    match endpoint.ip() {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(ip) => ip.to_ipv4_mapped().is_none(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::command::ServiceUuid;
+    use crate::endpoint::Endpoint;
 
     fn tunnel(n: u8) -> Tunnel {
         Tunnel {
@@ -257,7 +240,7 @@ mod tests {
             bssid: MacAddr([2, 0, 0, 0, 0, n]),
             radio: MacAddr::default(),
             service: ServiceUuid::default(),
-            endpoint: SocketAddr::from(([127, 0, 0, 1], 1000)),
+            endpoint: Endpoint::v4([127, 0, 0, 1], 1000),
         }
     }
 
@@ -321,16 +304,5 @@ mod tests {
             table.refuse(MacAddr([2, 0, a, b, c, d]), SessionId::default(), until, Time::ZERO);
         }
         assert_eq!(table.refused.len(), REFUSALS);
-    }
-
-    #[test]
-    fn flow_information_does_not_make_another_endpoint() {
-        let v4: SocketAddr = "192.0.2.1:5247".parse().unwrap();
-        assert_eq!(normal(v4), v4);
-        let v6: SocketAddr = "[fe80::1%3]:5247".parse().unwrap();
-        let SocketAddr::V6(mut flow) = v6 else { unreachable!() };
-        flow.set_flowinfo(9);
-        assert_eq!(normal(SocketAddr::V6(flow)), v6);
-        assert!(is_ipv6(v6) && !is_ipv6(v4) && !is_ipv6("[::ffff:192.0.2.1]:1".parse().unwrap()));
     }
 }

@@ -1,11 +1,10 @@
 //! What the [`Handle`](crate::handle::Handle) and the workers say to each other.
 
-use std::net::SocketAddr;
-
 use dot11::MacAddr;
 
 use crate::command::{Command, Event, Tunnel};
 use crate::directory::{Route, WorkerId};
+use crate::endpoint::Endpoint;
 
 /// From the handle to a worker.
 #[derive(Debug)]
@@ -32,5 +31,5 @@ pub enum FromWorker {
     /// The report asked for is complete.
     Reported,
     /// A tunnel's endpoint moved.
-    Moved(MacAddr, SocketAddr),
+    Moved(MacAddr, Endpoint),
 }

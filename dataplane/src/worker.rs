@@ -160,7 +160,7 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
                 state.drop(DropReason::TooLong);
                 continue;
             };
-            match (handoff.kind, handoff.endpoint) {
+            match (handoff.kind, handoff.endpoint.known()) {
                 (Kind::Datagram, Some(endpoint)) => state.keep_alive(packet, endpoint, origin),
                 (Kind::Frame, Some(endpoint)) => {
                     items.extend(state.item(packet, endpoint, handoff.signal, true));

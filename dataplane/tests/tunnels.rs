@@ -1,11 +1,11 @@
 //! Tunnels come up when control says so, follow their radio, and go when it falls silent.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use dataplane::command::*;
 use dataplane::config::Config;
 use dataplane::counters::{DropReason, Forwarded};
+use dataplane::endpoint::Endpoint;
 use dataplane::harness::*;
 use dot11::MacAddr;
 use dot11::llc::EtherType;
@@ -54,7 +54,7 @@ fn nothing_passes_before_control_introduced_the_tunnel() {
 #[test]
 fn an_endpoint_moves_only_with_the_sessions_own_keep_alive() {
     let (mut bench, tunnel, mut device) = up();
-    let moved: SocketAddr = "198.51.100.7:7000".parse().unwrap();
+    let moved: Endpoint = "198.51.100.7:7000".parse().unwrap();
     let down = ethernet(device.mac, HOST, 0, EtherType::ARP, b"down");
     // Data from elsewhere moves nothing; neither does another session's keep-alive.
     bench.from_radio(0, moved, &device.datagram(HOST, EtherType::ARP, b"up"));
@@ -82,6 +82,39 @@ fn an_endpoint_moves_only_with_the_sessions_own_keep_alive() {
     bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
     assert!(bench.to_network(0).is_empty());
     assert_eq!((bench.total(DropReason::WrongEndpoint), bench.total(Forwarded::TunnelMoved)), (2, 1));
+}
+
+#[test]
+fn answers_leave_from_the_address_that_the_radio_talks_to() {
+    let mut bench = Bench::new(Config::default(), 2);
+    bench.welcome(&[service(0)]);
+    let tunnel = tunnel(0, &service(0));
+    let [one, two] = [1, 2].map(|local| tunnel.endpoint.at(local));
+    bench.from_radio(1, one, &keep_alive(&tunnel));
+    assert_eq!(bench.events(), [Event::TunnelRequest(Tunnel { endpoint: one, ..tunnel })]);
+    // Control knows the radio's address only.
+    bench.command(accept(tunnel));
+    assert_eq!(bench.to_radio(1), [(one, echo(&tunnel))]);
+    let mut device = Device::new(&tunnel, mac(1), Some(tk(1)));
+    bench.add_station(&device);
+    let down = ethernet(device.mac, HOST, 0, EtherType::ARP, b"down");
+    bench.from_network(1, &down);
+    assert_eq!(bench.to_radio(1)[0].0, one);
+    // Through another worker, whose backend numbers alike; at another of our addresses it is no longer the same tunnel.
+    bench.from_radio(0, one, &device.datagram(HOST, EtherType::ARP, b"up"));
+    bench.from_radio(0, two, &device.datagram(HOST, EtherType::ARP, b"up"));
+    assert_eq!((bench.to_network(1).len(), bench.total(DropReason::WrongEndpoint)), (1, 1));
+    bench.from_radio(0, two, &keep_alive(&tunnel));
+    bench.from_network(1, &down);
+    let sent: Vec<_> = bench.to_radio(1).into_iter().map(|(to, _)| to).collect();
+    assert_eq!((sent, bench.total(Forwarded::TunnelMoved)), (vec![two, two], 1));
+    // Another peer than the one that asked keeps what control says.
+    let other =
+        Tunnel { endpoint: "198.51.100.7:7000".parse().unwrap(), session_id: SessionId([9; 16]), ..tunnel };
+    bench.from_radio(1, two, &keep_alive(&Tunnel { session_id: other.session_id, ..tunnel }));
+    assert!(bench.events().contains(&Event::TunnelRequest(Tunnel { endpoint: two, ..other })));
+    bench.command(accept(other));
+    assert_eq!(bench.to_radio(1), [(other.endpoint, echo(&other))]);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! Several workers: packets find their station wherever they arrive.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use dataplane::command::*;
 use dataplane::config::Config;
 use dataplane::counters::{DropReason, Forwarded};
+use dataplane::endpoint::Endpoint;
 use dataplane::harness::*;
 use dataplane::io::PacketIo;
 use dataplane::io::channel::ChannelIo;
@@ -66,7 +66,7 @@ fn fragments_that_arrive_elsewhere_are_put_together_there_and_handed_over() {
     assert_eq!(bench.to_network(0).len(), 1);
     assert_eq!(bench.total(Forwarded::HandoffTx), 1);
     // The radio's address changes: every worker hears of it.
-    let moved: SocketAddr = "198.51.100.9:1".parse().unwrap();
+    let moved: Endpoint = "198.51.100.9:1".parse().unwrap();
     bench.from_radio(1, moved, &keep_alive(&tunnels[0]));
     assert_eq!(bench.to_radio(0).len(), 1);
     bench.events();
@@ -276,7 +276,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn send(&mut self, radio: bool, endpoint: Option<SocketAddr>, octets: &[u8]) {
+    fn send(&mut self, radio: bool, endpoint: Endpoint, octets: &[u8]) {
         let mut packet = self.pool.alloc().expect("a packet");
         assert!(packet.copy_from(octets));
         packet.meta.endpoint = endpoint;
@@ -338,7 +338,7 @@ fn threads_run_sleep_wake_and_stop() {
             CommandKind::Welcome(Welcome { services: vec![service(0)], ..Welcome::default() }),
         );
         let tunnel = tunnel(0, &service(0));
-        outsides[1].send(true, Some(tunnel.endpoint), &keep_alive(&tunnel));
+        outsides[1].send(true, tunnel.endpoint, &keep_alive(&tunnel));
         assert_eq!(event(&mut handle), Event::TunnelRequest(tunnel));
         let accept = TunnelAccept { tunnel, blob: Vec::new(), keepalive_timeout_seconds: 60 };
         command(&mut handle, CommandKind::TunnelAccept(accept));
@@ -368,9 +368,9 @@ fn threads_run_sleep_wake_and_stop() {
         // It arrives at the wrong worker, and leaves by the right one.
         let mut numbers = HashSet::new();
         for _ in 0..20 {
-            outsides[0].send(true, Some(tunnel.endpoint), &device.datagram(HOST, EtherType::ARP, b"up"));
+            outsides[0].send(true, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"up"));
             assert_eq!(outsides[1].receive(false)[0][14..], *b"up");
-            outsides[1].send(false, None, &ethernet(device.mac, HOST, 0, EtherType::ARP, b"down"));
+            outsides[1].send(false, Endpoint::NONE, &ethernet(device.mac, HOST, 0, EtherType::ARP, b"down"));
             for datagram in outsides[1].receive(true) {
                 assert!(numbers.insert(device.open(&datagram).unwrap().1));
             }

@@ -13,6 +13,7 @@ use proto::tunnel::Header;
 use super::{Bench, Device, HOST, INFO, ethernet, mac, service, tunnel};
 use crate::command::Tunnel;
 use crate::config::Config;
+use crate::endpoint::Endpoint;
 use crate::packet::{BURST, Burst, PoolConfig};
 
 /// Devices per virtual BSS.
@@ -39,7 +40,7 @@ pub struct Taken {
 struct Sender {
     bssid: MacAddr,
     mac: MacAddr,
-    endpoint: std::net::SocketAddr,
+    endpoint: Endpoint,
     key: Tk,
     pn: u64,
 }
@@ -131,7 +132,7 @@ impl Load {
                 let octets = frame(self, n);
                 let mut packet = self.bench.workers[0].state.pool.alloc().expect("a packet");
                 assert!(packet.copy_from(&octets), "it fits");
-                packet.meta.endpoint = Some(self.devices[n].endpoint);
+                packet.meta.endpoint = self.devices[n].endpoint;
                 assert!(self.burst.push(packet).is_ok(), "there is room");
             }
             let start = Instant::now();
@@ -163,10 +164,7 @@ fn bss(n: u32, like: &Tunnel) -> Tunnel {
     let radio = n / 100;
     Tunnel {
         bssid: MacAddr([0x02, 0xbb, a, b, c, d]),
-        endpoint: std::net::SocketAddr::from((
-            [10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8],
-            5247,
-        )),
+        endpoint: Endpoint::v4([10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8], 5247),
         ..*like
     }
 }

@@ -6,7 +6,6 @@ mod load;
 pub use load::{Load, Taken};
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use dot11::build::DataHeader;
@@ -23,6 +22,7 @@ use crate::command::{
 use crate::config::Config;
 use crate::counters::{Reader, Slot};
 use crate::directory::WorkerId;
+use crate::endpoint::Endpoint;
 use crate::handle::Handle;
 use crate::io::PacketIo;
 use crate::io::memory::MemoryIo;
@@ -158,10 +158,10 @@ impl Bench {
     ///
     /// # Panics
     /// If it is longer than a packet, or there are too many.
-    pub fn from_radio(&mut self, worker: WorkerId, endpoint: SocketAddr, datagram: &[u8]) {
+    pub fn from_radio(&mut self, worker: WorkerId, endpoint: Endpoint, datagram: &[u8]) {
         let mut packet = self.pool.alloc().expect("a packet");
         assert!(packet.copy_from(datagram), "it fits");
-        packet.meta.endpoint = Some(endpoint);
+        packet.meta.endpoint = endpoint;
         send(&mut self.radios[worker], packet);
     }
 
@@ -176,14 +176,14 @@ impl Bench {
     }
 
     /// Runs, and takes the datagrams to radios.
-    pub fn to_radio(&mut self, worker: WorkerId) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub fn to_radio(&mut self, worker: WorkerId) -> Vec<(Endpoint, Vec<u8>)> {
         self.run();
         let mut burst = Burst::new();
         let mut datagrams = Vec::new();
         while self.radios[worker].rx_burst(&self.pool, &mut burst) > 0 {
             for packet in burst.drain() {
                 datagrams.push((
-                    packet.meta.endpoint.expect("datagrams have an endpoint"),
+                    packet.meta.endpoint.known().expect("datagrams have an endpoint"),
                     packet.data().to_vec(),
                 ));
             }
@@ -279,7 +279,7 @@ pub struct Device {
     /// Its address.
     pub mac: MacAddr,
     /// Where its radio is.
-    pub endpoint: SocketAddr,
+    pub endpoint: Endpoint,
     /// TID of its frames; `None`: it sends without QoS control.
     pub qos: Option<u8>,
     /// The pairwise key.
@@ -367,7 +367,7 @@ pub fn tunnel(n: u8, service: &Service) -> Tunnel {
         bssid: MacAddr([0x02, 0xaa, 0, 0, 0, n]),
         radio: MacAddr([0x00, 0xaa, 0, 0, 0, n]),
         service: service.uuid,
-        endpoint: SocketAddr::from(([192, 0, 2, n + 1], 40_000)),
+        endpoint: Endpoint::v4([192, 0, 2, n + 1], 40_000),
     }
 }
 

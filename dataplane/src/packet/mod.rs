@@ -14,10 +14,10 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::endpoint::Endpoint;
 pub use burst::{BURST, Burst, Drain};
 
 mod burst;
@@ -25,8 +25,9 @@ mod burst;
 /// What travels with a packet besides its octets. Reset to its default when a packet is allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
-    /// Datagram backends: where the packet came from (received) or goes to (transmitted). Others neither set nor read it.
-    pub endpoint: Option<SocketAddr>,
+    /// Datagram backends: where the packet came from (received) or goes to (transmitted). Others neither set nor read it: it stays
+    /// [`Endpoint::NONE`].
+    pub endpoint: Endpoint,
     /// Time of capture in nanoseconds since the Unix epoch, 0 where the backend does not know it.
     pub timestamp: u64,
     /// Scratch for the stages: index of the station or tunnel that a look-up found. Backends neither set nor read it.

@@ -5,6 +5,7 @@ use dot11::llc::EtherType;
 
 use crate::command::Signal;
 use crate::counters::{DropReason, Forwarded};
+use crate::endpoint::Endpoint;
 use crate::ethernet;
 use crate::handoff::{Handoff, Kind};
 use crate::packet::{BURST, Burst, Packet};
@@ -193,14 +194,15 @@ impl State {
     /// Copies an Ethernet frame to another worker.
     pub(super) fn hand_ethernet(&mut self, to: usize, packet: &Packet, vlan: u16, priority: u8) {
         let signal = Signal::default();
-        let handoff = Handoff { kind: Kind::Ethernet, endpoint: None, vlan, priority, signal };
+        let handoff = Handoff { kind: Kind::Ethernet, endpoint: Endpoint::NONE, vlan, priority, signal };
         self.hand_off(to, &handoff, packet.data());
     }
 
     /// Tells another worker what a frame from the network says about an address.
     pub(super) fn hand_network_address(&mut self, to: usize, frame: &[u8], vlan: u16) {
         let signal = Signal::default();
-        let handoff = Handoff { kind: Kind::NetworkAddress, endpoint: None, vlan, priority: 0, signal };
+        let handoff =
+            Handoff { kind: Kind::NetworkAddress, endpoint: Endpoint::NONE, vlan, priority: 0, signal };
         self.hand_off(to, &handoff, frame);
     }
 

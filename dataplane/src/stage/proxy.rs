@@ -42,7 +42,7 @@ impl State {
                 // The common case is one comparison.
                 let Some(octets) = frame.get(26..30).and_then(|o| o.first_chunk::<4>()) else { return };
                 let address = Ipv4Addr::from(*octets);
-                if address != self.stations.hot(id).ipv4 {
+                if address != self.stations.hot(id).ipv4() {
                     self.learn_address(id, IpAddr::V4(address));
                 }
             }
@@ -114,7 +114,7 @@ impl State {
             None => self.give_address(id, address),
         }
         if let IpAddr::V4(address) = address {
-            self.stations.hot_mut(id).ipv4 = address;
+            self.stations.hot_mut(id).set_ipv4(address);
         }
     }
 
@@ -144,7 +144,7 @@ impl State {
         let (hot, cold) = self.stations.both_mut(id);
         cold.addresses.retain(|&known| known != address);
         if hot.uses(address) {
-            hot.ipv4 = Ipv4Addr::UNSPECIFIED;
+            hot.set_ipv4(Ipv4Addr::UNSPECIFIED);
         }
         self.addresses.remove(vlan, address, id);
         true

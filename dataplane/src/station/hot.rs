@@ -1,12 +1,24 @@
 //! What every packet of a station touches, in whole cache lines.
+//!
+//! ```text
+//!   line 0   both ways    who, where its tunnel ends, flags, the pairwise key
+//!   line 1   downlink     packet number, sequence numbers, totals        | duplicate detection, TIDs 8 to 15
+//!   line 2   uplink       duplicate detection of the other indexes, totals, last seen | replay counter of TID 0
+//!   line 3   uplink       replay counters of TIDs 1 to 7 and of management
+//!   line 4   uplink       replay counters of TIDs 8 to 15, which EDCA does not use
+//! ```
+//!
+//! So a frame down touches two lines, and so does a frame up on TID 0, which is most of them; on another TID of EDCA it is three. The layout
+//! is fixed (`repr(C)`, plain numbers only).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use dot11::MacAddr;
 use zeroize::Zeroize;
 
-use super::replay::ReplayCounters;
+use super::replay::{INDEXES, ReplayCounters, slot};
 use crate::clock::Time;
+use crate::endpoint::Endpoint;
 use crate::tunnel::TunnelId;
 
 /// Number of user priorities, each with a sequence counter of its own (802.11-2020 §10.3.2.14.2, SNS2).
@@ -15,7 +27,7 @@ pub const PRIORITIES: usize = 8;
 /// The last packet number that CCMP may use (48 bits, 802.11-2020 §12.5.3.2).
 pub const LAST_PN: u64 = (1 << 48) - 1;
 
-/// Hot state of one station. The first two cache lines are all that downlink touches.
+/// Hot state of one station.
 #[repr(C, align(64))]
 pub struct Hot {
     /// The device.
@@ -31,39 +43,45 @@ pub struct Hot {
     pub key_epoch: u8,
     /// The VLAN its data belongs to.
     pub vlan: u16,
-    /// Last signal strength in dBm, 0 for unknown.
-    pub rssi: i8,
+    /// Index of its service.
+    pub service: u16,
     key: [u8; 16],
+    /// Where its tunnel ends.
+    pub endpoint: Endpoint,
+    // -- line 1
     tx_pn: u64,
     /// MSDUs sent.
     pub down_packets: u64,
     /// Their octets.
     pub down_octets: u64,
-    // -- second line
-    /// Where its tunnel ends.
-    pub endpoint: SocketAddr,
-    /// Index of its service.
-    pub service: u16,
-    /// Next sequence number for each user priority.
-    pub tx_sequence: [u16; PRIORITIES],
-    /// The IPv4 address it was last seen to use; 0.0.0.0 for none.
-    pub ipv4: Ipv4Addr,
+    tx_sequence: [u16; PRIORITIES],
+    spare: [u8; 8],
+    /// Sequence control of the last frame accepted, for telling retransmissions: last slot first, so that the rare ones are in line 1.
+    rx_sequence: [u16; INDEXES],
+    // -- line 2, from slot 8 of these on
+    /// Last signal strength in dBm, 0 for unknown.
+    pub rssi: i8,
+    spare_uplink: [u8; 1],
+    ipv4: [u8; 4],
     /// When the last frame came.
     pub last_seen: Time,
-    // -- third line and on: uplink only
     /// MSDUs received.
     pub up_packets: u64,
     /// Their octets.
     pub up_octets: u64,
+    spare_counter: [u8; 8],
     /// Receive packet numbers under the key.
     pub replay: ReplayCounters,
-    /// Sequence control of the last frame accepted per index of `replay`, for telling retransmissions.
-    pub rx_sequence: [u16; 17],
 }
 
-const _: () = assert!(size_of::<Hot>() == 320, "hot state is five cache lines");
-const _: () =
-    assert!(std::mem::offset_of!(Hot, endpoint) == 64 && std::mem::offset_of!(Hot, up_packets) == 128);
+const _: () = {
+    use std::mem::offset_of;
+    assert!(size_of::<Hot>() == 5 * 64 && align_of::<Hot>() == 64);
+    assert!(offset_of!(Hot, key) == 24 && offset_of!(Hot, endpoint) == 40 && offset_of!(Hot, tx_pn) == 64);
+    assert!(offset_of!(Hot, rx_sequence) + 2 * (INDEXES - 1 - 8) == 128, "slots 0 to 8 are in line 2");
+    assert!(offset_of!(Hot, rssi) == 146 && offset_of!(Hot, last_seen) == 152);
+    assert!(offset_of!(Hot, replay) == 192 - 8, "TID 0 is the last of line 2");
+};
 
 /// Facts about a station that stages ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +105,7 @@ pub enum Flag {
 
 impl Hot {
     /// Of a new association.
-    pub fn new(mac: MacAddr, bssid: MacAddr, tunnel: TunnelId, endpoint: SocketAddr, now: Time) -> Self {
+    pub fn new(mac: MacAddr, bssid: MacAddr, tunnel: TunnelId, endpoint: Endpoint, now: Time) -> Self {
         Self {
             mac,
             bssid,
@@ -96,20 +114,23 @@ impl Hot {
             key_id: 0,
             key_epoch: 0,
             vlan: 0,
-            rssi: 0,
+            service: 0,
             key: [0; 16],
+            endpoint,
             tx_pn: 0,
             down_packets: 0,
             down_octets: 0,
-            endpoint,
-            service: 0,
             tx_sequence: [0; PRIORITIES],
-            ipv4: Ipv4Addr::UNSPECIFIED,
+            spare: [0; 8],
+            rx_sequence: [NO_SEQUENCE; INDEXES],
+            rssi: 0,
+            spare_uplink: [0; 1],
+            ipv4: [0; 4],
             last_seen: now,
             up_packets: 0,
             up_octets: 0,
+            spare_counter: [0; 8],
             replay: ReplayCounters::default(),
-            rx_sequence: [NO_SEQUENCE; 17],
         }
     }
 
@@ -168,13 +189,30 @@ impl Hot {
     /// Whether this is a retransmission of the frame accepted last.
     #[inline]
     pub fn is_duplicate(&self, index: usize, retry: bool, sequence_control: u16) -> bool {
-        retry && self.rx_sequence[index] == sequence_control
+        retry && self.rx_sequence[LAST_SLOT - slot(index)] == sequence_control
     }
 
-    /// The address last seen as the source of IPv4 packets.
+    /// Notes the sequence control of a frame that was accepted.
+    #[inline]
+    pub fn note_sequence(&mut self, index: usize, sequence_control: u16) {
+        self.rx_sequence[LAST_SLOT - slot(index)] = sequence_control;
+    }
+
+    /// The IPv4 address it was last seen to use; 0.0.0.0 for none.
+    #[inline]
+    pub fn ipv4(&self) -> Ipv4Addr {
+        self.ipv4.into()
+    }
+
+    /// Notes the IPv4 address it uses; 0.0.0.0 for none.
+    pub fn set_ipv4(&mut self, address: Ipv4Addr) {
+        self.ipv4 = address.octets();
+    }
+
+    /// Whether this address was the last one seen as the source of its IPv4 packets.
     #[inline]
     pub fn uses(&self, address: IpAddr) -> bool {
-        address == IpAddr::V4(self.ipv4)
+        address == IpAddr::V4(self.ipv4())
     }
 
     /// Gives up packet numbers to `pn`; never goes back.
@@ -202,13 +240,20 @@ pub fn next_pn(last: &mut u64) -> Option<u64> {
 /// No frame has it: fragment 15 of MSDU 4095 is not the first thing that a device sends.
 const NO_SEQUENCE: u16 = u16::MAX;
 
+const LAST_SLOT: usize = INDEXES - 1;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn hot() -> Hot {
-        let endpoint = SocketAddr::from(([127, 0, 0, 1], 1));
-        Hot::new(MacAddr::default(), MacAddr::default(), TunnelId(0), endpoint, Time::ZERO)
+        Hot::new(
+            MacAddr::default(),
+            MacAddr::default(),
+            TunnelId(0),
+            Endpoint::v4([127, 0, 0, 1], 1),
+            Time::ZERO,
+        )
     }
 
     #[test]
@@ -227,6 +272,20 @@ mod tests {
         let mut hot = hot();
         hot.tx_sequence[6] = 4095;
         assert_eq!((hot.next_sequence(6), hot.next_sequence(6), hot.next_sequence(0)), (4095, 0, 0));
+    }
+
+    #[test]
+    fn every_index_has_a_sequence_of_its_own() {
+        let mut hot = hot();
+        for index in 0..INDEXES {
+            assert!(!hot.is_duplicate(index, true, index as u16));
+            hot.note_sequence(index, index as u16);
+        }
+        for index in 0..INDEXES {
+            assert!(
+                hot.is_duplicate(index, true, index as u16) && !hot.is_duplicate(index, false, index as u16)
+            );
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use cold::NOWHERE;
 
 /// A station's place in the table. Good until the station is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[repr(transparent)]
 pub struct StationId(pub u32);
 
 /// The table.
@@ -243,11 +244,10 @@ fn segment_key(vlan: u16, mac: MacAddr) -> Key {
 mod tests {
     use super::*;
     use crate::clock::Time;
-    use std::net::SocketAddr;
+    use crate::endpoint::Endpoint;
 
     fn hot(n: u8) -> Hot {
-        let endpoint = SocketAddr::from(([127, 0, 0, 1], 1));
-        Hot::new(mac(n), mac(0xff), TunnelId(0), endpoint, Time::ZERO)
+        Hot::new(mac(n), mac(0xff), TunnelId(0), Endpoint::v4([127, 0, 0, 1], 1), Time::ZERO)
     }
 
     fn mac(n: u8) -> MacAddr {

@@ -6,17 +6,31 @@ pub const NON_QOS: usize = 0;
 /// Index of management frames.
 pub const MANAGEMENT: usize = 16;
 
-/// The counters; all zero when a key is installed.
+/// Number of indexes.
+pub(super) const INDEXES: usize = 17;
+
+/// The place of an index: TIDs of EDCA first (802.11-2020 §9.2.4.5.2), then management, then those that nobody uses.
+#[inline]
+pub(super) fn slot(index: usize) -> usize {
+    match index {
+        0..8 => index,
+        MANAGEMENT => 8,
+        _ => index + 1,
+    }
+}
+
+/// The counters, by slot; all zero when a key is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct ReplayCounters {
-    last: [u64; 17],
+    last: [u64; INDEXES],
 }
 
 impl ReplayCounters {
     /// Whether a frame of this number may be opened. `index` is the TID (0 to 15) or [`MANAGEMENT`].
     #[inline]
     pub fn is_new(&self, index: usize, pn: u64) -> bool {
-        pn > self.last[index]
+        pn > self.last[slot(index)]
     }
 
     /// Moves on to a frame whose MIC was right. False, without effect, if another one moved past it since [`is_new`](Self::is_new).
@@ -25,7 +39,7 @@ impl ReplayCounters {
     pub fn accept(&mut self, index: usize, pn: u64) -> bool {
         let new = self.is_new(index, pn);
         if new {
-            self.last[index] = pn;
+            self.last[slot(index)] = pn;
         }
         new
     }
@@ -34,6 +48,14 @@ impl ReplayCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_index_has_a_place_of_its_own() {
+        let mut places: Vec<_> = (0..INDEXES).map(slot).collect();
+        assert_eq!((places[0], places[7], places[MANAGEMENT]), (0, 7, 8));
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..INDEXES));
+    }
 
     #[test]
     fn each_index_increases_strictly_by_itself() {

@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::af_packet::AfPacketIo;
 use dataplane::io::tap::{TapConfig, TapIo};
 use dataplane::io::{IoStats, PacketIo};
@@ -28,7 +29,7 @@ fn vlan_tags_survive() {
             tagged(2, &[[0x88, 0xa8, 0x00, 0x07], [0x81, 0x00, 0x00, 0x64]]),
             tagged(3, &[[0x81, 0x00, 0x00, 0x00]]),
         ];
-        send_all(&mut a, &pool, &frames, None);
+        send_all(&mut a, &pool, &frames, Endpoint::NONE);
         let received: Vec<_> = receive(&mut b, &pool, frames.len()).into_iter().map(|r| r.0).collect();
         assert_eq!(received, frames);
         // A full frame with a tag is still a full frame.
@@ -37,7 +38,7 @@ fn vlan_tags_survive() {
             full.splice(12..12, [0x81, 0x00, 0x00, 0x64]);
             full
         };
-        send_all(&mut a, &pool, std::slice::from_ref(&full), None);
+        send_all(&mut a, &pool, std::slice::from_ref(&full), Endpoint::NONE);
         assert_eq!(receive(&mut b, &pool, 1)[0].0, full);
     });
 }
@@ -51,7 +52,7 @@ fn a_tag_that_does_not_fit_is_a_counted_drop() {
         let tight = Pool::new(PoolConfig { packets: 32, buffer: 2000, headroom: 0 });
         let mut tagged = frame(0, 300);
         tagged.splice(12..12, [0x81, 0x00, 0x00, 0x64]);
-        send_all(&mut a, &pool, &[tagged, frame(1, 300)], None);
+        send_all(&mut a, &pool, &[tagged, frame(1, 300)], Endpoint::NONE);
         assert_eq!(receive(&mut b, &tight, 1)[0].0, frame(1, 300));
         assert_eq!(
             b.stats(),
@@ -89,7 +90,7 @@ fn merged_frames_are_dropped_and_counted() {
         let mut io = AfPacketIo::open(&b).unwrap();
         let pool = large_pool();
         let mut udp = dataplane::io::udp::UdpIo::bind("192.0.2.1:0".parse().unwrap(), false).unwrap();
-        let there = Some("192.0.2.2:5247".parse().unwrap());
+        let there = "192.0.2.2:5247".parse().unwrap();
         send_all(&mut udp, &pool, &[frame(0, 100), frame(1, 100), frame(2, 100), frame(3, 101)], there);
         // The last does not belong to the run.
         assert_eq!(receive(&mut io, &pool, 1)[0].0[42..], frame(3, 101));
@@ -103,7 +104,7 @@ fn a_packet_socket_sees_one_interface_and_not_what_it_sends() {
         let ((a, b), (c, d)) = (veth(), veth());
         let [mut a, mut b, mut c, mut d] = [a, b, c, d].map(|name| AfPacketIo::open(&name).unwrap());
         let pool = large_pool();
-        send_all(&mut a, &pool, &[frame(0, 100)], None);
+        send_all(&mut a, &pool, &[frame(0, 100)], Endpoint::NONE);
         assert_eq!(receive(&mut b, &pool, 1)[0].0, frame(0, 100));
         for io in [&mut a, &mut c, &mut d] {
             assert_nothing_more(io, &pool);
@@ -118,12 +119,12 @@ fn an_interface_that_is_down_is_counted_and_recovers() {
         let (mut io_a, mut io_b) = (AfPacketIo::open(&a).unwrap(), AfPacketIo::open(&b).unwrap());
         let pool = large_pool();
         ip(&format!("link set {a} down"));
-        send_all(&mut io_a, &pool, &[frame(0, 100), frame(1, 100)], None);
+        send_all(&mut io_a, &pool, &[frame(0, 100), frame(1, 100)], Endpoint::NONE);
         assert_nothing_more(&mut io_a, &pool);
         let stats = io_a.stats();
         assert_eq!((stats.tx_packets, stats.tx_errors), (0, 2));
         world::bring_up(&a);
-        send_all(&mut io_a, &pool, &[frame(2, 100)], None);
+        send_all(&mut io_a, &pool, &[frame(2, 100)], Endpoint::NONE);
         assert_eq!(receive(&mut io_b, &pool, 1)[0].0, frame(2, 100));
     });
 }

@@ -1,9 +1,9 @@
 //! Two joined ends of each backend, and what may be expected of them.
 
-use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
 use dataplane::capture::LinkType;
+use dataplane::endpoint::Endpoint;
 use dataplane::io::af_packet::AfPacketIo;
 use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo, AfXdpMode};
 use dataplane::io::channel::ChannelIo;
@@ -24,7 +24,7 @@ pub struct Link {
     pub a: Box<dyn PacketIo>,
     pub b: Box<dyn PacketIo>,
     /// Endpoint of `b` as `a` must name it, and of `a` as `b` sees it.
-    pub endpoints: Option<(SocketAddr, SocketAddr)>,
+    pub endpoints: (Endpoint, Endpoint),
     /// The shortest packet that `a` sends.
     pub shortest: usize,
     /// A length that `a` cannot send.
@@ -42,7 +42,7 @@ impl Link {
         Self {
             a: Box::new(a),
             b: Box::new(b),
-            endpoints: None,
+            endpoints: (Endpoint::NONE, Endpoint::NONE),
             shortest: 0,
             too_long: None,
             moves: false,
@@ -54,7 +54,7 @@ impl Link {
     /// The same link with the ends exchanged.
     pub fn reversed(mut self) -> Self {
         std::mem::swap(&mut self.a, &mut self.b);
-        self.endpoints = self.endpoints.map(|(a, b)| (b, a));
+        self.endpoints = (self.endpoints.1, self.endpoints.0);
         match self.reverse.take() {
             Some(reverse) => reverse(self),
             None => self,
@@ -198,16 +198,16 @@ pub fn tap() -> Link {
 
 fn udp(a: &str, b: &str, config: UdpConfig) -> Link {
     let [a, b] = [a, b].map(|ip| UdpIo::bind_with(format!("{ip}:0").parse().unwrap(), config).unwrap());
-    let seen = |io: &UdpIo, other: &UdpIo| {
+    let seen = |io: &UdpIo, other: &UdpIo| -> Endpoint {
         let mut address = io.local_addr();
         if address.ip().is_unspecified() {
             address.set_ip(other.local_addr().ip());
         }
-        address
+        address.into()
     };
     let endpoints = (seen(&b, &a), seen(&a, &b));
     // The longest datagram is 65 535 octets less its headers; over IPv6 these do not count the IP header.
-    Link { endpoints: Some(endpoints), too_long: Some(65_600), ..Link::new(a, b) }
+    Link { endpoints, too_long: Some(65_600), ..Link::new(a, b) }
 }
 
 /// Makes what is sent through the interface wait, after a first bit, until the returned function is called.

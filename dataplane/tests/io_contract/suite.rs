@@ -1,8 +1,8 @@
 //! The contract: one function for each promise of `PacketIo`.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::{IoStats, PacketIo};
 use dataplane::packet::{BURST, Burst, Pool, PoolConfig};
 use dataplane::wake::Wait;
@@ -23,12 +23,12 @@ pub fn keeps_order(mut link: Link) {
     let frames = frames(0, &lengths);
     let mut received = Vec::new();
     for some in frames.chunks(BURST) {
-        send_all(&mut *link.a, &pool, some, link.endpoints.map(|e| e.0));
+        send_all(&mut *link.a, &pool, some, link.endpoints.0);
         received.extend(receive(&mut *link.b, &pool, some.len()));
     }
     for (i, (got, sent)) in received.iter().zip(&frames).enumerate() {
         assert_eq!(got.0, *sent, "packet {i}");
-        assert_eq!(got.1, link.endpoints.map(|e| e.1), "packet {i}");
+        assert_eq!(got.1, link.endpoints.1, "packet {i}");
     }
     assert_eq!(pool.in_use(), 0);
     assert_nothing_more(&mut *link.b, &pool);
@@ -43,7 +43,7 @@ pub fn keeps_order(mut link: Link) {
 pub fn fills_only_the_room_that_there_is(mut link: Link) {
     let pool = large_pool();
     let frames = frames(0, &[100; 10]);
-    send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+    send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
     let mut burst = Burst::new();
     for _ in 0..BURST - 3 {
         burst.push(pool.alloc().unwrap()).unwrap();
@@ -71,7 +71,7 @@ pub fn survives_an_empty_pool(mut link: Link) {
     }
     let (pool, few) = (large_pool(), Pool::new(PoolConfig { packets: 4, ..PoolConfig::default() }));
     let frames = frames(0, &[100; 20]);
-    send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+    send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
     let deadline = deadline();
     let mut received = Vec::new();
     while received.len() < 20 {
@@ -104,7 +104,7 @@ pub fn drops_what_is_longer_than_a_packet(mut link: Link) {
     let pool = large_pool();
     let small = Pool::new(PoolConfig { packets: 64, buffer: 16 + 256, headroom: 16 });
     let frames = frames(0, &[100, 257, 1000, 256, 1000, 1000, 100]);
-    send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+    send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
     let received: Vec<_> = receive(&mut *link.b, &small, 3).into_iter().map(|r| r.0).collect();
     assert_eq!(received, [frames[0].clone(), frames[3].clone(), frames[6].clone()]);
     assert_nothing_more(&mut *link.b, &small);
@@ -122,7 +122,7 @@ pub fn takes_or_counts_short_packets(mut link: Link) {
     frames[1].truncate(link.shortest);
     frames[2].truncate(link.shortest.saturating_sub(1));
     let shorter = u64::from(link.shortest > 0);
-    send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+    send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
     let sent = link.a.stats();
     assert_eq!((sent.tx_packets, sent.tx_undersize, sent.tx_dropped()), (4 - shorter, shorter, shorter));
     if shorter > 0 {
@@ -137,7 +137,7 @@ pub fn counts_what_is_too_long_to_send(mut link: Link) {
     let Some(too_long) = link.too_long else { return };
     let pool = Pool::new(PoolConfig { packets: 64, buffer: 1 << 17, headroom: 128 });
     let mut frames = frames(0, &[100, too_long, 100, too_long, too_long]);
-    send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+    send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
     assert_eq!(
         link.a.stats(),
         IoStats { tx_packets: 2, tx_bytes: 200, tx_oversize: 3, ..IoStats::default() }
@@ -155,7 +155,7 @@ pub fn is_readable_when_something_is_there(mut link: Link) {
     for _ in 0..3 {
         let Some(fd) = link.b.poll_fd() else {
             // To be polled: it need only not claim that there is nothing.
-            send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+            send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
             let mut burst = Burst::new();
             assert_eq!(link.b.rx_burst(&pool, &mut burst), 5);
             continue;
@@ -163,7 +163,7 @@ pub fn is_readable_when_something_is_there(mut link: Link) {
         let wait = Wait::new().unwrap();
         wait.add(fd).unwrap();
         assert!(!link.b.rx_ready() && !wait.sleep(Some(Duration::ZERO)));
-        send_all(&mut *link.a, &pool, &frames, link.endpoints.map(|e| e.0));
+        send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
         let mut left = 5;
         while left > 0 {
             assert!(link.b.rx_ready() || wait.sleep(Some(Duration::from_secs(10))), "{left} are missing");
@@ -191,7 +191,7 @@ pub fn leaves_the_unsent_at_the_front(mut link: Link) {
         while !burst.is_full() {
             let frame = frame(next, 600);
             next += 1;
-            push(&mut burst, &pool, &frame, link.endpoints.map(|e| e.0));
+            push(&mut burst, &pool, &frame, link.endpoints.0);
         }
         let taken = link.a.tx_burst(&mut burst);
         sent += taken;
@@ -241,7 +241,7 @@ pub fn frames(first: u32, lengths: &[usize]) -> Vec<Vec<u8>> {
     lengths.iter().zip(first..).map(|(&len, number)| frame(number, len)).collect()
 }
 
-pub fn push(burst: &mut Burst, pool: &Pool, frame: &[u8], endpoint: Option<SocketAddr>) {
+pub fn push(burst: &mut Burst, pool: &Pool, frame: &[u8], endpoint: Endpoint) {
     let mut packet = pool.alloc().unwrap();
     if !packet.copy_from(frame) {
         panic!("a frame of {} octets does not fit", frame.len());
@@ -251,7 +251,7 @@ pub fn push(burst: &mut Burst, pool: &Pool, frame: &[u8], endpoint: Option<Socke
 }
 
 /// Sends all of it, which must be possible at once.
-pub fn send_all(io: &mut dyn PacketIo, pool: &Pool, frames: &[Vec<u8>], endpoint: Option<SocketAddr>) {
+pub fn send_all(io: &mut dyn PacketIo, pool: &Pool, frames: &[Vec<u8>], endpoint: Endpoint) {
     for some in frames.chunks(BURST) {
         let mut burst = Burst::new();
         for frame in some {
@@ -263,7 +263,7 @@ pub fn send_all(io: &mut dyn PacketIo, pool: &Pool, frames: &[Vec<u8>], endpoint
 }
 
 /// Waits for so many packets and returns their octets and endpoints.
-pub fn receive(io: &mut dyn PacketIo, pool: &Pool, count: usize) -> Vec<(Vec<u8>, Option<SocketAddr>)> {
+pub fn receive(io: &mut dyn PacketIo, pool: &Pool, count: usize) -> Vec<(Vec<u8>, Endpoint)> {
     let deadline = deadline();
     let mut received = Vec::new();
     while received.len() < count {

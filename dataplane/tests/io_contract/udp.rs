@@ -1,7 +1,8 @@
 //! What UDP sockets have of their own.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::udp::{UdpConfig, UdpIo};
 use dataplane::io::{IoStats, PacketIo};
 use dataplane::packet::{Burst, PoolConfig};
@@ -29,7 +30,7 @@ fn a_run_is_one_packet_to_the_kernel() {
             let pool = large_pool();
             let frames = frames(0, &[1400; 32]);
             let before = sent_on_loopback();
-            send_all(&mut a, &pool, &frames, Some(b.local_addr()));
+            send_all(&mut a, &pool, &frames, Endpoint::from(b.local_addr()));
             assert_eq!(sent_on_loopback() - before, packets);
             let received: Vec<_> = receive(&mut b, &pool, 32).into_iter().map(|r| r.0).collect();
             assert_eq!(received, frames);
@@ -49,12 +50,12 @@ fn coalesced_datagrams_come_apart_in_order_over_several_bursts() {
         let of_a = frames(0, &[500; 96]);
         let of_c = frames(1000, &[64; 96]);
         for i in (0..96).step_by(32) {
-            send_all(&mut a, &pool, &of_a[i..i + 32], Some(b.local_addr()));
-            send_all(&mut c, &pool, &of_c[i..i + 32], Some(b.local_addr()));
+            send_all(&mut a, &pool, &of_a[i..i + 32], Endpoint::from(b.local_addr()));
+            send_all(&mut c, &pool, &of_c[i..i + 32], Endpoint::from(b.local_addr()));
         }
         let received = receive(&mut b, &few, 192);
         let from = |io: &UdpIo| -> Vec<_> {
-            received.iter().filter(|r| r.1 == Some(io.local_addr())).map(|r| r.0.clone()).collect()
+            received.iter().filter(|r| r.1 == io.local_addr().into()).map(|r| r.0.clone()).collect()
         };
         assert_eq!(from(&a), of_a);
         assert_eq!(from(&c), of_c);
@@ -72,14 +73,14 @@ fn runs_longer_than_the_mtu_go_one_by_one() {
         let pool = large_pool();
         for lengths in [[1800; 10], [1000; 10]] {
             let frames = frames(0, &lengths);
-            send_all(&mut a, &pool, &frames, Some(b.local_addr()));
+            send_all(&mut a, &pool, &frames, Endpoint::from(b.local_addr()));
             let received: Vec<_> = receive(&mut b, &pool, 10).into_iter().map(|r| r.0).collect();
             assert_eq!(received, frames);
         }
         assert!(a.gso());
         assert_eq!(a.stats(), IoStats { tx_packets: 20, tx_bytes: 28_000, ..IoStats::default() });
         let before = sent_on_loopback();
-        send_all(&mut a, &pool, &frames(0, &[1000; 10]), Some(b.local_addr()));
+        send_all(&mut a, &pool, &frames(0, &[1000; 10]), Endpoint::from(b.local_addr()));
         assert_eq!(sent_on_loopback() - before, 1, "shorter runs still go as one");
     });
 }
@@ -91,9 +92,9 @@ fn packets_without_a_usable_endpoint_are_counted() {
         let pool = large_pool();
         let mut burst = Burst::new();
         let sent = frames(0, &[100, 101, 102, 103, 104]);
-        let there = Some(b.local_addr());
-        let v6: SocketAddr = "[::1]:9".parse().unwrap();
-        for (frame, endpoint) in sent.iter().zip([None, there, Some(v6), there, None]) {
+        let there = Endpoint::from(b.local_addr());
+        let v6: Endpoint = "[::1]:9".parse().unwrap();
+        for (frame, endpoint) in sent.iter().zip([Endpoint::NONE, there, v6, there, Endpoint::NONE]) {
             push(&mut burst, &pool, frame, endpoint);
         }
         assert_eq!(a.tx_burst(&mut burst), 5);
@@ -112,7 +113,7 @@ fn what_the_system_refuses_is_counted() {
         let mut io = UdpIo::bind("0.0.0.0:0".parse().unwrap(), false).unwrap();
         let pool = large_pool();
         // There is no route in a new namespace.
-        send_all(&mut io, &pool, &frames(0, &[100; 3]), Some("192.0.2.1:5247".parse().unwrap()));
+        send_all(&mut io, &pool, &frames(0, &[100; 3]), "192.0.2.1:5247".parse().unwrap());
         assert_eq!(io.stats(), IoStats { tx_errors: 3, ..IoStats::default() });
     });
 }
@@ -123,7 +124,7 @@ fn packets_dropped_by_a_full_socket_are_counted() {
         let config = UdpConfig { gso: false, gro: false, receive_buffer: 20_000, ..UdpConfig::default() };
         let (mut a, mut b) = loopback(config);
         let pool = large_pool();
-        let there = Some(b.local_addr());
+        let there = Endpoint::from(b.local_addr());
         send_all(&mut a, &pool, &frames(0, &[1000; 256]), there);
         let mut received = 0;
         loop {
@@ -174,7 +175,7 @@ fn an_ipv6_wildcard_socket_answers_ipv4_peers() {
         peer.send_to(b"hello", ("127.0.0.1", io.local_addr().port())).unwrap();
         let pool = large_pool();
         let received = receive(&mut io, &pool, 1);
-        assert_eq!(received, [(b"hello".to_vec(), Some(peer.local_addr().unwrap()))]);
+        assert_eq!(received, [(b"hello".to_vec(), peer.local_addr().unwrap().into())]);
         send_all(&mut io, &pool, &frames(0, &[100]), received[0].1);
         let mut answer = [0; 200];
         assert_eq!(peer.recv(&mut answer).unwrap(), 100);

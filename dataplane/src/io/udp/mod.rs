@@ -4,11 +4,12 @@
 //! `UDP_GRO`), where the kernel does that. A datagram that came alone is received straight into its packet; only what was coalesced is copied.
 //! Datagrams of zero length are packets of zero length.
 
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::sys::{check, set_buffers, set_option, socket};
 use super::{IoError, IoStats, PacketIo};
+use crate::endpoint::Endpoint;
 use crate::packet::{Burst, Pool};
 use rx::Rx;
 use tx::Tx;
@@ -77,7 +78,9 @@ impl UdpIo {
         // A kernel that knows neither refuses these options, and we do without.
         let gso = config.gso && set_option(&fd, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
         let gro = config.gro && set_option(&fd, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
-        let (name, len) = Address::new(address);
+        let Some((name, len)) = Address::new(address.into(), address.is_ipv6()) else {
+            unreachable!("the family is the address's own")
+        };
         // SAFETY: `len` octets are read from `name`.
         check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const name).cast(), len) }).map_err(|source| {
             match source.raw_os_error() {
@@ -91,7 +94,7 @@ impl UdpIo {
         // SAFETY: at most `len` octets are written to `name`.
         check(unsafe { libc::getsockname(fd.as_raw_fd(), (&raw mut name).cast(), &mut len) })
             .map_err(system)?;
-        let local = name.get().unwrap_or(address);
+        let local = name.get().known().map_or(address, SocketAddr::from);
         let tx = Tx::new(address.is_ipv6(), gso);
         Ok(Self { fd, local, rx: Rx::new(gro), tx, stats: IoStats::default() })
     }
@@ -153,49 +156,40 @@ impl Address {
         },
     };
 
-    /// The address and its length.
-    fn new(address: SocketAddr) -> (Self, libc::socklen_t) {
-        match address {
-            SocketAddr::V4(v4) => {
-                let name = libc::sockaddr_in {
-                    sin_family: libc::AF_INET as libc::sa_family_t,
-                    sin_port: v4.port().to_be(),
-                    sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                    sin_zero: [0; 8],
-                };
-                (Self { v4: name }, size_of::<libc::sockaddr_in>() as libc::socklen_t)
-            }
-            SocketAddr::V6(v6) => {
-                let name = libc::sockaddr_in6 {
-                    sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                    sin6_port: v6.port().to_be(),
-                    sin6_flowinfo: 0,
-                    sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                    sin6_scope_id: v6.scope_id(),
-                };
-                (Self { v6: name }, size_of::<libc::sockaddr_in6>() as libc::socklen_t)
-            }
+    /// An endpoint as a socket of this family names it, and the length of that; `None` if an IPv4 socket cannot.
+    fn new(endpoint: Endpoint, v6: bool) -> Option<(Self, libc::socklen_t)> {
+        if v6 {
+            let name = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: endpoint.port().to_be(),
+                sin6_flowinfo: 0,
+                sin6_addr: libc::in6_addr { s6_addr: endpoint.ipv6() },
+                sin6_scope_id: endpoint.scope(),
+            };
+            return Some((Self { v6: name }, size_of::<libc::sockaddr_in6>() as libc::socklen_t));
         }
+        let name = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: endpoint.port().to_be(),
+            sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(endpoint.ipv4()?) },
+            sin_zero: [0; 8],
+        };
+        Some((Self { v4: name }, size_of::<libc::sockaddr_in>() as libc::socklen_t))
     }
 
-    /// The address that the kernel wrote; IPv4 in IPv6 as the IPv4 that it is.
-    fn get(&self) -> Option<SocketAddr> {
+    /// The address that the kernel wrote; [`Endpoint::NONE`] if it is none.
+    fn get(&self) -> Endpoint {
         // SAFETY: both variants are plain integers that begin with the family, and every octet of the union is initialised.
         unsafe {
             match libc::c_int::from(self.v4.sin_family) {
                 libc::AF_INET => {
-                    let ip = self.v4.sin_addr.s_addr.to_ne_bytes();
-                    Some(SocketAddrV4::new(ip.into(), u16::from_be(self.v4.sin_port)).into())
+                    Endpoint::v4(self.v4.sin_addr.s_addr.to_ne_bytes(), u16::from_be(self.v4.sin_port))
                 }
                 libc::AF_INET6 => {
                     let port = u16::from_be(self.v6.sin6_port);
-                    let ip = std::net::Ipv6Addr::from(self.v6.sin6_addr.s6_addr);
-                    Some(match ip.to_ipv4_mapped() {
-                        Some(ip) => SocketAddrV4::new(ip, port).into(),
-                        None => SocketAddrV6::new(ip, port, 0, self.v6.sin6_scope_id).into(),
-                    })
+                    Endpoint::v6(self.v6.sin6_addr.s6_addr, port, self.v6.sin6_scope_id)
                 }
-                _ => None,
+                _ => Endpoint::NONE,
             }
         }
     }

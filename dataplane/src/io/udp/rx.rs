@@ -10,10 +10,10 @@
 
 use std::fmt;
 use std::mem::zeroed;
-use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use super::Address;
+use crate::endpoint::Endpoint;
 use crate::io::IoStats;
 use crate::io::sys::{Control, Overflow, Refusal, each_control, receive};
 use crate::packet::{BURST, Burst, Packet, Pool};
@@ -43,7 +43,7 @@ unsafe impl Send for Rx {}
 /// What is left of a message.
 #[derive(Clone, Copy)]
 struct Pending {
-    endpoint: Option<SocketAddr>,
+    endpoint: Endpoint,
     /// Where in `scratch`.
     start: usize,
     end: usize,
@@ -228,7 +228,7 @@ impl Rx {
     }
 }
 
-fn deliver(mut packet: Packet, endpoint: Option<SocketAddr>, out: &mut Burst, stats: &mut IoStats) {
+fn deliver(mut packet: Packet, endpoint: Endpoint, out: &mut Burst, stats: &mut IoStats) {
     packet.meta.endpoint = endpoint;
     stats.rx_packets += 1;
     stats.rx_bytes += packet.len() as u64;

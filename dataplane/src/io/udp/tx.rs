@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::mem::zeroed;
-use std::net::{SocketAddr, SocketAddrV6};
 use std::os::fd::BorrowedFd;
 
 use super::Address;
+use crate::endpoint::Endpoint;
 use crate::io::IoStats;
 use crate::io::sys::{Control, Refusal, send};
 use crate::packet::{BURST, Burst, Packet};
@@ -94,7 +94,8 @@ impl Tx {
     fn build(&mut self, packets: &mut [Packet]) -> usize {
         let (mut messages, mut at) = (0, 0);
         while at < packets.len() {
-            let Some((name, name_len)) = packets[at].meta.endpoint.and_then(|e| self.name(e)) else { break };
+            let Some(endpoint) = packets[at].meta.endpoint.known() else { break };
+            let Some((name, name_len)) = Address::new(endpoint, self.v6) else { break };
             let run = self.run(&packets[at..]);
             let pieces = &mut self.pieces[at..at + run.packets];
             for (piece, packet) in pieces.iter_mut().zip(&mut packets[at..]) {
@@ -152,17 +153,6 @@ impl Tx {
             _ => self.refused.insert(first.meta.endpoint, first.len()),
         }
     }
-
-    /// The endpoint as this socket names it.
-    fn name(&self, endpoint: SocketAddr) -> Option<(Address, libc::socklen_t)> {
-        match endpoint {
-            SocketAddr::V4(v4) if self.v6 => {
-                Some(Address::new(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()))
-            }
-            SocketAddr::V6(_) if !self.v6 => None,
-            _ => Some(Address::new(endpoint)),
-        }
-    }
 }
 
 /// Writes the control message that gives the length of a segment. Returns the length of control messages.
@@ -182,7 +172,7 @@ fn set_segment(control: &mut Control, segment: u16) -> usize {
 
 /// Endpoints whose path takes no segments of some length, as far as remembered: forgetting one costs a refused call.
 struct Refused {
-    entries: [Option<(SocketAddr, usize)>; Self::ENTRIES],
+    entries: [Option<(Endpoint, usize)>; Self::ENTRIES],
 }
 
 impl Refused {
@@ -192,25 +182,16 @@ impl Refused {
         Self { entries: [None; Self::ENTRIES] }
     }
 
-    fn contains(&self, endpoint: Option<SocketAddr>, segment: usize) -> bool {
-        endpoint.is_some_and(|endpoint| {
-            self.entries[Self::slot(endpoint)].is_some_and(|(e, least)| e == endpoint && segment >= least)
-        })
+    fn contains(&self, endpoint: Endpoint, segment: usize) -> bool {
+        self.entries[Self::slot(endpoint)].is_some_and(|(e, least)| e == endpoint && segment >= least)
     }
 
-    fn insert(&mut self, endpoint: Option<SocketAddr>, segment: usize) {
-        if let Some(endpoint) = endpoint {
-            self.entries[Self::slot(endpoint)] = Some((endpoint, segment));
-        }
+    fn insert(&mut self, endpoint: Endpoint, segment: usize) {
+        self.entries[Self::slot(endpoint)] = Some((endpoint, segment));
     }
 
-    fn slot(endpoint: SocketAddr) -> usize {
-        let ip = match endpoint {
-            SocketAddr::V4(v4) => v4.ip().to_bits(),
-            SocketAddr::V6(v6) => (v6.ip().to_bits() ^ (v6.ip().to_bits() >> 64)) as u32,
-        };
-        let mixed = (ip ^ u32::from(endpoint.port()) << 16).wrapping_mul(0x9e37_79b1);
-        (mixed >> 26) as usize % Self::ENTRIES
+    fn slot(endpoint: Endpoint) -> usize {
+        endpoint.spread() as usize % Self::ENTRIES
     }
 }
 

@@ -1,7 +1,5 @@
 //! A burst of frames gets headers, packet numbers and MICs, and goes into the tunnels.
 
-use std::net::SocketAddr;
-
 use dot11::build::DataHeader;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 use dot11::llc::{self, EtherType};
@@ -11,16 +9,17 @@ use proto::tunnel::{Header, fragment, max_datagram};
 use super::{DownItem, Form, To};
 use crate::counters::{DropReason, Forwarded};
 use crate::crypto::{self, SealJob};
+use crate::endpoint::Endpoint;
 use crate::ethernet;
 use crate::packet::{BURST, Packet};
 use crate::state::State;
 use crate::station::{Flag, StationId};
-use crate::tunnel::{Exhausted, TunnelId, is_ipv6};
+use crate::tunnel::{Exhausted, TunnelId};
 
 /// What sealing a frame takes, found before the burst is sealed.
 #[derive(Clone, Copy)]
 struct Plan {
-    endpoint: SocketAddr,
+    endpoint: Endpoint,
     header_len: usize,
     /// Whose key, its identifier and the packet number; `None`: in clear.
     key: Option<(Owner, u8, u64)>,
@@ -183,8 +182,8 @@ impl State {
     }
 
     /// Puts a frame into the tunnel: one datagram, or fragments if the path is too narrow for that.
-    fn encapsulate(&mut self, mut packet: Packet, endpoint: SocketAddr) {
-        let max = max_datagram(self.config.path_mtu, is_ipv6(endpoint));
+    fn encapsulate(&mut self, mut packet: Packet, endpoint: Endpoint) {
+        let max = max_datagram(self.config.path_mtu, endpoint.is_ipv6());
         let encoded = Header::DATA.encode();
         let header = encoded.as_bytes();
         if packet.len() + header.len() <= max {
@@ -192,7 +191,7 @@ impl State {
                 return self.drop(DropReason::NoHeadroom);
             };
             space.copy_from_slice(header);
-            packet.meta.endpoint = Some(endpoint);
+            packet.meta.endpoint = endpoint;
             return self.send_to_tunnel(packet);
         }
         let id = self.fragment_ids.next_id();
@@ -205,7 +204,7 @@ impl State {
                 return self.drop(DropReason::NoHeadroom);
             };
             space.copy_from_slice(part.header.as_bytes());
-            packet.meta.endpoint = Some(endpoint);
+            packet.meta.endpoint = endpoint;
             self.count(Forwarded::TunnelFragmentTx);
             self.send_to_tunnel(packet);
         }

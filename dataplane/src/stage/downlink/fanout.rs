@@ -148,7 +148,7 @@ impl State {
         hot.is(Flag::PortOpen)
             && hot.vlan == job.vlan
             && hot.mac != job.source
-            && (!job.unknown_only || hot.ipv4.is_unspecified())
+            && (!job.unknown_only || hot.ipv4().is_unspecified())
     }
 
     fn copy_down(&mut self, job: &mut Job, to: To, protect: bool) {

@@ -85,7 +85,7 @@ impl State {
             let owner = owner.ok_or(DropReason::UnknownTunnel)?;
             let handoff = Handoff {
                 kind: Kind::Frame,
-                endpoint: Some(item.endpoint),
+                endpoint: item.endpoint,
                 vlan: 0,
                 priority: 0,
                 signal: item.signal,

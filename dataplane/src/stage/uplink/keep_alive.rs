@@ -1,12 +1,11 @@
 //! Keep-alives: they bring tunnels up, move their endpoints and keep them up.
 
-use std::net::SocketAddr;
-
 use proto::tunnel::{DataHeader, KeepAlive};
 
 use crate::command::{SessionId, Signal, Tunnel};
 use crate::counters::{DropReason, Forwarded};
 use crate::directory::WorkerId;
+use crate::endpoint::Endpoint;
 use crate::handoff::{Handoff, Kind};
 use crate::packet::Packet;
 use crate::state::State;
@@ -14,7 +13,7 @@ use crate::wire::FromWorker;
 
 impl State {
     /// Takes a keep-alive datagram that arrived at worker `origin`.
-    pub(crate) fn keep_alive(&mut self, packet: Packet, endpoint: SocketAddr, origin: WorkerId) {
+    pub(crate) fn keep_alive(&mut self, packet: Packet, endpoint: Endpoint, origin: WorkerId) {
         let parsed = DataHeader::parse(packet.data())
             .ok()
             .filter(|(header, _)| header.keep_alive())
@@ -44,7 +43,6 @@ impl State {
                 Some(_) if origin != self.me => self.drop(DropReason::HandoffLost),
                 Some(owner) => {
                     let signal = Signal::default();
-                    let endpoint = Some(endpoint);
                     let handoff = Handoff { kind: Kind::Datagram, endpoint, vlan: 0, priority: 0, signal };
                     self.hand_off(owner, &handoff, packet.data());
                 }
@@ -73,13 +71,13 @@ impl State {
     }
 
     /// Answers a keep-alive, in a packet that may be the one it came in.
-    pub(crate) fn echo(&mut self, mut packet: Packet, endpoint: SocketAddr, session_id: SessionId) {
+    pub(crate) fn echo(&mut self, mut packet: Packet, endpoint: Endpoint, session_id: SessionId) {
         let mut datagram = ECHO;
         datagram[ECHO.len() - 16..].copy_from_slice(&session_id.0);
         if !packet.copy_from(&datagram) {
             return self.drop(DropReason::NoHeadroom);
         }
-        packet.meta.endpoint = Some(endpoint);
+        packet.meta.endpoint = endpoint;
         self.send_to_tunnel(packet);
     }
 }

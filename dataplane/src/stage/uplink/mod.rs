@@ -10,7 +10,6 @@ mod msdu;
 mod open;
 mod retries;
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use dot11::{Frame, FrameControl, MacAddr, QosControl, SequenceControl};
@@ -18,10 +17,10 @@ use proto::tunnel::{DataHeader, FrameInfo};
 
 use crate::command::Signal;
 use crate::counters::{DropReason, Forwarded};
+use crate::endpoint::Endpoint;
 use crate::packet::{BURST, Burst, Packet};
 use crate::state::State;
 use crate::station::{MANAGEMENT, NON_QOS, StationId};
-use crate::tunnel::normal;
 
 pub use defragment::{Defragmenter, Fragment, Outcome, Protection};
 pub use retries::Retries;
@@ -31,7 +30,7 @@ pub struct Item {
     /// The frame, header first.
     pub packet: Packet,
     /// Where it came from.
-    pub endpoint: SocketAddr,
+    pub endpoint: Endpoint,
     /// How the radio heard it.
     pub signal: Signal,
     /// Whether another worker handed it over.
@@ -121,7 +120,7 @@ impl State {
     pub(crate) fn item(
         &mut self,
         packet: Packet,
-        endpoint: SocketAddr,
+        endpoint: Endpoint,
         signal: Signal,
         handed: bool,
     ) -> Option<Item> {
@@ -146,7 +145,7 @@ impl State {
 
     /// Takes the CAPWAP header off; keep-alives and incomplete frames end here.
     fn decapsulate(&mut self, mut packet: Packet) -> Option<Item> {
-        let Some(endpoint) = packet.meta.endpoint.map(normal) else {
+        let Some(endpoint) = packet.meta.endpoint.known() else {
             self.drop(DropReason::UnknownTunnel);
             return None;
         };

@@ -97,7 +97,7 @@ impl State {
         // Retransmissions keep their packet number (802.11-2020 §12.5.3.4.4), so this one repeats what was delivered. Two copies of an
         // unprotected frame in one burst are told here too.
         let duplicate = hot.is_duplicate(index, mpdu.control.retry(), mpdu.sequence.0);
-        hot.rx_sequence[index] = mpdu.sequence.0;
+        hot.note_sequence(index, mpdu.sequence.0);
         if duplicate {
             return Err(DropReason::Duplicate);
         }
