@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::af_packet::AfPacketIo;
 use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo, AfXdpMode, Take};
 use dataplane::io::{IoError, IoStats, PacketIo};
@@ -52,7 +53,7 @@ fn the_kernel_keeps_what_is_not_taken() {
                 let mut xdp = AfXdpIo::open_with(&b, &config(take.clone(), generic)).unwrap().remove(0);
                 let mut kernel = AfPacketIo::open(&b).unwrap();
                 let pool = large_pool();
-                send_all(&mut peer, &pool, &all, None);
+                send_all(&mut peer, &pool, &all, Endpoint::NONE);
                 let part = |ours_too: bool| {
                     all.iter()
                         .enumerate()
@@ -112,7 +113,7 @@ fn queues_are_shared_among_workers_and_none_is_forgotten() {
             assert_eq!(receivers.len(), workers);
             for (number, sender) in senders.iter_mut().enumerate() {
                 let frames = frames(number as u32 * 100, &[100; 5]);
-                send_all(sender, &pool, &frames, None);
+                send_all(sender, &pool, &frames, Endpoint::NONE);
                 let got = receive(&mut receivers[number % workers], &pool, 5);
                 assert_eq!(got.into_iter().map(|packet| packet.0).collect::<Vec<_>>(), frames);
             }
@@ -135,7 +136,7 @@ fn what_nobody_takes_is_counted_as_overflow() {
             let mut io = AfXdpIo::open_with(&b, &config(Take::Everything, generic)).unwrap().remove(0);
             let pool = large_pool();
             for first in (0..96).step_by(32) {
-                send_all(&mut peer, &pool, &frames(first, &[100; 32]), None);
+                send_all(&mut peer, &pool, &frames(first, &[100; 32]), Endpoint::NONE);
             }
             let got = receive(&mut io, &pool, 64);
             assert_eq!(got[63].0, frame(63, 100));
@@ -143,7 +144,7 @@ fn what_nobody_takes_is_counted_as_overflow() {
             let stats = io.stats();
             assert_eq!((stats.rx_packets, stats.rx_overflow), (64, 32), "{stats:?}");
             assert!(stats.rx_starved > 0, "{stats:?}");
-            send_all(&mut peer, &pool, &[frame(99, 100)], None);
+            send_all(&mut peer, &pool, &[frame(99, 100)], Endpoint::NONE);
             assert_eq!(receive(&mut io, &pool, 1)[0].0, frame(99, 100));
         });
     }
@@ -157,18 +158,18 @@ fn an_interface_that_is_down_is_counted_and_recovers() {
             let mut io = AfXdpIo::open_with(&a, &config(Take::Everything, generic)).unwrap().remove(0);
             let mut peer = AfPacketIo::open(&b).unwrap();
             let pool = large_pool();
-            send_all(&mut io, &pool, &[frame(0, 100)], None);
+            send_all(&mut io, &pool, &[frame(0, 100)], Endpoint::NONE);
             assert_eq!(receive(&mut peer, &pool, 1)[0].0, frame(0, 100));
             ip(&format!("link set {a} down"));
-            send_all(&mut io, &pool, &frames(1, &[100; 3]), None);
-            send_all(&mut io, &pool, &frames(4, &[100; 4]), None);
+            send_all(&mut io, &pool, &frames(1, &[100; 3]), Endpoint::NONE);
+            send_all(&mut io, &pool, &frames(4, &[100; 4]), Endpoint::NONE);
             assert_nothing_more(&mut io, &pool);
             // The first three were given to the kernel before that could tell; it has them still.
             let stats = io.stats();
             assert_eq!((stats.tx_packets, stats.tx_errors), (4, 4), "{stats:?}");
             world::bring_up(&a);
             world::bring_up(&b);
-            send_all(&mut io, &pool, &[frame(9, 100)], None);
+            send_all(&mut io, &pool, &[frame(9, 100)], Endpoint::NONE);
             let got: Vec<_> = receive(&mut peer, &pool, 4).into_iter().map(|packet| packet.0).collect();
             assert_eq!(got, [frame(1, 100), frame(2, 100), frame(3, 100), frame(9, 100)]);
             assert_eq!(
