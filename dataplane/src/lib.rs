@@ -15,6 +15,7 @@ pub mod handle;
 pub mod handoff;
 pub mod harness;
 pub mod hold;
+pub mod inet;
 pub mod io;
 pub mod limit;
 pub mod packet;

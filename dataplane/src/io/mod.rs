@@ -1,7 +1,7 @@
 //! Packet I/O: one trait over all ways packets get in and out.
 //!
 //! The backends differ in what a packet is (an Ethernet frame for [`tap`], [`af_packet`] and [`af_xdp`], a datagram with its peer in
-//! [`Meta::endpoint`](crate::packet::Meta) for [`udp`], whatever was put in for [`memory`]) and agree on everything else, which
+//! [`Meta::endpoint`](crate::packet::Meta) for [`udp`] and [`host`], whatever was put in for [`memory`]) and agree on everything else, which
 //! `tests/io_contract.rs` asserts for each of them.
 
 use std::os::fd::RawFd;
@@ -16,6 +16,7 @@ pub mod af_xdp;
 pub mod channel;
 mod error;
 mod ethtool;
+pub mod host;
 pub mod memory;
 pub mod pcap;
 mod sys;
