@@ -158,6 +158,9 @@ impl State {
         if let Some(id) = self.stations.find(bssid, mac) {
             self.remove_station(id);
         }
+        if self.stations.is_full() {
+            return Err("the station table is full; `stations` in the configuration is too low");
+        }
         let state = self.tunnels.get_mut(tunnel).ok_or(NO_TUNNEL)?;
         let mut hot = Hot::new(mac, bssid, tunnel, state.tunnel.endpoint, self.now);
         hot.service = state.service;

@@ -18,6 +18,7 @@ pub mod hold;
 pub mod inet;
 pub mod io;
 pub mod limit;
+pub mod memory;
 pub mod packet;
 pub mod pin;
 pub mod port_counters;

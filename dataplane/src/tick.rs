@@ -82,6 +82,7 @@ impl State {
         self.reassembler.expire(Duration::from_nanos(self.now.nanos()));
         let reassembly = self.reassembler.counters();
         self.counters.set(Forwarded::ReassemblyGivenUp, reassembly.expired + reassembly.evicted);
+        self.stations.maintain();
         self.end_holds();
         self.look_at_tunnels();
         self.look_at_stations();

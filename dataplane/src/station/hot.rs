@@ -9,7 +9,8 @@
 //! ```
 //!
 //! So a frame down touches two lines, and so does a frame up on TID 0, which is most of them; on another TID of EDCA it is three. The layout
-//! is fixed (`repr(C)`, plain numbers only).
+//! is fixed (`repr(C)`, plain numbers only), because it can be memory shared with another process: whoever changes it changes
+//! [`VERSION`](super::VERSION) too.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,6 +20,7 @@ use zeroize::Zeroize;
 use super::replay::{INDEXES, ReplayCounters, slot};
 use crate::clock::Time;
 use crate::endpoint::Endpoint;
+use crate::prefetch::prefetch;
 use crate::tunnel::TunnelId;
 
 /// Number of user priorities, each with a sequence counter of its own (802.11-2020 §10.3.2.14.2, SNS2).
@@ -140,6 +142,40 @@ impl Hot {
         self.flags & flag as u16 != 0
     }
 
+    /// Not of a station, but of a place to be used again; `next` is the one after it.
+    pub(super) fn free(next: u32) -> Self {
+        let nobody = (MacAddr::ZERO, TunnelId(next), Endpoint::NONE);
+        Self::new(nobody.0, nobody.0, nobody.1, nobody.2, Time::ZERO)
+    }
+
+    /// The next place to be used again, if this one is.
+    pub(super) fn next_free(&self) -> u32 {
+        self.tunnel.0
+    }
+
+    /// Whether a station lives here.
+    pub(super) fn is_live(&self) -> bool {
+        self.flags & LIVE != 0
+    }
+
+    pub(super) fn set_live(&mut self) {
+        self.flags |= LIVE;
+    }
+
+    /// Starts fetching what a frame up touches.
+    #[inline]
+    pub(super) fn prefetch_uplink(&self) {
+        prefetch(self);
+        prefetch(&self.up_packets);
+    }
+
+    /// Starts fetching what a frame down touches.
+    #[inline]
+    pub(super) fn prefetch_downlink(&self) {
+        prefetch(self);
+        prefetch(&self.tx_pn);
+    }
+
     /// Sets or clears a fact.
     pub fn set(&mut self, flag: Flag, on: bool) {
         if on {
@@ -236,6 +272,9 @@ pub fn next_pn(last: &mut u64) -> Option<u64> {
     *last += 1;
     Some(*last)
 }
+
+/// In the flags: a station lives at this place.
+const LIVE: u16 = 1 << 15;
 
 /// No frame has it: fragment 15 of MSDU 4095 is not the first thing that a device sends.
 const NO_SEQUENCE: u16 = u16::MAX;

@@ -1,25 +1,36 @@
 //! The station table of one worker: its only writer, and the only one who reads it.
 //!
 //! A station is found by (BSSID, address) for uplink and by (VLAN, address) for downlink, one look-up each. Look-ups come in bursts so that
-//! the memory they need is under way before it is read. State is split: [`Hot`] for what every packet touches, [`Cold`] for the rest.
+//! the memory they need is under way before it is read. State is split: [`Hot`] for what every packet touches, [`Cold`] for the rest. Nothing
+//! moves when the table grows, and no insertion waits for more than a few runs of an index to be moved.
 
 mod cold;
 mod hot;
+mod image;
 mod index;
+mod layout;
 mod replay;
+mod slab;
 
 pub use cold::{ADDRESSES, Chain, Cold, OldKey};
 pub use hot::{Flag, Hot, LAST_PN, PRIORITIES, next_pn};
-pub use index::{Index, Key};
+pub use image::Image;
+pub use index::{Index, IndexStats, Key, MAX_PROBE};
+pub use layout::{LayoutError, VERSION};
 pub use replay::{MANAGEMENT, NON_QOS, ReplayCounters};
 
 use std::collections::HashMap;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 use dot11::MacAddr;
 
-use crate::prefetch::prefetch_all;
-use crate::tunnel::TunnelId;
+use crate::memory::{MemoryError, Pages, Region};
 use cold::NOWHERE;
+use layout::{Header, Layout};
+use slab::Slab;
 
 /// A station's place in the table. Good until the station is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -28,28 +39,120 @@ pub struct StationId(pub u32);
 
 /// The table.
 pub struct StationTable {
-    hot: Vec<Hot>,
-    cold: Vec<Cold>,
-    live: Vec<bool>,
-    free: Vec<StationId>,
+    region: Arc<Region>,
+    layout: Layout,
+    header: Header,
+    hot: NonNull<Hot>,
+    cold: Slab<Cold>,
     by_bss: Index,
     by_segment: Index,
     /// Stations with an open port, by VLAN: the receivers of its group-addressed frames.
     segments: HashMap<u16, Vec<StationId>>,
+    capacity: usize,
+    pages: Pages,
 }
 
+// SAFETY: the pointer is into `region`, which the table keeps; only `&mut self` writes there.
+unsafe impl Send for StationTable {}
+
+/// Stations that a table can take beyond what it was set up for: so many times as many, and at least so many in all.
+const GROWTH: usize = 4;
+const ROOM: usize = 1 << 20;
+
 impl StationTable {
-    /// With room for `capacity` stations before anything must grow. `seed` is any number nobody outside knows.
+    /// With memory for `capacity` stations; four times as many, and always a million, find room, page by page. `seed` is any number nobody
+    /// outside knows.
+    ///
+    /// # Panics
+    /// If there is no address space for `capacity` stations.
     pub fn new(capacity: usize, seed: u64) -> Self {
-        Self {
-            hot: Vec::with_capacity(capacity),
-            cold: Vec::with_capacity(capacity),
-            live: Vec::with_capacity(capacity),
-            free: Vec::new(),
-            by_bss: Index::new(capacity, seed),
-            by_segment: Index::new(capacity, seed.rotate_left(17)),
-            segments: HashMap::new(),
+        let reserve = |most| {
+            let layout = Layout::new(most);
+            Region::reserve(layout.octets).map(|region| (layout, region))
+        };
+        // Where address space counts as memory in use, there is no room for growth.
+        let reserved = reserve((capacity * GROWTH).max(ROOM)).or_else(|_| reserve(capacity.max(1)));
+        match reserved {
+            // SAFETY: the region is new.
+            Ok((layout, region)) => unsafe { Self::begin(region, layout, capacity, seed) },
+            Err(error) => panic!("no station table for {capacity} stations: {error}"),
         }
+    }
+
+    /// The same in memory that other processes can map by its [descriptor](Self::file), and go on using when this process is gone; see
+    /// [`Image`].
+    ///
+    /// # Errors
+    /// [`MemoryError`].
+    pub fn shared(capacity: usize, seed: u64) -> Result<Self, MemoryError> {
+        let layout = Layout::new((capacity * GROWTH).max(ROOM));
+        let region = Region::shared(c"ttg-stations", layout.octets)?;
+        // SAFETY: the region is new.
+        Ok(unsafe { Self::begin(region, layout, capacity, seed) })
+    }
+
+    /// # Safety
+    /// The region is all zeros, as long as the layout says, and nobody else uses it.
+    unsafe fn begin(mut region: Region, layout: Layout, capacity: usize, seed: u64) -> Self {
+        let pages = region.back(&layout.parts(capacity));
+        let region = Arc::new(region);
+        let ([first, second], [first_head, second_head]) = (layout.indexes, layout.heads());
+        let (sizes, seeds) = ((capacity, layout.most), index_seeds(seed));
+        // SAFETY: sections and heads as the layout says, apart from each other.
+        let (hot, by_bss, by_segment) = unsafe {
+            (
+                region.start().add(layout.hot).cast(),
+                Index::at(region.clone(), first, first_head, sizes, seeds[0]),
+                Index::at(region.clone(), second, second_head, sizes, seeds[1]),
+            )
+        };
+        let mut table = Self {
+            header: layout.header(seed),
+            region,
+            layout,
+            hot,
+            cold: Slab::new(capacity, layout.most),
+            by_bss,
+            by_segment,
+            segments: HashMap::new(),
+            capacity,
+            pages,
+        };
+        table.save();
+        table
+    }
+
+    /// The descriptor of its memory, if that is shared.
+    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.region.file()
+    }
+
+    /// Its memory.
+    pub fn memory(&self) -> Memory {
+        Memory {
+            stations: self.capacity,
+            most: self.layout.most,
+            hot: self.capacity.max(self.places() as usize) * size_of::<Hot>(),
+            cold: self.cold.octets(),
+            index: self.by_bss.octets() + self.by_segment.octets(),
+            pages: self.pages,
+        }
+    }
+
+    /// How well the indexes by BSSID and by VLAN do.
+    pub fn index_stats(&self) -> [IndexStats; 2] {
+        [self.by_bss.stats(), self.by_segment.stats()]
+    }
+
+    /// Whether it has as many stations as there is room for.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.layout.most
+    }
+
+    /// Goes on with what growing or shrinking has left to do. With each tick.
+    pub fn maintain(&mut self) {
+        self.by_bss.maintain(SLOTS_PER_TICK);
+        self.by_segment.maintain(SLOTS_PER_TICK);
     }
 
     /// Live stations.
@@ -64,12 +167,12 @@ impl StationTable {
 
     /// One more than the highest [`StationId`] in use.
     pub fn places(&self) -> u32 {
-        self.hot.len() as u32
+        self.header.places
     }
 
     /// The station at a place, if one lives there.
     pub fn at_place(&self, place: u32) -> Option<StationId> {
-        self.live.get(place as usize).copied().unwrap_or(false).then_some(StationId(place))
+        (place < self.places() && self.hot(StationId(place)).is_live()).then_some(StationId(place))
     }
 
     /// By BSSID and device address.
@@ -84,70 +187,88 @@ impl StationTable {
         self.by_segment.get(segment_key(vlan, mac))
     }
 
-    /// Finds up to a burst of stations by BSSID and device address, and starts fetching their hot state.
+    /// Finds up to a burst of stations by BSSID and device address, and starts fetching what uplink needs of their hot state.
     #[inline]
     pub fn find_burst(&self, keys: &[(MacAddr, MacAddr)], out: &mut [Option<StationId>]) {
-        self.burst(&self.by_bss, keys, |(bssid, mac)| Key::new(bssid.0, mac.0), out);
+        let key = |(bssid, mac): (MacAddr, MacAddr)| Key::new(bssid.0, mac.0);
+        self.burst(&self.by_bss, keys, key, Hot::prefetch_uplink, out);
     }
 
-    /// Finds up to a burst of stations by VLAN and device address, and starts fetching their hot state.
+    /// Finds up to a burst of stations by VLAN and device address, and starts fetching what downlink needs of their hot state.
     #[inline]
     pub fn find_in_segment_burst(&self, keys: &[(u16, MacAddr)], out: &mut [Option<StationId>]) {
-        self.burst(&self.by_segment, keys, |(vlan, mac)| segment_key(vlan, mac), out);
+        self.burst(&self.by_segment, keys, |(vlan, mac)| segment_key(vlan, mac), Hot::prefetch_downlink, out);
     }
 
     /// Hot state.
     #[inline]
     pub fn hot(&self, id: StationId) -> &Hot {
-        &self.hot[id.0 as usize]
+        assert!(id.0 < self.header.places, "no such place");
+        // SAFETY: places in use are inside of the section and initialised; only `&mut self` writes there.
+        unsafe { self.hot.add(id.0 as usize).as_ref() }
     }
 
     /// Hot state, to change. `mac`, `bssid` and `vlan` are keys: change them through the table.
     #[inline]
     pub fn hot_mut(&mut self, id: StationId) -> &mut Hot {
-        &mut self.hot[id.0 as usize]
+        assert!(id.0 < self.header.places, "no such place");
+        // SAFETY: as above, and this is the only reference.
+        unsafe { self.hot.add(id.0 as usize).as_mut() }
     }
 
     /// Cold state.
     #[inline]
     pub fn cold(&self, id: StationId) -> &Cold {
-        &self.cold[id.0 as usize]
+        self.cold.get(id.0)
     }
 
     /// Cold state, to change.
     #[inline]
     pub fn cold_mut(&mut self, id: StationId) -> &mut Cold {
-        &mut self.cold[id.0 as usize]
+        self.cold.get_mut(id.0)
     }
 
     /// Both.
     #[inline]
     pub fn both_mut(&mut self, id: StationId) -> (&mut Hot, &mut Cold) {
-        (&mut self.hot[id.0 as usize], &mut self.cold[id.0 as usize])
+        assert!(id.0 < self.header.places, "no such place");
+        // SAFETY: as in `hot_mut`; cold state is elsewhere.
+        let hot = unsafe { self.hot.add(id.0 as usize).as_mut() };
+        (hot, self.cold.get_mut(id.0))
     }
 
-    /// Adds a station with its port closed, and appends it to its tunnel's list. The caller knows that its BSSID and address are new.
-    pub fn add(&mut self, hot: Hot, mut cold: Cold, tunnel_list: &mut Vec<StationId>) -> StationId {
+    /// Adds a station with its port closed, and appends it to its tunnel's list. The caller knows that its BSSID and address are new, and that
+    /// the table is not [full](Self::is_full).
+    ///
+    /// # Panics
+    /// If it is full.
+    pub fn add(&mut self, mut hot: Hot, mut cold: Cold, tunnel_list: &mut Vec<StationId>) -> StationId {
         let key = Key::new(hot.bssid.0, hot.mac.0);
         debug_assert!(self.by_bss.get(key).is_none());
+        assert!(!self.is_full(), "the table is full");
         cold.tunnel_place = tunnel_list.len() as u32;
         cold.segment_place = NOWHERE;
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.hot[id.0 as usize] = hot;
-                self.cold[id.0 as usize] = cold;
-                self.live[id.0 as usize] = true;
-                id
+        let place = match self.header.free.checked_sub(1) {
+            Some(place) => {
+                self.header.free = self.hot(StationId(place)).next_free();
+                place
             }
             None => {
-                self.hot.push(hot);
-                self.cold.push(cold);
-                self.live.push(true);
-                StationId(self.hot.len() as u32 - 1)
+                let place = self.header.places;
+                self.header.places += 1;
+                self.cold.reach(self.header.places as usize);
+                place
             }
         };
-        self.by_bss.insert(key, id);
+        hot.set_live();
+        // SAFETY: below the most there can be, so inside of the section; what was there needs no drop.
+        unsafe { self.hot.add(place as usize).write(hot) };
+        *self.cold.get_mut(place) = cold;
+        let id = StationId(place);
+        let inserted = self.by_bss.insert(key, id);
+        debug_assert!(inserted, "the indexes have room for every station");
         tunnel_list.push(id);
+        self.save();
         id
     }
 
@@ -160,13 +281,12 @@ impl StationTable {
             self.cold_mut(moved).tunnel_place = place as u32;
         }
         let hot = self.hot(id);
-        let (key, endpoint) = (Key::new(hot.bssid.0, hot.mac.0), hot.endpoint);
+        let key = Key::new(hot.bssid.0, hot.mac.0);
         self.by_bss.remove(key, id);
-        self.live[id.0 as usize] = false;
-        *self.hot_mut(id) =
-            Hot::new(MacAddr::default(), MacAddr::default(), TunnelId(0), endpoint, Default::default());
+        *self.hot_mut(id) = Hot::free(self.header.free);
         *self.cold_mut(id) = Cold::default();
-        self.free.push(id);
+        self.header.free = id.0 + 1;
+        self.save();
     }
 
     /// Lets a station's data flow on a VLAN: it is found there from now on, instead of any other station of the same address.
@@ -219,6 +339,7 @@ impl StationTable {
         index: &Index,
         keys: &[K],
         key: impl Fn(K) -> Key,
+        prefetch: impl Fn(&Hot),
         out: &mut [Option<StationId>],
     ) {
         let mut hashed = [Key::default(); crate::packet::BURST];
@@ -228,10 +349,60 @@ impl StationTable {
             }
             index.get_burst(&hashed[..keys.len()], out);
             for id in out[..keys.len()].iter().flatten() {
-                prefetch_all(self.hot(*id));
+                prefetch(self.hot(*id));
             }
         }
     }
+
+    /// Keeps the header in the memory, for whoever maps it.
+    fn save(&mut self) {
+        // SAFETY: the header is at the beginning, page-aligned, and only this table writes there.
+        unsafe { self.region.start().cast::<Header>().write(self.header) };
+    }
+}
+
+/// The memory of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Stations that it was set up for.
+    pub stations: usize,
+    /// Stations that it takes.
+    pub most: usize,
+    /// Octets of hot state, for those that it was set up for or that came since.
+    pub hot: usize,
+    /// Octets of cold state, without what it owns on the heap.
+    pub cold: usize,
+    /// Octets of both indexes.
+    pub index: usize,
+    /// What hot state and indexes lie in.
+    pub pages: Pages,
+}
+
+impl Memory {
+    /// Octets in all.
+    pub fn octets(&self) -> usize {
+        self.hot + self.cold + self.index
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let octets = self.octets();
+        let (value, unit) = match octets {
+            0..0x10_0000 => (octets as f64 / 1024.0, "KiB"),
+            0x10_0000..0x4000_0000 => (octets as f64 / 1_048_576.0, "MiB"),
+            _ => (octets as f64 / 1_073_741_824.0, "GiB"),
+        };
+        let each = octets / self.stations.max(1);
+        write!(f, "{value:.1} {unit} for {} stations ({each} octets each), {}", self.stations, self.pages)
+    }
+}
+
+/// Places of an old table that are looked at with each tick.
+const SLOTS_PER_TICK: usize = 1024;
+
+fn index_seeds(seed: u64) -> [u64; 2] {
+    [seed, seed.rotate_left(17)]
 }
 
 #[inline]
@@ -245,6 +416,7 @@ mod tests {
     use super::*;
     use crate::clock::Time;
     use crate::endpoint::Endpoint;
+    use crate::tunnel::TunnelId;
 
     fn hot(n: u8) -> Hot {
         Hot::new(mac(n), mac(0xff), TunnelId(0), Endpoint::v4([127, 0, 0, 1], 1), Time::ZERO)
