@@ -3,11 +3,12 @@
 # make audit   licences and advisories of every dependency (cargo install cargo-deny)
 # make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
 # make bench   comparison tables
+# make test-aarch64   the CCMP kernel for aarch64, in emulation
 # make clean   removes what was built
 #
 # Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab.
 
-.PHONY: demo test audit lab bench clean
+.PHONY: demo test test-aarch64 audit lab bench clean
 
 HOST = $(shell rustc --print host-tuple)
 
@@ -22,6 +23,9 @@ test:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'cargo-deny is not installed: licences not checked'; fi
+
+test-aarch64:
+	@deploy/aarch64.sh
 
 # Fetches the advisory database, which a machine without Internet cannot.
 audit:

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs the Debian packages that building, testing or the lab need; says nothing and takes no time when all are there.
 #
-#   deploy/setup.sh [build|demo|test|bench|lab]...      (default: test)
+#   deploy/setup.sh [build|demo|test|bench|aarch64|lab]...      (default: test)
 #
 # Rust itself (1.95 or newer, with rustfmt and clippy) is not installed here: see README.md.
 set -euo pipefail
@@ -11,6 +11,7 @@ network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
 test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux)
 bench=("${build[@]}")
+aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"
 	qemu-system-x86 cpio kmod xz-utils zstd                                        # boots the guest
 	busybox-static iw wireless-regdb wpasupplicant)                               # goes into the guest
@@ -23,8 +24,8 @@ die() {
 wanted=()
 for group in "${@:-test}"; do
 	case $group in
-	build | demo | test | bench | lab) declare -n packages=$group && wanted+=("${packages[@]}") ;;
-	*) die "no group of packages called '$group'; use build, demo, test, bench or lab" ;;
+	build | demo | test | bench | aarch64 | lab) declare -n packages=$group && wanted+=("${packages[@]}") ;;
+	*) die "no group of packages called '$group'; use build, demo, test, bench, aarch64 or lab" ;;
 	esac
 done
 

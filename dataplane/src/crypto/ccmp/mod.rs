@@ -6,11 +6,15 @@
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod engine;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod prepare;
-#[cfg(target_arch = "x86_64")]
-mod x86;
 
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+#[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), path = "other.rs")]
+mod processor;
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dot11::ccmp::{Ccmp, Pn};
 use dot11::rsn::Tk;
@@ -23,21 +27,23 @@ const MAX_BLOCKS: usize = 512;
 
 /// Ways of doing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Kernel {
     /// The reference, one frame after the other.
-    Portable = 1,
+    Portable,
     /// AES-NI: four frames at a time.
     AesNi,
     /// VAES in 256-bit registers: eight frames at a time.
     Vaes256,
     /// VAES in 512-bit registers: eight frames at a time.
     Vaes512,
+    /// The AES extension of ARMv8: four frames at a time.
+    Armv8,
 }
 
 impl Kernel {
-    /// All of them, the slowest first.
-    pub const ALL: [Kernel; 4] = [Kernel::Portable, Kernel::AesNi, Kernel::Vaes256, Kernel::Vaes512];
+    /// All of them, for every processor the slowest first.
+    pub const ALL: [Kernel; 5] =
+        [Kernel::Portable, Kernel::AesNi, Kernel::Vaes256, Kernel::Vaes512, Kernel::Armv8];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -46,55 +52,26 @@ impl Kernel {
             Kernel::AesNi => "aes-ni",
             Kernel::Vaes256 => "vaes-256",
             Kernel::Vaes512 => "vaes-512",
+            Kernel::Armv8 => "armv8",
         }
     }
 
     /// Whether this processor can run it.
-    #[cfg(target_arch = "x86_64")]
     pub fn is_available(self) -> bool {
-        match self {
-            Kernel::Portable => true,
-            Kernel::AesNi => {
-                is_x86_feature_detected!("aes")
-                    && is_x86_feature_detected!("ssse3")
-                    && is_x86_feature_detected!("sse4.1")
-            }
-            Kernel::Vaes256 => {
-                Kernel::AesNi.is_available()
-                    && is_x86_feature_detected!("avx2")
-                    && is_x86_feature_detected!("bmi1")
-                    && is_x86_feature_detected!("bmi2")
-                    && is_x86_feature_detected!("vaes")
-            }
-            Kernel::Vaes512 => {
-                Kernel::Vaes256.is_available()
-                    && is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512vl")
-            }
-        }
-    }
-
-    /// Whether this processor can run it.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub fn is_available(self) -> bool {
-        self == Kernel::Portable
+        self == Kernel::Portable || processor::has(self)
     }
 
     /// The fastest that this processor can run.
     #[inline]
     pub fn best() -> Self {
-        static BEST: AtomicU8 = AtomicU8::new(0);
-        match BEST.load(Relaxed) {
-            1 => Kernel::Portable,
-            2 => Kernel::AesNi,
-            3 => Kernel::Vaes256,
-            4 => Kernel::Vaes512,
-            _ => {
-                let all = Kernel::ALL.into_iter().rev();
-                let best = all.into_iter().find(|kernel| kernel.is_available()).unwrap_or(Kernel::Portable);
-                BEST.store(best as u8, Relaxed);
-                best
+        /// A place in [`Kernel::ALL`], and beyond it as long as nobody has asked.
+        static BEST: AtomicUsize = AtomicUsize::new(usize::MAX);
+        match Kernel::ALL.get(BEST.load(Relaxed)) {
+            Some(&kernel) => kernel,
+            None => {
+                let best = Kernel::ALL.iter().rposition(|kernel| kernel.is_available()).unwrap_or(0);
+                BEST.store(best, Relaxed);
+                Kernel::ALL[best]
             }
         }
     }
@@ -104,21 +81,12 @@ impl Kernel {
     /// # Panics
     /// If the processor cannot run this kernel.
     pub fn seal(self, jobs: &mut [SealJob<'_>]) {
-        assert!(self == Kernel::best() || self.is_available(), "no {} on this processor", self.name());
+        self.demand();
         for jobs in jobs.chunks_mut(BURST) {
-            if self == Kernel::Portable {
-                jobs.iter_mut().for_each(seal_one);
-                continue;
-            }
-            // SAFETY: the processor has what the kernel needs.
-            #[cfg(target_arch = "x86_64")]
-            unsafe {
-                match self {
-                    Kernel::Portable => unreachable!("dealt with above"),
-                    Kernel::AesNi => x86::seal_aes_ni(jobs),
-                    Kernel::Vaes256 => x86::seal_vaes256(jobs),
-                    Kernel::Vaes512 => x86::seal_vaes512(jobs),
-                }
+            match self {
+                Kernel::Portable => jobs.iter_mut().for_each(seal_one),
+                // SAFETY: the processor has what the kernel needs.
+                kernel => unsafe { processor::seal(kernel, jobs) },
             }
         }
     }
@@ -128,23 +96,19 @@ impl Kernel {
     /// # Panics
     /// If the processor cannot run this kernel.
     pub fn open(self, jobs: &mut [OpenJob<'_>]) {
-        assert!(self == Kernel::best() || self.is_available(), "no {} on this processor", self.name());
+        self.demand();
         for jobs in jobs.chunks_mut(BURST) {
-            if self == Kernel::Portable {
-                jobs.iter_mut().for_each(open_one);
-                continue;
-            }
-            // SAFETY: the processor has what the kernel needs.
-            #[cfg(target_arch = "x86_64")]
-            unsafe {
-                match self {
-                    Kernel::Portable => unreachable!("dealt with above"),
-                    Kernel::AesNi => x86::open_aes_ni(jobs),
-                    Kernel::Vaes256 => x86::open_vaes256(jobs),
-                    Kernel::Vaes512 => x86::open_vaes512(jobs),
-                }
+            match self {
+                Kernel::Portable => jobs.iter_mut().for_each(open_one),
+                // SAFETY: the processor has what the kernel needs.
+                kernel => unsafe { processor::open(kernel, jobs) },
             }
         }
+    }
+
+    #[inline]
+    fn demand(self) {
+        assert!(self == Kernel::best() || self.is_available(), "no {} on this processor", self.name());
     }
 }
 

@@ -2,16 +2,71 @@
 
 use std::arch::x86_64::*;
 
+use super::Kernel;
 use super::engine::{self, Isa};
 use super::prepare::{self, Frames};
 use crate::crypto::{OpenJob, SealJob};
 
+/// Whether the processor can run a kernel.
+pub fn has(kernel: Kernel) -> bool {
+    let aes_ni = is_x86_feature_detected!("aes")
+        && is_x86_feature_detected!("ssse3")
+        && is_x86_feature_detected!("sse4.1");
+    let vaes256 = aes_ni
+        && is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("vaes");
+    let vaes512 = vaes256
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vl");
+    match kernel {
+        Kernel::AesNi => aes_ni,
+        Kernel::Vaes256 => vaes256,
+        Kernel::Vaes512 => vaes512,
+        Kernel::Portable | Kernel::Armv8 => false,
+    }
+}
+
+/// Seals at most a burst.
+///
+/// # Safety
+/// The processor can run the kernel.
+pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) {
+    // SAFETY: [`has`] looks for the features that these are compiled for.
+    unsafe {
+        match kernel {
+            Kernel::AesNi => seal_aes_ni(jobs),
+            Kernel::Vaes256 => seal_vaes256(jobs),
+            Kernel::Vaes512 => seal_vaes512(jobs),
+            Kernel::Portable | Kernel::Armv8 => unreachable!("no {} here", kernel.name()),
+        }
+    }
+}
+
+/// Opens at most a burst.
+///
+/// # Safety
+/// The processor can run the kernel.
+pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) {
+    // SAFETY: [`has`] looks for the features that these are compiled for.
+    unsafe {
+        match kernel {
+            Kernel::AesNi => open_aes_ni(jobs),
+            Kernel::Vaes256 => open_vaes256(jobs),
+            Kernel::Vaes512 => open_vaes512(jobs),
+            Kernel::Portable | Kernel::Armv8 => unreachable!("no {} here", kernel.name()),
+        }
+    }
+}
+
 /// AES-NI: one frame to a 128-bit register.
-pub struct AesNi;
+struct AesNi;
 /// VAES with AVX2: two frames to a 256-bit register.
-pub struct Vaes256;
+struct Vaes256;
 /// VAES with AVX-512: four frames to a 512-bit register.
-pub struct Vaes512;
+struct Vaes512;
 
 /// Puts octets 13, 14, 15, 12 into each word: RotWord of the last word (FIPS 197 §5.2), whose low octet is the first.
 const ROTATED: i32 = 0x0c0f_0e0d;
@@ -26,7 +81,7 @@ macro_rules! entries {
         /// # Safety
         /// The processor has these features.
         #[target_feature(enable = $features)]
-        pub unsafe fn $seal(jobs: &mut [SealJob<'_>]) {
+        unsafe fn $seal(jobs: &mut [SealJob<'_>]) {
             let mut frames = Frames::new();
             prepare::seal_jobs(jobs, &mut frames);
             // SAFETY: the processor has the features, and `prepare` keeps what [`prepare::Frame`] promises.
@@ -41,7 +96,7 @@ macro_rules! entries {
         /// # Safety
         /// The processor has these features.
         #[target_feature(enable = $features)]
-        pub unsafe fn $open(jobs: &mut [OpenJob<'_>]) {
+        unsafe fn $open(jobs: &mut [OpenJob<'_>]) {
             let mut frames = Frames::new();
             prepare::open_jobs(jobs, &mut frames);
             // SAFETY: the processor has the features, and `prepare` keeps what [`prepare::Frame`] promises.

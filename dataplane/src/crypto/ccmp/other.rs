@@ -1,0 +1,25 @@
+//! A processor that we have no kernel for.
+
+use super::Kernel;
+use crate::crypto::{OpenJob, SealJob};
+
+/// Whether the processor can run a kernel.
+pub fn has(_: Kernel) -> bool {
+    false
+}
+
+/// Seals at most a burst.
+///
+/// # Safety
+/// The processor can run the kernel.
+pub unsafe fn seal(kernel: Kernel, _: &mut [SealJob<'_>]) {
+    unreachable!("no {} here", kernel.name())
+}
+
+/// Opens at most a burst.
+///
+/// # Safety
+/// The processor can run the kernel.
+pub unsafe fn open(kernel: Kernel, _: &mut [OpenJob<'_>]) {
+    unreachable!("no {} here", kernel.name())
+}
