@@ -19,6 +19,7 @@ mod ethtool;
 pub mod host;
 pub mod memory;
 pub mod pcap;
+pub mod reopen;
 mod sys;
 pub mod tap;
 pub mod udp;
@@ -123,5 +124,28 @@ impl IoStats {
     /// Packets that arrived and were not delivered.
     pub fn rx_dropped(&self) -> u64 {
         self.rx_truncated + self.rx_overflow
+    }
+}
+
+impl std::ops::Add for IoStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rx_packets: self.rx_packets + other.rx_packets,
+            rx_bytes: self.rx_bytes + other.rx_bytes,
+            rx_truncated: self.rx_truncated + other.rx_truncated,
+            rx_overflow: self.rx_overflow + other.rx_overflow,
+            rx_no_packet: self.rx_no_packet + other.rx_no_packet,
+            rx_starved: self.rx_starved + other.rx_starved,
+            rx_errors: self.rx_errors + other.rx_errors,
+            tx_packets: self.tx_packets + other.tx_packets,
+            tx_bytes: self.tx_bytes + other.tx_bytes,
+            tx_full: self.tx_full + other.tx_full,
+            tx_no_endpoint: self.tx_no_endpoint + other.tx_no_endpoint,
+            tx_oversize: self.tx_oversize + other.tx_oversize,
+            tx_undersize: self.tx_undersize + other.tx_undersize,
+            tx_errors: self.tx_errors + other.tx_errors,
+        }
     }
 }

@@ -9,9 +9,10 @@ use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo, AfXdpMode};
 use dataplane::io::channel::ChannelIo;
 use dataplane::io::memory::MemoryIo;
 use dataplane::io::pcap::PcapIo;
+use dataplane::io::reopen::Reopen;
 use dataplane::io::tap::TapIo;
 use dataplane::io::udp::{UdpConfig, UdpIo};
-use dataplane::io::{IoStats, PacketIo};
+use dataplane::io::{IoError, IoStats, PacketIo};
 use dataplane::packet::{Burst, Pool};
 
 use crate::world::{fresh, tc, veth};
@@ -185,6 +186,23 @@ pub fn af_xdp_and_af_packet() -> Link {
     let (a, b) = veth();
     let (a, b) = (AfXdpIo::open(&a).unwrap(), AfPacketIo::open(&b).unwrap());
     Link { shortest: 14, too_long: Some(1519), ..Link::new(a, b) }
+}
+
+pub fn af_packet_reopening() -> Link {
+    let (a, b) = veth();
+    let open = |name: &str| reopening(name, AfPacketIo::open);
+    Link { shortest: 14, too_long: Some(1519), ..Link::new(open(&a), open(&b)) }
+}
+
+pub fn af_xdp_reopening() -> Link {
+    let (a, b) = veth();
+    let open = |name: &str| reopening(name, AfXdpIo::open);
+    Link { shortest: 14, too_long: Some(1519), ..Link::new(open(&a), open(&b)) }
+}
+
+fn reopening<T: PacketIo + Send + 'static>(name: &str, open: fn(&str) -> Result<T, IoError>) -> Reopen<T> {
+    let own = name.to_owned();
+    Reopen::open(name, move || Ok(vec![open(&own)?]), |event| panic!("{event}")).unwrap().remove(0)
 }
 
 /// A TAP interface on one end, and on the other a packet socket that is the network stack.

@@ -6,6 +6,7 @@ mod af_xdp;
 mod errors;
 mod ethernet;
 mod links;
+mod reopen;
 mod suite;
 mod udp;
 mod world;
@@ -55,4 +56,6 @@ contract! {
     af_xdp_generic in a_namespace;
     af_xdp_driver in a_namespace;
     af_xdp_and_af_packet in a_namespace;
+    af_packet_reopening in a_namespace;
+    af_xdp_reopening in a_namespace;
 }
