@@ -97,7 +97,9 @@ pub struct IoStats {
 impl IoStats {
     /// Gives each counter with its name.
     pub fn each(&self, give: &mut dyn FnMut(&'static str, u64)) {
-        let Self { rx_packets, rx_bytes, rx_truncated, rx_overflow, rx_no_packet, rx_errors, .. } = *self;
+        let Self {
+            rx_packets, rx_bytes, rx_truncated, rx_overflow, rx_no_packet, rx_starved, rx_errors, ..
+        } = *self;
         let Self {
             tx_packets, tx_bytes, tx_full, tx_no_endpoint, tx_oversize, tx_undersize, tx_errors, ..
         } = *self;
@@ -106,6 +108,7 @@ impl IoStats {
         give("rx_truncated", rx_truncated);
         give("rx_overflow", rx_overflow);
         give("rx_no_packet", rx_no_packet);
+        give("rx_starved", rx_starved);
         give("rx_errors", rx_errors);
         give("tx_packets", tx_packets);
         give("tx_bytes", tx_bytes);

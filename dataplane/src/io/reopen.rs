@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::sys::{check, interface_index, socket};
 use super::{IoError, IoStats, PacketIo};
+use crate::clock::Time;
 use crate::packet::{Burst, Pool};
 use crate::wake::{Wait, Wake};
 
@@ -149,6 +150,10 @@ impl<T: PacketIo + Send + 'static> PacketIo for Reopen<T> {
 
     fn rx_ready(&self) -> bool {
         self.port.as_ref().is_some_and(T::rx_ready)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.port.as_ref().and_then(T::deadline)
     }
 
     fn stats(&self) -> IoStats {

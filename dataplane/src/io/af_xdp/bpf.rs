@@ -125,6 +125,13 @@ pub(super) fn attach(program: BorrowedFd<'_>, interface: u32, hook: Hook) -> io:
     unsafe { Ok(descriptor(bpf(BPF_LINK_CREATE, &attributes)?)) }
 }
 
+/// Ends what [`attach`] began at once, even if a child process still has a copy of the descriptor.
+pub(super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let link = link.as_raw_fd();
+    // SAFETY: no pointer is in the attributes.
+    unsafe { bpf(BPF_LINK_DETACH, &link) }.map(drop)
+}
+
 /// Runs an XDP program on a frame; what it decides.
 #[cfg(test)]
 pub(super) fn run(program: BorrowedFd<'_>, frame: &[u8]) -> io::Result<u32> {
@@ -158,6 +165,7 @@ const BPF_PROG_LOAD: libc::c_int = 5;
 #[cfg(test)]
 const BPF_PROG_TEST_RUN: libc::c_int = 10;
 const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_DETACH: libc::c_int = 34;
 /// The attach type.
 const BPF_XDP: u32 = 37;
 

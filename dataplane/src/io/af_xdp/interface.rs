@@ -18,7 +18,7 @@ pub(super) struct Interface {
     /// Octets of the longest frame that may be sent.
     pub(super) longest: usize,
     map: OwnedFd,
-    _link: OwnedFd,
+    link: OwnedFd,
     /// Keeps the interface in promiscuous mode, and is for its settings.
     _control: OwnedFd,
 }
@@ -64,7 +64,7 @@ impl Interface {
             hook,
             longest,
             map,
-            _link: link,
+            link,
             _control: control,
         })
     }
@@ -72,6 +72,13 @@ impl Interface {
     /// Hands the queue's frames to the socket from now on.
     pub(super) fn hand_to(&self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), IoError> {
         bpf::set_socket(self.map.as_fd(), queue, socket).map_err(|error| refused(&self.name, error))
+    }
+}
+
+impl Drop for Interface {
+    fn drop(&mut self) {
+        // If that fails, closing the descriptor does it.
+        let _ = bpf::detach(self.link.as_fd());
     }
 }
 

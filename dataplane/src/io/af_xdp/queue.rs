@@ -4,6 +4,7 @@ use std::io;
 use std::mem::{MaybeUninit, zeroed};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
 use super::bpf::Hook;
 use super::interface::{Interface, refused};
@@ -223,6 +224,18 @@ fn bind(fd: &OwnedFd, interface: &Interface, queue: u32) -> io::Result<bool> {
         let len = size_of_val(&address) as libc::socklen_t;
         // SAFETY: `len` octets are read from `address`.
         check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), len) })
+    };
+    // The kernel frees a queue some time after its last socket was closed.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let bind = |flags| {
+        loop {
+            match bind(flags) {
+                Err(error) if error.raw_os_error() == Some(libc::EBUSY) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                result => return result,
+            }
+        }
     };
     if interface.hook == Hook::Driver {
         match bind(libc::XDP_ZEROCOPY) {
