@@ -64,6 +64,14 @@ pub enum Network {
         /// Its name.
         name: String,
     },
+    /// An existing interface, through AF_XDP: all of its frames go to the gateway, past the kernel.
+    AfXdp {
+        /// Its name.
+        name: String,
+        /// Keep away from the driver's XDP.
+        #[serde(default)]
+        generic: bool,
+    },
 }
 
 /// Both daemons in one process.

@@ -5,7 +5,14 @@ use std::{error::Error, net::SocketAddr, os::fd::RawFd};
 use dataplane::{
     config::Config as WorkerConfig,
     handle::Handle,
-    io::{IoError, IoStats, PacketIo, af_packet::AfPacketIo, tap::TapIo, udp::UdpIo},
+    io::{
+        IoError, IoStats, PacketIo,
+        af_packet::AfPacketIo,
+        af_xdp::{AfXdpConfig, AfXdpIo, Take},
+        reopen::{PortEvent, Reopen},
+        tap::TapIo,
+        udp::UdpIo,
+    },
     packet::{Burst, Pool, PoolConfig},
     runtime::{self, Ports, RuntimeConfig, StartError},
     worker,
@@ -27,7 +34,8 @@ pub enum PortsError {
 /// The network side, whichever it is.
 enum NetworkIo {
     Tap(TapIo),
-    AfPacket(AfPacketIo),
+    AfPacket(Reopen<AfPacketIo>),
+    AfXdp(Reopen<AfXdpIo>),
 }
 
 /// Packets of each worker.
@@ -73,8 +81,33 @@ pub fn start_workers(config: &Config) -> Result<(Handle, SocketAddr), PortsError
 fn networks(config: &Config) -> Result<Vec<NetworkIo>, IoError> {
     Ok(match &config.network {
         Network::Tap { name } => TapIo::open(name, config.workers)?.into_iter().map(NetworkIo::Tap).collect(),
-        Network::AfPacket { name } => vec![NetworkIo::AfPacket(AfPacketIo::open(name)?)],
+        Network::AfPacket { name } => {
+            let own = name.clone();
+            let open = move || Ok(vec![AfPacketIo::open(&own)?]);
+            Reopen::open(name, open, tell)?.into_iter().map(NetworkIo::AfPacket).collect()
+        }
+        Network::AfXdp { name, generic } => {
+            let (own, generic, workers) = (name.clone(), *generic, config.workers);
+            let open = move || {
+                let config =
+                    AfXdpConfig { workers, generic, take: Take::Everything, ..AfXdpConfig::default() };
+                let ports = AfXdpIo::open_with(&own, &config)?;
+                for (worker, port) in ports.iter().enumerate() {
+                    tracing::info!(interface = own, worker, mode = %port.mode(), "AF_XDP");
+                }
+                Ok(ports)
+            };
+            Reopen::open(name, open, tell)?.into_iter().map(NetworkIo::AfXdp).collect()
+        }
     })
+}
+
+/// Interfaces come and go: the operator shall know.
+fn tell(event: PortEvent) {
+    match event {
+        PortEvent::Back(_) => tracing::info!("{event}"),
+        PortEvent::Gone(_) | PortEvent::Refused(..) => tracing::warn!("{event}"),
+    }
 }
 
 impl PacketIo for NetworkIo {
@@ -82,6 +115,7 @@ impl PacketIo for NetworkIo {
         match self {
             NetworkIo::Tap(io) => io.rx_burst(pool, out),
             NetworkIo::AfPacket(io) => io.rx_burst(pool, out),
+            NetworkIo::AfXdp(io) => io.rx_burst(pool, out),
         }
     }
 
@@ -89,6 +123,7 @@ impl PacketIo for NetworkIo {
         match self {
             NetworkIo::Tap(io) => io.tx_burst(burst),
             NetworkIo::AfPacket(io) => io.tx_burst(burst),
+            NetworkIo::AfXdp(io) => io.tx_burst(burst),
         }
     }
 
@@ -96,6 +131,7 @@ impl PacketIo for NetworkIo {
         match self {
             NetworkIo::Tap(io) => io.poll_fd(),
             NetworkIo::AfPacket(io) => io.poll_fd(),
+            NetworkIo::AfXdp(io) => io.poll_fd(),
         }
     }
 
@@ -103,6 +139,7 @@ impl PacketIo for NetworkIo {
         match self {
             NetworkIo::Tap(io) => io.rx_ready(),
             NetworkIo::AfPacket(io) => io.rx_ready(),
+            NetworkIo::AfXdp(io) => io.rx_ready(),
         }
     }
 
@@ -110,6 +147,7 @@ impl PacketIo for NetworkIo {
         match self {
             NetworkIo::Tap(io) => io.stats(),
             NetworkIo::AfPacket(io) => io.stats(),
+            NetworkIo::AfXdp(io) => io.stats(),
         }
     }
 }

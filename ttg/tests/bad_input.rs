@@ -56,7 +56,7 @@ fn a_value_of_the_wrong_form_is_named_with_its_line() {
     says(
         "run",
         "network = { kind = \"tun\", name = \"x\" }\n",
-        &["unknown variant `tun`", "`tap`", "`af-packet`"],
+        &["unknown variant `tun`", "`tap`", "`af-packet`", "`af-xdp`"],
     );
 }
 
@@ -108,6 +108,7 @@ fn a_port_in_use() {
 fn an_interface_that_is_not_there() {
     let text = "control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\nnetwork = { kind = \"af-packet\", name = \"nope0\" }\n";
     says("run", text, &["no network interface `nope0`", "ip link"]);
+    says("run", &text.replace("af-packet", "af-xdp"), &["no network interface `nope0`", "ip link"]);
     let text = "control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\nnetwork = { kind = \"tap\", name = \"far too long a name\" }\n";
     says("run", text, &["no name for a network interface"]);
 }
@@ -119,13 +120,19 @@ fn a_missing_capability() {
     let path = directory.path().join("ttg.toml");
     fs::write(&path, format!("control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\n{NETWORK}"))
         .unwrap();
+    let with_xdp = directory.path().join("xdp.toml");
+    let network = "network = { kind = \"af-xdp\", name = \"lo\" }\n";
+    fs::write(&with_xdp, format!("control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\n{network}"))
+        .unwrap();
     // Root without its capabilities stands for an ordinary user, who could not read this checkout.
-    let output = Command::new("setpriv")
-        .args(["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_ttg"), "run", "--config"])
-        .arg(&path)
-        .output()
-        .expect("setpriv, of Debian's util-linux (deploy/setup.sh installs it)");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("CAP_NET_ADMIN") && said.contains("AmbientCapabilities"), "{said}");
+    for (path, capability) in [(&path, "CAP_NET_ADMIN"), (&with_xdp, "CAP_NET_RAW")] {
+        let output = Command::new("setpriv")
+            .args(["--bounding-set=-all", "--inh-caps=-all", env!("CARGO_BIN_EXE_ttg"), "run", "--config"])
+            .arg(path)
+            .output()
+            .expect("setpriv, of Debian's util-linux (deploy/setup.sh installs it)");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(capability) && said.contains("AmbientCapabilities"), "{said}");
+    }
 }
