@@ -6,7 +6,8 @@
 # make test-aarch64   the CCMP kernel for aarch64, in emulation
 # make clean   removes what was built
 #
-# Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab.
+# Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab,
+# and BACKEND=af_xdp has the gateway use that for its packets (deploy/lab/backends).
 
 .PHONY: demo test test-aarch64 audit lab bench clean
 

@@ -14,6 +14,7 @@ bench=("${build[@]}")
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"
 	qemu-system-x86 cpio kmod xz-utils zstd                                        # boots the guest
+	ethtool                                                                       # backends on veths
 	busybox-static iw wireless-regdb wpasupplicant)                               # goes into the guest
 
 die() {

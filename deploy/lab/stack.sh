@@ -1,7 +1,7 @@
 # The whole path from the radio to the network behind the gateway, minus the devices.
 #
 #   build_binaries             ttg, controlplane, ttgctl, and radio-agent as one static file
-#   stack_start, stack_stop    FreeRADIUS, controlplane, ttg, the network "lan" behind the TAP, radio-agent
+#   stack_start, stack_stop    FreeRADIUS, controlplane, ttg, the network "lan" behind it, radio-agent
 #   control_start, agent_start the two that cases kill
 #   ctl WORD...                ttgctl
 #   sessions DEVICE FILTER     a jq filter over the device's sessions, as ttgctl prints them, is true
@@ -22,6 +22,7 @@ build_binaries() {
 
 stack_start() {
 	configure
+	backend_open
 	radius_start
 	control_start
 	gateway_start
@@ -32,6 +33,7 @@ stack_stop() {
 	guest_stop radio-agent || true
 	local name
 	for name in dnsmasq ttg controlplane freeradius; do stop $name || true; done
+	backend_close
 	rm -rf "$work/state"
 }
 
@@ -68,9 +70,9 @@ configure() {
 	mkdir -p "$work"/{bin,radius,state}
 	cp "$target/$agent_target/agent/radio-agent" "$work/bin/"
 	cp "$bin/examples/amsdu" "$work/bin/"
-	cp "$lab/config/radio-agent.toml" "$work/"
+	sed "s|@GATEWAY@|$(gateway_address)|" "$lab/config/radio-agent.toml" >"$work/radio-agent.toml"
 	sed "s|@WORK@|$work|" "$lab/config/controlplane.toml" >"$work/controlplane.toml"
-	cp "$lab/config/ttg.toml" "$work/"
+	cat "$lab/config/ttg.toml" "$lab/backends/$backend.toml" >"$work/ttg.toml"
 }
 
 radius_start() {
@@ -83,12 +85,9 @@ control_start() {
 	within 10 listening 7400 || die "controlplane does not listen"
 }
 
-# The TAP goes into the namespace of the network behind it; the gateway keeps its end.
 gateway_start() {
 	start ttg "$bin/ttg" run --config "$work/ttg.toml"
-	within 10 ip link set ttg0 netns lan 2>/dev/null || die "ttg makes no TAP device"
-	ip -n lan addr add 10.77.0.1/24 dev ttg0
-	ip -n lan link set ttg0 up
+	backend_join
 	start dnsmasq ip netns exec lan dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=ttg0 \
 		--dhcp-range=10.77.0.100,10.77.0.200,1h --dhcp-leasefile="$work/state/leases" --dhcp-authoritative --log-facility=- --log-dhcp
 }

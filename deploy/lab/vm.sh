@@ -2,7 +2,7 @@
 #
 # Sourced by `run`. Needs $cache (a directory that outlives runs) and $work (of this run, /lab in the guest).
 #   vm_build        kernel and initramfs into $cache; nothing to do if they are there and current
-#   vm_start        boots on the TAP vm0 (10.0.2.2 here, 10.0.2.15 there) and waits for the guest's shell
+#   vm_start        boots on the TAP vm0, on the bridge br0 (10.0.2.2 here, 10.0.2.15 there), and waits for the guest's shell
 #   guest SCRIPT    runs SCRIPT in the guest as root, its output on stdout and stderr, its exit status returned
 
 guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping libgcc-s1)
@@ -27,8 +27,10 @@ vm_build() {
 
 vm_start() {
 	ip tuntap add vm0 mode tap
-	ip addr add 10.0.2.2/24 dev vm0
-	ip link set vm0 up
+	ip link add br0 type bridge || die "the kernel has no bridges; load the module bridge"
+	ip addr add 10.0.2.2/24 dev br0
+	ip link set vm0 master br0 up
+	ip link set br0 up
 	# -accel tcg: /dev/kvm is often present but unusable inside virtual machines. The kernel is entered as ELF through its
 	# PVH note: decompressing a bzImage under emulation would take longer than all of the rest of the boot.
 	qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -m $vm_memory -nodefaults -no-user-config -display none -no-reboot \

@@ -10,6 +10,6 @@ pinged sta1 20 -s 1472 -M do
 backhaul_end
 leave sta1
 [ "$(datagrams 'capwap.header.flags.f == 1 && ip.src == 10.0.2.15')" -ge 80 ]
-[ "$(datagrams 'capwap.header.flags.f == 1 && ip.src == 10.0.2.2')" -ge 80 ]
+[ "$(datagrams 'capwap.header.flags.f == 1 && ip.src == '"$(gateway_address)")" -ge 80 ]
 [ "$(datagrams 'ip.flags.mf == 1 || ip.frag_offset > 0')" = 0 ]
 [ "$(datagrams '_ws.malformed')" = 0 ]
