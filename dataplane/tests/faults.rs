@@ -86,7 +86,7 @@ impl World {
     fn radio(&mut self, n: u8, keepalive_timeout_seconds: u32) -> Radio {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let tunnel = Tunnel { endpoint: socket.local_addr().unwrap(), ..tunnel(n, &service(0)) };
+        let tunnel = Tunnel { endpoint: socket.local_addr().unwrap().into(), ..tunnel(n, &service(0)) };
         socket.send_to(&keep_alive(&tunnel), self.gateway).unwrap();
         self.event(|event| *event == Event::TunnelRequest(tunnel));
         self.command(CommandKind::TunnelAccept(TunnelAccept {

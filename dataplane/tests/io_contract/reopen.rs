@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::af_packet::AfPacketIo;
 use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo};
 use dataplane::io::reopen::{PortEvent, Reopen};
@@ -79,12 +80,12 @@ fn pulled_under_traffic<T: PacketIo + Send + 'static>(how: fn(&str) -> Result<T,
         let pool = large_pool();
         for round in 0..3 {
             let mut peer = AfPacketIo::open(&b).unwrap();
-            send_all(&mut io, &pool, &frames(0, &[100; 5]), None);
+            send_all(&mut io, &pool, &frames(0, &[100; 5]), Endpoint::NONE);
             assert_eq!(receive(&mut peer, &pool, 5)[4].0, frame(4, 100));
-            send_all(&mut peer, &pool, &frames(10, &[100; 5]), None);
+            send_all(&mut peer, &pool, &frames(10, &[100; 5]), Endpoint::NONE);
             assert_eq!(receive(&mut io, &pool, 5)[4].0, frame(14, 100));
             // Frames wait to be received, and others are sent on.
-            send_all(&mut peer, &pool, &frames(20, &[100; 5]), None);
+            send_all(&mut peer, &pool, &frames(20, &[100; 5]), Endpoint::NONE);
             let before = io.stats();
             ip(&format!("link delete {b}"));
             let mut offered = 0;
@@ -92,8 +93,8 @@ fn pulled_under_traffic<T: PacketIo + Send + 'static>(how: fn(&str) -> Result<T,
             run(&mut io, &pool, |io, _| io.port().is_none());
             for _ in 0..3 {
                 let mut burst = Burst::new();
-                push(&mut burst, &pool, &frame(30, 100), None);
-                push(&mut burst, &pool, &frame(31, 100), None);
+                push(&mut burst, &pool, &frame(30, 100), Endpoint::NONE);
+                push(&mut burst, &pool, &frame(31, 100), Endpoint::NONE);
                 offered += 2;
                 assert_eq!((io.tx_burst(&mut burst), burst.len()), (2, 0));
             }
@@ -140,7 +141,7 @@ fn what_is_sent_into_a_pulled_interface_is_counted() {
             let pool = large_pool();
             ip(&format!("link delete {b}"));
             for _ in 0..50 {
-                send_all(&mut io, &pool, &frames(0, &[100; 32]), None);
+                send_all(&mut io, &pool, &frames(0, &[100; 32]), Endpoint::NONE);
                 let mut burst = Burst::new();
                 assert_eq!(io.rx_burst(&pool, &mut burst), 0);
             }
@@ -192,7 +193,7 @@ fn a_renamed_interface_stays_in_use() {
         let mut peer = AfPacketIo::open(&b).unwrap();
         ip(&format!("link set {a} name {}", fresh("n")));
         let pool = large_pool();
-        send_all(&mut peer, &pool, &[frame(0, 100)], None);
+        send_all(&mut peer, &pool, &[frame(0, 100)], Endpoint::NONE);
         assert_eq!(receive(&mut io, &pool, 1)[0].0, frame(0, 100));
         drop(io);
         assert!(events.recv().is_err(), "nothing was reported, and the watcher has ended");
