@@ -40,6 +40,7 @@ impl State {
             },
             ToWorker::Route(route) => {
                 self.directory.apply(route);
+                self.outside.forget();
                 if let crate::directory::Route::Station { vlan, mac, worker } = route
                     && worker != self.me
                 {
@@ -112,6 +113,7 @@ impl State {
             if hot.is(Flag::PortOpen) && hot.vlan != vlan {
                 self.forget_addresses_of(id);
                 self.stations.join_segment(id, vlan);
+                self.outside.forget();
             }
         }
     }
@@ -238,6 +240,7 @@ impl State {
         self.stations.hot_mut(id).set(Flag::PortOpen, port.open);
         if port.open {
             self.stations.join_segment(id, vlan);
+            self.outside.forget();
         } else {
             self.stations.leave_segment(id);
         }

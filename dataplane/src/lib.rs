@@ -19,6 +19,7 @@ pub mod inet;
 pub mod io;
 pub mod limit;
 pub mod memory;
+mod outside;
 pub mod packet;
 pub mod pin;
 pub mod port_counters;

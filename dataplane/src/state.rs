@@ -17,11 +17,12 @@ use crate::endpoint::Endpoint;
 use crate::handoff::{Handoff, HandoffTx};
 use crate::hold::HoldQueue;
 use crate::limit::{HashedLimit, TokenBucket};
+use crate::outside::Outside;
 use crate::packet::{BURST, Packet, Pool};
 use crate::ring::Outbox;
 use crate::service::ServiceTable;
 use crate::stage::downlink::{DownItem, Fanout};
-use crate::stage::uplink::{Defragmenter, Item, Retries};
+use crate::stage::uplink::{Defragmenter, Items, Retries};
 use crate::station::{StationId, StationTable};
 use crate::tick::Progress;
 use crate::tunnel::{FragmentIds, TunnelId, TunnelTable};
@@ -51,6 +52,8 @@ pub struct State {
     pub network_addresses: NetworkAddresses,
     /// What others own.
     pub directory: Directory,
+    /// Destinations on the network side; to be told of every station that becomes reachable.
+    pub(crate) outside: Outside,
     /// Packets for the tunnel side, each with its endpoint.
     pub tunnel_tx: VecDeque<Packet>,
     /// Packets for the network side.
@@ -71,7 +74,7 @@ pub struct State {
     /// Frames that wait to be sealed: less than a burst between stages.
     pub(crate) down: Vec<DownItem>,
     /// Scratch of the uplink stage, kept for its memory.
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Items,
     /// Scratch for opening a frame twice.
     pub(crate) copy: Vec<u8>,
     pub(crate) progress: Progress,
@@ -100,6 +103,7 @@ impl State {
             addresses: AddressTable::default(),
             network_addresses: NetworkAddresses::new(),
             directory: Directory::default(),
+            outside: Outside::default(),
             tunnel_tx: VecDeque::with_capacity(config.tx_queue),
             network_tx: VecDeque::with_capacity(config.tx_queue),
             events,
@@ -114,7 +118,7 @@ impl State {
             request_per_session: HashedLimit::new(4096, Duration::from_millis(900)),
             class3: TokenBucket::new(config.class3_per_second, config.class3_per_second),
             down: Vec::with_capacity(BURST),
-            items: Vec::with_capacity(BURST),
+            items: Items::new(),
             copy: Vec::with_capacity(pool.config().buffer),
             progress: Progress::new(now),
             pool,

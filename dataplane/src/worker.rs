@@ -163,7 +163,8 @@ impl<T: PacketIo, N: PacketIo> Worker<T, N> {
             match (handoff.kind, handoff.endpoint.known()) {
                 (Kind::Datagram, Some(endpoint)) => state.keep_alive(packet, endpoint, origin),
                 (Kind::Frame, Some(endpoint)) => {
-                    items.extend(state.item(packet, endpoint, handoff.signal, true));
+                    packet.meta.endpoint = endpoint;
+                    state.item(packet, handoff.signal, true, &mut items);
                 }
                 (Kind::Ethernet, _) => state.take_from_peer(packet, handoff.vlan, handoff.priority),
                 (Kind::NetworkAddress, _) => {

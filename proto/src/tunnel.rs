@@ -11,8 +11,8 @@ mod reassembly;
 
 pub use fragment::{Fragment, FragmentError, Fragments, MIN_DATAGRAM, fragment, max_datagram};
 pub use header::{
-    BINDING_IEEE80211, DataHeader, EncodedHeader, FragmentField, FrameInfo, HEADER_LEN, Header, HeaderError,
-    MAX_HEADER_LEN, Wireless,
+    BINDING_IEEE80211, DATA_OCTETS, DataHeader, EncodedHeader, FragmentField, FrameInfo, HEADER_LEN, Header,
+    HeaderError, MAX_HEADER_LEN, RECEIVED_LEN, Wireless,
 };
 pub use keep_alive::{
     ELEMENT_HELLO, ENTERPRISE_NUMBER, Hello, KeepAlive, KeepAliveError, ServiceUuid, ServiceUuidError,

@@ -283,6 +283,34 @@ proptest! {
     }
 
     #[test]
+    fn the_short_way_agrees_with_the_long_one(
+        radio_id: u8, flips in prop::collection::vec((0usize..16, 0u8..8), 0..3), rssi: i8, snr: i8, rate: u16, len in 0usize..30,
+    ) {
+        let info = FrameInfo { rssi, snr, rate };
+        let mut octets = Header { radio_id, ..Header::received(info) }.encode().as_bytes().to_vec();
+        for (at, bit) in flips {
+            octets[at] ^= 1 << bit;
+        }
+        octets.resize(len, 0x88);
+        let long = DataHeader::parse(&octets).ok().map(|(header, _)| header).filter(|header| {
+            header.native() && !header.keep_alive() && header.fragment().is_none() && header.radio_mac().is_none()
+        });
+        match DataHeader::received(&octets) {
+            Some(short) => {
+                let long = long.expect("a header");
+                prop_assert_eq!((Some(short), RECEIVED_LEN), (long.frame_info(), long.header_len()));
+            }
+            // The other direction holds as well, but for the L flag, which means nothing without F.
+            None => {
+                let missed = long.is_some_and(|header| {
+                    header.header_len() == RECEIVED_LEN && header.frame_info().is_some() && octets[3] & 0x40 == 0
+                });
+                prop_assert!(!missed);
+            }
+        }
+    }
+
+    #[test]
     fn headers_survive_the_wire(
         radio_id in 0u8..32,
         flags in any::<(bool, bool)>(),

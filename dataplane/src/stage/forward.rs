@@ -92,21 +92,29 @@ impl State {
         }
     }
 
-    /// Takes an Ethernet frame of a station, its source checked.
-    pub(crate) fn take_from_station(&mut self, id: StationId, packet: Packet) {
-        let Some(header) = ethernet::parse(packet.data()) else {
-            return self.drop(DropReason::MalformedEthernet);
-        };
+    /// Takes an Ethernet frame of a station, its source checked, to `destination`.
+    #[inline]
+    pub(crate) fn take_from_station(&mut self, id: StationId, packet: Packet, destination: MacAddr) {
         self.learn(id, packet.data());
         let vlan = self.stations.hot(id).vlan;
+        // Only a tag says the priority.
+        let priority = if vlan == 0 { 0 } else { ethernet::priority(packet.data()) };
+        if self.outside.has(vlan, destination) {
+            return self.send_to_network(packet, vlan, priority);
+        }
+        self.take_to_anybody(id, packet, vlan, destination);
+    }
+
+    /// The same, where the destination is not known to be on the network side.
+    fn take_to_anybody(&mut self, id: StationId, packet: Packet, vlan: u16, destination: MacAddr) {
         let priority = ethernet::priority(packet.data());
-        if header.destination.is_group() {
+        if destination.is_group() {
             return self.group(packet, vlan, priority, Source::Station(id));
         }
-        if let Some(to) = self.stations.find_in_segment(vlan, header.destination) {
+        if let Some(to) = self.stations.find_in_segment(vlan, destination) {
             return self.send_to_station(to, packet, vlan, priority, Source::Station(id));
         }
-        match self.directory.owner_of_station(vlan, header.destination) {
+        match self.directory.owner_of_station(vlan, destination) {
             Some(owner) if owner != self.me => {
                 if self.isolates(id) {
                     return self.drop(DropReason::Isolated);
@@ -114,7 +122,10 @@ impl State {
                 self.count(Forwarded::Hairpin);
                 self.hand_ethernet(owner, &packet, vlan, priority);
             }
-            _ => self.send_to_network(packet, vlan, priority),
+            _ => {
+                self.outside.note(vlan, destination);
+                self.send_to_network(packet, vlan, priority);
+            }
         }
     }
 

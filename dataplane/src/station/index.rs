@@ -39,6 +39,13 @@ impl Key {
             low: u32::from_le_bytes([b2, b3, b4, b5]),
         }
     }
+
+    /// The same, where both lie behind each other.
+    #[inline]
+    pub fn from_octets(octets: [u8; 12]) -> Self {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = octets;
+        Self { high: u64::from_le_bytes([a, b, c, d, e, f, g, h]), low: u32::from_le_bytes([i, j, k, l]) }
+    }
 }
 
 /// Farthest that an entry may be from its home before the index grows, whatever its load: 12 lines.

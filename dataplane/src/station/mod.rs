@@ -187,11 +187,10 @@ impl StationTable {
         self.by_segment.get(segment_key(vlan, mac))
     }
 
-    /// Finds up to a burst of stations by BSSID and device address, and starts fetching what uplink needs of their hot state.
+    /// Finds up to a burst of stations by the [key](Key) of BSSID and device address, and starts fetching what uplink needs of their hot state.
     #[inline]
-    pub fn find_burst(&self, keys: &[(MacAddr, MacAddr)], out: &mut [Option<StationId>]) {
-        let key = |(bssid, mac): (MacAddr, MacAddr)| Key::new(bssid.0, mac.0);
-        self.burst(&self.by_bss, keys, key, Hot::prefetch_uplink, out);
+    pub fn find_burst(&self, keys: &[Key], out: &mut [Option<StationId>]) {
+        self.burst(&self.by_bss, keys, |key| key, Hot::prefetch_uplink, out);
     }
 
     /// Finds up to a burst of stations by VLAN and device address, and starts fetching what downlink needs of their hot state.
@@ -477,10 +476,10 @@ mod tests {
             let id = table.add(hot(n), Cold::default(), &mut list);
             table.join_segment(id, 5);
         }
-        let keys: Vec<_> = (90..130).map(|n| (mac(0xff), mac(n))).collect();
+        let keys: Vec<_> = (90..130).map(|n| Key::new(mac(0xff).0, mac(n).0)).collect();
         let mut out = vec![None; keys.len()];
         table.find_burst(&keys, &mut out);
-        assert!(keys.iter().zip(&out).all(|(k, &id)| table.find(k.0, k.1) == id));
+        assert!((90..130).zip(&out).all(|(n, &id)| table.find(mac(0xff), mac(n)) == id));
         assert_eq!(out.iter().flatten().count(), 10);
         let keys: Vec<_> = (90..130).map(|n| (5, mac(n))).collect();
         table.find_in_segment_burst(&keys, &mut out);

@@ -17,6 +17,13 @@ pub const HEADER_LEN: usize = 8;
 /// Octets of the longest header that [`Header::encode`] makes: 8, Radio MAC 8, wireless information 8.
 pub const MAX_HEADER_LEN: usize = 24;
 
+/// Octets of [`Header::received`].
+pub const RECEIVED_LEN: usize = 16;
+
+/// The octets of [`Header::DATA`].
+pub const DATA_OCTETS: [u8; HEADER_LEN] =
+    [0, (HEADER_LEN as u8 / 4) << 3, 1 << 6 | BINDING_IEEE80211 << 1 | 1, 0, 0, 0, 0, 0];
+
 /// Wireless binding identifier of IEEE 802.11 (RFC 5416 §2.1).
 pub const BINDING_IEEE80211: u8 = 1;
 
@@ -113,6 +120,18 @@ impl<'a> DataHeader<'a> {
             header.wireless = Some(take_part(&mut rest).ok_or(HeaderError::Length(need))?);
         }
         Ok((header, payload))
+    }
+
+    /// Reads the header that a radio puts before a whole frame, [`Header::received`] with any Radio ID, in a few instructions: its frame info.
+    /// `None` if it is another one, or none: [`parse`](Self::parse) tells.
+    #[inline]
+    pub fn received(datagram: &[u8]) -> Option<FrameInfo> {
+        let octets = datagram.first_chunk::<RECEIVED_LEN>()?;
+        let [a, b, c, d, _, _, _, _, len, rssi, snr, high, low, ..] = *octets;
+        if u32::from_be_bytes([a, b, c, d]) & RECEIVED_MASK != RECEIVED_WORD || len != 4 {
+            return None;
+        }
+        Some(FrameInfo { rssi: rssi as i8, snr: snr as i8, rate: u16::from_be_bytes([high, low]) })
     }
 
     /// Octets of the header: where the payload begins in the datagram.
@@ -295,6 +314,11 @@ const FLAG_L: u32 = 1 << 6;
 const FLAG_W: u32 = 1 << 5;
 const FLAG_M: u32 = 1 << 4;
 const FLAG_K: u32 = 1 << 3;
+
+/// Of the first word: preamble, HLEN, WBID, flags.
+const RECEIVED_MASK: u32 = 0xfff8_3e00 | FLAG_T | FLAG_F | FLAG_L | FLAG_W | FLAG_M | FLAG_K;
+const RECEIVED_WORD: u32 =
+    (RECEIVED_LEN as u32 / 4) << 19 | (BINDING_IEEE80211 as u32) << 9 | FLAG_T | FLAG_W;
 
 /// Takes one optional part (a length octet, that many octets, padding to four) from the front.
 fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

@@ -4,7 +4,7 @@ use dot11::build::DataHeader;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 use dot11::llc::{self, EtherType};
 use dot11::{Frame, MacAddr, QosControl, SequenceControl};
-use proto::tunnel::{Header, fragment, max_datagram};
+use proto::tunnel::{DATA_OCTETS, Header, fragment, max_datagram};
 
 use super::{DownItem, Form, To};
 use crate::counters::{DropReason, Forwarded};
@@ -184,13 +184,11 @@ impl State {
     /// Puts a frame into the tunnel: one datagram, or fragments if the path is too narrow for that.
     fn encapsulate(&mut self, mut packet: Packet, endpoint: Endpoint) {
         let max = max_datagram(self.config.path_mtu, endpoint.is_ipv6());
-        let encoded = Header::DATA.encode();
-        let header = encoded.as_bytes();
-        if packet.len() + header.len() <= max {
-            let Some(space) = packet.prepend(header.len()) else {
+        if packet.len() + DATA_OCTETS.len() <= max {
+            let Some(space) = packet.prepend(DATA_OCTETS.len()) else {
                 return self.drop(DropReason::NoHeadroom);
             };
-            space.copy_from_slice(header);
+            space.copy_from_slice(&DATA_OCTETS);
             packet.meta.endpoint = endpoint;
             return self.send_to_tunnel(packet);
         }

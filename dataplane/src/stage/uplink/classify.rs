@@ -8,6 +8,7 @@ use dot11::{FrameKind, ManagementSubtype, ReasonCode};
 use super::{Class, Item};
 use crate::counters::{DropReason, Forwarded};
 use crate::handoff::{Handoff, Kind};
+use crate::packet::Packet;
 use crate::stage::downlink::{DownItem, Form, To};
 use crate::state::State;
 use crate::station::{Flag, StationId};
@@ -15,8 +16,10 @@ use crate::tunnel::TunnelId;
 
 impl State {
     /// Fills in the class. `Ok(false)`: the frame was dealt with.
+    #[inline]
     pub(super) fn classify(
         &mut self,
+        packet: &Packet,
         item: &mut Item,
         station: Option<StationId>,
     ) -> Result<bool, DropReason> {
@@ -26,24 +29,24 @@ impl State {
             _ => None,
         };
         let to_us = match data {
-            Some(_) => mpdu.control.to_ds() && !mpdu.control.from_ds() && !mpdu.bssid.is_group(),
-            None => !mpdu.control.to_ds() && !mpdu.control.from_ds() && !mpdu.bssid.is_group(),
+            Some(_) => mpdu.control.to_ds() && !mpdu.control.from_ds() && !item.bssid(packet).is_group(),
+            None => !mpdu.control.to_ds() && !mpdu.control.from_ds() && !item.bssid(packet).is_group(),
         };
-        if !to_us || mpdu.transmitter.is_group() {
+        if !to_us || item.transmitter(packet).is_group() {
             return Err(DropReason::WrongAddresses);
         }
         // One look-up in the good case: a station knows the endpoint of its tunnel.
-        let Some(id) = station else { return self.classify_unknown(item, data.is_some()) };
-        if self.stations.hot(id).endpoint != item.endpoint {
+        let Some(id) = station else { return self.classify_unknown(packet, item, data.is_some()) };
+        if self.stations.hot(id).endpoint != packet.meta.endpoint {
             return Err(DropReason::WrongEndpoint);
         }
         item.station = id;
         let hot = self.stations.hot_mut(id);
         let Some(subtype) = data else {
             if mpdu.control.protected() {
-                return self.classify_protected(item);
+                return self.classify_protected(packet, item);
             }
-            return self.classify_management(item);
+            return self.classify_management(packet, item);
         };
         if !subtype.has_data() {
             hot.last_seen = self.now;
@@ -52,13 +55,13 @@ impl State {
             return Ok(false);
         }
         if mpdu.control.protected() {
-            return self.classify_protected(item);
+            return self.classify_protected(packet, item);
         }
         // wpa_supplicant sends message 4 of a rekey in the clear: for it the new key is derived by then and not yet installed. The MIC
         // inside tells control who it is from. Nothing else comes unprotected once there is a key.
         if hot.is(Flag::Keyed) {
             let fragment = mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0;
-            let body = item.packet.data().get(mpdu.header_len..).unwrap_or_default();
+            let body = packet.data().get(mpdu.header_len()..).unwrap_or_default();
             if fragment || llc::parse(body).is_none_or(|(ether_type, _)| ether_type != EtherType::EAPOL) {
                 return Err(DropReason::Unprotected);
             }
@@ -67,7 +70,7 @@ impl State {
             return Err(DropReason::Duplicate);
         }
         // An A-MSDU cannot hide an EAPOL frame from the rule that only these may come unprotected.
-        if hot.is(Flag::Protect) && mpdu.qos.is_some_and(|qos| qos.amsdu_present()) {
+        if hot.is(Flag::Protect) && mpdu.amsdu {
             return Err(DropReason::Unprotected);
         }
         item.class = Class::Plain;
@@ -75,54 +78,60 @@ impl State {
     }
 
     /// A frame whose transmitter is no station here.
-    fn classify_unknown(&mut self, item: &mut Item, data: bool) -> Result<bool, DropReason> {
+    fn classify_unknown(&mut self, packet: &Packet, item: &mut Item, data: bool) -> Result<bool, DropReason> {
         let mpdu = item.mpdu;
-        let Some(tunnel) = self.tunnels.find(mpdu.bssid) else {
+        let Some(tunnel) = self.tunnels.find(item.bssid(packet)) else {
             if item.handed {
                 return Err(DropReason::HandoffLost);
             }
-            let owner = self.directory.owner_of_bss(mpdu.bssid).filter(|&owner| owner != self.me);
+            let owner = self.directory.owner_of_bss(item.bssid(packet)).filter(|&owner| owner != self.me);
             let owner = owner.ok_or(DropReason::UnknownTunnel)?;
             let handoff = Handoff {
                 kind: Kind::Frame,
-                endpoint: item.endpoint,
+                endpoint: packet.meta.endpoint,
                 vlan: 0,
                 priority: 0,
                 signal: item.signal,
             };
-            self.hand_off(owner, &handoff, item.packet.data());
+            self.hand_off(owner, &handoff, packet.data());
             return Ok(false);
         };
-        if self.tunnels.get(tunnel).is_none_or(|state| state.tunnel.endpoint != item.endpoint) {
+        if self.tunnels.get(tunnel).is_none_or(|state| state.tunnel.endpoint != packet.meta.endpoint) {
             return Err(DropReason::WrongEndpoint);
         }
         if data {
-            self.refuse_class3(item, tunnel);
+            self.refuse_class3(packet, item, tunnel);
             return Err(DropReason::UnknownStation);
         }
         if mpdu.control.protected() {
             return Err(DropReason::UnknownStation);
         }
-        self.classify_management(item)
+        self.classify_management(packet, item)
     }
 
-    fn classify_management(&mut self, item: &mut Item) -> Result<bool, DropReason> {
+    fn classify_management(&mut self, packet: &Packet, item: &mut Item) -> Result<bool, DropReason> {
         let mpdu = &item.mpdu;
         // Address 3 is the BSSID, or the wildcard in some action frames (802.11-2020 §9.3.3.1).
-        if mpdu.third != mpdu.bssid && !mpdu.third.is_broadcast() {
+        if item.third(packet) != item.bssid(packet) && !item.third(packet).is_broadcast() {
             return Err(DropReason::WrongAddresses);
         }
         if mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0 {
             return Err(DropReason::UnsupportedFrame);
         }
-        if self.retries.is_repeated(mpdu.bssid, mpdu.transmitter, mpdu.sequence, mpdu.control.retry()) {
+        if self.retries.is_repeated(
+            item.bssid(packet),
+            item.transmitter(packet),
+            mpdu.sequence,
+            mpdu.control.retry(),
+        ) {
             return Err(DropReason::Duplicate);
         }
         item.class = Class::Management;
         Ok(true)
     }
 
-    fn classify_protected(&mut self, item: &mut Item) -> Result<bool, DropReason> {
+    #[inline]
+    fn classify_protected(&mut self, packet: &Packet, item: &mut Item) -> Result<bool, DropReason> {
         let mpdu = item.mpdu;
         if let FrameKind::Management(subtype) = mpdu.control.kind() {
             // An encrypted Authentication frame is the third of WEP's Shared Key (802.11-2020 §12.3.3.3), which is refused.
@@ -135,7 +144,7 @@ impl State {
         if !hot.is(Flag::Keyed) {
             return Err(DropReason::NoKey);
         }
-        let body = item.packet.data().get(mpdu.header_len..).unwrap_or_default();
+        let body = packet.data().get(mpdu.header_len()..).unwrap_or_default();
         if body.len() < HEADER_LEN + MIC_LEN {
             return Err(DropReason::MalformedCcmp);
         }
@@ -180,22 +189,21 @@ impl State {
     }
 
     /// Tells a device that it is not associated (802.11-2020 §11.3.3: class 3 frames), at a limited rate.
-    fn refuse_class3(&mut self, item: &Item, tunnel: TunnelId) {
-        let mpdu = &item.mpdu;
+    fn refuse_class3(&mut self, packet: &Packet, item: &Item, tunnel: TunnelId) {
         if !self.class3.take(self.now) {
             return;
         }
-        let Some(mut packet) = self.pool.alloc() else { return };
-        let Some(frame) = packet.append(26) else { return };
+        let Some(mut answer) = self.pool.alloc() else { return };
+        let Some(frame) = answer.append(26) else { return };
         frame.fill(0);
         frame[0] = 0xc0; // Deauthentication
-        frame[4..10].copy_from_slice(&mpdu.transmitter.0);
-        frame[10..16].copy_from_slice(&mpdu.bssid.0);
-        frame[16..22].copy_from_slice(&mpdu.bssid.0);
+        frame[4..10].copy_from_slice(&item.transmitter(packet).0);
+        frame[10..16].copy_from_slice(&item.bssid(packet).0);
+        frame[16..22].copy_from_slice(&item.bssid(packet).0);
         frame[24..26].copy_from_slice(&ReasonCode::INVALID_CLASS3_FRAME.0.to_le_bytes());
         self.count(Forwarded::Class3Deauth);
         self.push_down(DownItem {
-            packet,
+            packet: answer,
             to: To::Bss(tunnel),
             form: Form::Management,
             priority: 0,

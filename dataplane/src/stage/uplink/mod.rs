@@ -13,52 +13,64 @@ mod retries;
 use std::time::Duration;
 
 use dot11::{Frame, FrameControl, MacAddr, QosControl, SequenceControl};
-use proto::tunnel::{DataHeader, FrameInfo};
+use proto::tunnel::{DataHeader, FrameInfo, RECEIVED_LEN};
 
 use crate::command::Signal;
 use crate::counters::{DropReason, Forwarded};
-use crate::endpoint::Endpoint;
 use crate::packet::{BURST, Burst, Packet};
 use crate::state::State;
-use crate::station::{MANAGEMENT, NON_QOS, StationId};
+use crate::station::{Key, MANAGEMENT, NON_QOS, StationId};
 
 pub use defragment::{Defragmenter, Fragment, Outcome, Protection};
 pub use retries::Retries;
 
-/// An 802.11 frame on its way through the stage.
-pub struct Item {
-    /// The frame, header first.
-    pub packet: Packet,
-    /// Where it came from.
-    pub endpoint: Endpoint,
-    /// How the radio heard it.
-    pub signal: Signal,
-    /// Whether another worker handed it over.
-    pub handed: bool,
-    mpdu: Mpdu,
-    class: Class,
-    station: StationId,
-    pn: u64,
-    opened: Opened,
+/// At most a burst of 802.11 frames on their way through the stage: packets, header first, and what is known of each.
+#[derive(Default)]
+pub struct Items {
+    packets: Vec<Packet>,
+    items: Vec<Item>,
 }
 
-/// What the header says.
+impl Items {
+    /// With room for a burst.
+    pub fn new() -> Self {
+        Self { packets: Vec::with_capacity(BURST), items: Vec::with_capacity(BURST) }
+    }
+}
+
+/// What is known of a frame: half a cache line of plain numbers, apart from the packets so that neither is moved. Where the frame came from is
+/// in the packet's `meta`, and the addresses are read where they are, in the packet.
+struct Item {
+    /// How the radio heard it.
+    signal: Signal,
+    station: StationId,
+    pn: u64,
+    mpdu: Mpdu,
+    class: Class,
+    /// Whether another worker handed it over.
+    handed: bool,
+}
+
+const _: () = assert!(size_of::<Item>() <= 32);
+
+/// What the header says, but for the addresses.
 #[derive(Clone, Copy, Debug)]
 struct Mpdu {
     control: FrameControl,
-    header_len: usize,
-    /// Address 1 of data frames; of management frames the BSSID.
-    bssid: MacAddr,
-    /// Address 2.
-    transmitter: MacAddr,
-    /// Address 3.
-    third: MacAddr,
     sequence: SequenceControl,
-    qos: Option<QosControl>,
+    header_len: u8,
+    /// Index of its replay counter and of its duplicate cache.
+    index: u8,
+    /// Whether the body is an A-MSDU.
+    amsdu: bool,
+    /// Whether the BSSID is address 3: in management frames to a group.
+    bssid_last: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
+    /// Dealt with.
+    Gone,
     /// Unencrypted management.
     Management,
     /// Unencrypted data.
@@ -82,154 +94,223 @@ impl State {
         self.counters.add(Forwarded::TunnelRx, burst.len() as u64);
         let mut items = std::mem::take(&mut self.items);
         for packet in burst.drain() {
-            if let Some(item) = self.decapsulate(packet) {
-                items.push(item);
-            }
+            self.decapsulate(packet, &mut items);
         }
         self.frames(&mut items);
         self.items = items;
     }
 
     /// Takes at most a burst of frames out of the tunnel; `items` is empty afterwards.
-    pub(crate) fn frames(&mut self, items: &mut Vec<Item>) {
-        debug_assert!(items.len() <= BURST);
-        let mut keys = [(MacAddr::ZERO, MacAddr::ZERO); BURST];
+    pub(crate) fn frames(&mut self, items: &mut Items) {
+        debug_assert!(items.items.len() <= BURST);
+        let mut keys = [Key::default(); BURST];
         let mut found = [None; BURST];
-        for (key, item) in keys.iter_mut().zip(items.iter()) {
-            *key = (item.mpdu.bssid, item.mpdu.transmitter);
+        let frames = items.packets.iter().zip(&items.items);
+        for (key, (packet, item)) in keys.iter_mut().zip(frames) {
+            *key = item.key(packet);
         }
-        let n = items.len().min(BURST);
+        let n = items.items.len().min(BURST);
         self.stations.find_burst(&keys[..n], &mut found[..n]);
-        let mut found = found.into_iter();
-        items.retain_mut(|item| match self.classify(item, found.next().flatten()) {
-            Ok(keep) => keep,
-            Err(reason) => {
-                self.drop(reason);
-                false
+        for ((packet, item), station) in items.packets.iter().zip(&mut items.items).zip(found) {
+            match self.classify(packet, item, station) {
+                Ok(true) => {}
+                Ok(false) => item.class = Class::Gone,
+                Err(reason) => {
+                    item.class = Class::Gone;
+                    self.drop(reason);
+                }
             }
-        });
-        self.open(items);
-        for item in items.drain(..) {
-            if let Err(reason) = self.finish(item) {
+        }
+        let opened = self.open(items);
+        let mut opened = opened.into_iter();
+        for (mut packet, item) in items.packets.drain(..).zip(&items.items) {
+            let opened = match item.class {
+                Class::Protected if opened.next() == Some(true) => Opened::Current,
+                Class::Grace => self.open_in_grace(&mut packet, item),
+                _ => Opened::No,
+            };
+            if let Err(reason) = self.finish(packet, item, opened) {
                 self.drop(reason);
             }
         }
+        items.items.clear();
     }
 
-    /// An item of a frame; `None`, and counted, if it is none.
-    pub(crate) fn item(
-        &mut self,
-        packet: Packet,
-        endpoint: Endpoint,
-        signal: Signal,
-        handed: bool,
-    ) -> Option<Item> {
+    /// Appends the frame that is in a packet with its endpoint; what is none is counted.
+    #[inline]
+    pub(crate) fn item(&mut self, packet: Packet, signal: Signal, handed: bool, items: &mut Items) {
         match Mpdu::parse(packet.data()) {
-            Ok(mpdu) => Some(Item {
-                packet,
-                endpoint,
-                signal,
-                handed,
-                mpdu,
-                class: Class::Plain,
-                station: StationId::default(),
-                pn: 0,
-                opened: Opened::No,
-            }),
-            Err(reason) => {
-                self.drop(reason);
-                None
+            Ok(mpdu) => {
+                let (class, station, pn) = (Class::Plain, StationId::default(), 0);
+                items.items.push(Item { signal, station, pn, mpdu, class, handed });
+                items.packets.push(packet);
             }
+            Err(reason) => self.drop(reason),
         }
     }
 
     /// Takes the CAPWAP header off; keep-alives and incomplete frames end here.
-    fn decapsulate(&mut self, mut packet: Packet) -> Option<Item> {
+    #[inline]
+    fn decapsulate(&mut self, mut packet: Packet, items: &mut Items) {
+        if packet.meta.endpoint.is_some()
+            && let Some(info) = DataHeader::received(packet.data())
+        {
+            packet.trim_front(RECEIVED_LEN);
+            return self.item(packet, signal(Some(info)), false, items);
+        }
+        self.decapsulate_any(packet, items);
+    }
+
+    /// The same for every form of header.
+    fn decapsulate_any(&mut self, mut packet: Packet, items: &mut Items) {
         let Some(endpoint) = packet.meta.endpoint.known() else {
-            self.drop(DropReason::UnknownTunnel);
-            return None;
+            return self.drop(DropReason::UnknownTunnel);
         };
         let Ok((header, payload)) = DataHeader::parse(packet.data()) else {
-            self.drop(DropReason::MalformedTunnel);
-            return None;
+            return self.drop(DropReason::MalformedTunnel);
         };
         if header.keep_alive() {
-            self.keep_alive(packet, endpoint, self.me);
-            return None;
+            return self.keep_alive(packet, endpoint, self.me);
         }
         if !header.native() {
-            self.drop(DropReason::NotNative);
-            return None;
+            return self.drop(DropReason::NotNative);
         }
         if header.fragment().is_none() {
             let (len, signal) = (header.header_len(), signal(header.frame_info()));
             packet.trim_front(len);
-            return self.item(packet, endpoint, signal, false);
+            return self.item(packet, signal, false, items);
         }
         self.count(Forwarded::TunnelFragmentRx);
         if !self.directory.is_introduced(endpoint) {
-            self.drop(DropReason::UnknownTunnel);
-            return None;
+            return self.drop(DropReason::UnknownTunnel);
         }
         let now = Duration::from_nanos(self.now.nanos());
         match self.reassembler.push(endpoint, &header, payload, now) {
-            Ok(None) => None,
+            Ok(None) => {}
             Ok(Some(whole)) => {
                 let signal = signal(whole.info);
                 // Not into the packet at hand: that is where the last fragment still is.
                 let Some(mut packet) = self.pool.alloc() else {
-                    self.counters.count(DropReason::NoBuffer);
-                    return None;
+                    return self.counters.count(DropReason::NoBuffer);
                 };
                 if !packet.copy_from(whole.frame) {
-                    self.counters.count(DropReason::TooLong);
-                    return None;
+                    return self.counters.count(DropReason::TooLong);
                 }
-                self.item(packet, endpoint, signal, false)
+                packet.meta.endpoint = endpoint;
+                self.item(packet, signal, false, items);
             }
-            Err(_) => {
-                self.drop(DropReason::TunnelFragment);
-                None
-            }
+            Err(_) => self.drop(DropReason::TunnelFragment),
         }
+    }
+}
+
+impl Item {
+    /// The addresses, as far as they are there.
+    #[inline]
+    fn addresses(packet: &Packet) -> &[u8; 22] {
+        const NOWHERE: &[u8; 22] = &[0; 22];
+        // `Mpdu::parse` found three addresses.
+        packet.data().first_chunk().unwrap_or(NOWHERE)
+    }
+
+    /// Address 1 of data frames; of management frames the BSSID.
+    #[inline]
+    fn bssid(&self, packet: &Packet) -> MacAddr {
+        if self.mpdu.bssid_last { self.third(packet) } else { address(Self::addresses(packet), 4) }
+    }
+
+    /// Address 2.
+    #[inline]
+    fn transmitter(&self, packet: &Packet) -> MacAddr {
+        address(Self::addresses(packet), 10)
+    }
+
+    /// Address 3.
+    #[inline]
+    fn third(&self, packet: &Packet) -> MacAddr {
+        address(Self::addresses(packet), 16)
+    }
+
+    /// What the station is found by: BSSID and transmitter, which lie behind each other.
+    #[inline]
+    fn key(&self, packet: &Packet) -> Key {
+        if self.mpdu.bssid_last {
+            return Key::new(self.third(packet).0, self.transmitter(packet).0);
+        }
+        let mut octets = [0; 12];
+        octets.copy_from_slice(&Self::addresses(packet)[4..16]);
+        Key::from_octets(octets)
     }
 }
 
 impl Mpdu {
     /// Management and data frames only.
+    #[inline]
     fn parse(frame: &[u8]) -> Result<Self, DropReason> {
+        // QoS data to the distribution system with three addresses and without HT Control: nearly all there is.
+        if let Some(octets) = frame.first_chunk::<26>()
+            && octets[0] == 0x88
+            && octets[1] & 0x83 == 0x01
+        {
+            let qos = QosControl(u16::from_le_bytes([octets[24], octets[25]]));
+            return Ok(Self {
+                control: FrameControl(u16::from_le_bytes([octets[0], octets[1]])),
+                sequence: SequenceControl(u16::from_le_bytes([octets[22], octets[23]])),
+                header_len: 26,
+                index: qos.tid(),
+                amsdu: qos.amsdu_present(),
+                bssid_last: false,
+            });
+        }
+        Self::parse_any(frame)
+    }
+
+    fn parse_any(frame: &[u8]) -> Result<Self, DropReason> {
         let frame = Frame::parse(frame).map_err(|_| DropReason::MalformedFrame)?;
         let control = frame.control();
         if !control.is_data() && !control.is_management() {
             return Err(DropReason::UnsupportedFrame);
         }
-        let (Some(transmitter), Some(third), Some(sequence)) =
-            (frame.addr2(), frame.addr3(), frame.sequence())
-        else {
+        let (Some(_), Some(_), Some(sequence)) = (frame.addr2(), frame.addr3(), frame.sequence()) else {
             return Err(DropReason::MalformedFrame);
         };
-        let receiver = frame.addr1();
-        let bssid = if control.is_data() || !receiver.is_group() { receiver } else { third };
+        let qos = frame.qos();
+        let index = if control.is_management() {
+            MANAGEMENT as u8
+        } else {
+            qos.map_or(NON_QOS as u8, |qos| qos.tid())
+        };
         Ok(Self {
             control,
-            header_len: frame.header_len(),
-            bssid,
-            transmitter,
-            third,
             sequence,
-            qos: frame.qos(),
+            header_len: frame.header_len() as u8,
+            index,
+            amsdu: qos.is_some_and(|qos| qos.amsdu_present()),
+            bssid_last: !control.is_data() && frame.addr1().is_group(),
         })
     }
 
+    /// Octets of the header.
+    #[inline]
+    fn header_len(&self) -> usize {
+        self.header_len.into()
+    }
+
     /// Index of its replay counter and of its duplicate cache.
+    #[inline]
     fn index(&self) -> usize {
-        if self.control.is_management() {
-            return MANAGEMENT;
-        }
-        self.qos.map_or(NON_QOS, |qos| usize::from(qos.tid()))
+        self.index.into()
     }
 }
 
+#[inline]
+fn address(octets: &[u8; 22], at: usize) -> MacAddr {
+    let mut address = [0; 6];
+    address.copy_from_slice(&octets[at..at + 6]);
+    MacAddr(address)
+}
+
+#[inline]
 fn signal(info: Option<FrameInfo>) -> Signal {
     info.map_or(Signal::default(), |info| Signal {
         rssi_dbm: info.rssi,

@@ -48,6 +48,7 @@ impl State {
     }
 
     /// Takes one MSDU, LLC header first, of a station to `destination`.
+    #[inline]
     pub(super) fn msdu(
         &mut self,
         id: StationId,
@@ -104,7 +105,7 @@ impl State {
         hot.up_packets += 1;
         hot.up_octets += octets as u64;
         self.count(Forwarded::MsduUp);
-        self.take_from_station(id, packet);
+        self.take_from_station(id, packet, destination);
         Ok(())
     }
 }

@@ -1,50 +1,42 @@
 //! Opening a burst and what a right MIC allows: the replay window moves, then the frame is looked at.
 
+use arrayvec::ArrayVec;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 
-use super::{Class, Fragment, Item, Opened, Protection};
+use super::{Class, Fragment, Item, Items, Opened, Protection};
 use crate::command::{Event, Frame, FrameKind, Signal, StationKey};
 use crate::counters::{DropReason, Forwarded};
 use crate::crypto::{self, OpenJob};
-use crate::packet::BURST;
+use crate::packet::{BURST, Packet};
 use crate::state::State;
 use crate::station::{Flag, StationId};
 use crate::wire::FromWorker;
 
 impl State {
-    /// Opens what is protected, all at once; the few under a key that was just replaced one by one.
-    pub(super) fn open(&mut self, items: &mut [Item]) {
-        let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
-        let mut n = 0;
-        for item in items.iter_mut().filter(|item| item.class == Class::Protected) {
-            let (buf, spare) = item.packet.data_and_tailroom_mut();
-            jobs[n] = OpenJob {
-                key: self.stations.hot(item.station).key(),
-                header_len: item.mpdu.header_len,
-                buf,
-                spare,
-                ..OpenJob::idle()
-            };
-            n += 1;
-        }
-        crypto::open(&mut jobs[..n]);
-        let done: [bool; BURST] = std::array::from_fn(|i| jobs[i].done);
-        let mut done = done.into_iter();
-        for item in items.iter_mut() {
-            match item.class {
-                Class::Protected if done.next() == Some(true) => item.opened = Opened::Current,
-                Class::Grace => item.opened = self.open_in_grace(item),
-                _ => {}
+    /// Opens what is protected, all at once, but for the few under a key that was just replaced: whether the MIC was right, of each.
+    pub(super) fn open(&self, items: &mut Items) -> ArrayVec<bool, BURST> {
+        let mut jobs: ArrayVec<OpenJob<'_>, BURST> = ArrayVec::new();
+        for (packet, item) in items.packets.iter_mut().zip(&items.items) {
+            if item.class != Class::Protected {
+                continue;
             }
+            let header_len = item.mpdu.header_len();
+            let (buf, spare) = packet.data_and_tailroom_mut();
+            let key = self.stations.hot(item.station).key();
+            jobs.push(OpenJob { key, spp_amsdu: false, header_len, buf, spare, done: false });
         }
+        crypto::open(&mut jobs);
+        let done: ArrayVec<bool, BURST> = jobs.iter().map(|job| job.done).collect();
+        drop(jobs);
+        done
     }
 
     /// Tries the new key, then the one that it replaced, each only if the packet number is new under it.
-    fn open_in_grace(&mut self, item: &mut Item) -> Opened {
+    pub(super) fn open_in_grace(&mut self, packet: &mut Packet, item: &Item) -> Opened {
         let (hot, cold) = self.stations.both_mut(item.station);
         let Some(old) = &cold.old_key else { return Opened::No };
-        let (index, header_len) = (item.mpdu.index(), item.mpdu.header_len);
-        let key_id = item.packet.data()[header_len + 3] >> 6;
+        let (index, header_len) = (item.mpdu.index(), item.mpdu.header_len());
+        let key_id = packet.data()[header_len + 3] >> 6;
         let attempt = |key, buf: &mut [u8]| {
             let mut job = [OpenJob { key, header_len, buf, ..OpenJob::idle() }];
             crypto::open(&mut job);
@@ -52,45 +44,49 @@ impl State {
         };
         // A failed attempt leaves nothing to try again on.
         self.copy.clear();
-        self.copy.extend_from_slice(item.packet.data());
-        if key_id == hot.key_id
-            && hot.replay.is_new(index, item.pn)
-            && attempt(hot.key(), item.packet.data_mut())
+        self.copy.extend_from_slice(packet.data());
+        if key_id == hot.key_id && hot.replay.is_new(index, item.pn) && attempt(hot.key(), packet.data_mut())
         {
             return Opened::Current;
         }
-        item.packet.data_mut().copy_from_slice(&self.copy);
-        if key_id == old.key_id
-            && old.replay.is_new(index, item.pn)
-            && attempt(&old.key, item.packet.data_mut())
-        {
+        packet.data_mut().copy_from_slice(&self.copy);
+        if key_id == old.key_id && old.replay.is_new(index, item.pn) && attempt(&old.key, packet.data_mut()) {
             return Opened::Old;
         }
         Opened::No
     }
 
     /// What happens to an item after crypto.
-    pub(super) fn finish(&mut self, mut item: Item) -> Result<(), DropReason> {
+    #[inline]
+    pub(super) fn finish(
+        &mut self,
+        mut packet: Packet,
+        item: &Item,
+        opened: Opened,
+    ) -> Result<(), DropReason> {
         let mpdu = item.mpdu;
         let protection = match item.class {
             Class::Management => {
-                let id = self.stations.find(mpdu.bssid, mpdu.transmitter);
+                let id = self.stations.find(item.bssid(&packet), item.transmitter(&packet));
                 if let Some(id) = id {
                     self.stations.hot_mut(id).rssi = item.signal.rssi_dbm;
                 }
-                self.punt_management(&item, false);
+                self.punt_management(&packet, item, false);
                 return Ok(());
             }
+            Class::Gone => return Ok(()),
             Class::Plain => None,
-            Class::Protected | Class::Grace => Some(self.accept(&item)?),
+            Class::Protected | Class::Grace => Some(self.accept(item, opened)?),
         };
         let id = item.station;
+        // Where the MSDU goes is in the header, which comes off.
+        let destination = item.third(&packet);
         let (index, now) = (mpdu.index(), self.now);
         let hot = self.stations.hot_mut(id);
         if protection.is_none() && hot.is(Flag::Keyed) {
             // Anybody may have sent it: it changes nothing that a frame of the device's own depends on.
-            item.packet.trim_front(mpdu.header_len);
-            return self.msdu(id, mpdu.third, item.packet, false, item.signal);
+            packet.trim_front(mpdu.header_len());
+            return self.msdu(id, destination, packet, false, item.signal);
         }
         hot.last_seen = now;
         hot.rssi = item.signal.rssi_dbm;
@@ -102,16 +98,15 @@ impl State {
             return Err(DropReason::Duplicate);
         }
         if mpdu.control.is_management() {
-            self.punt_management(&item, true);
+            self.punt_management(&packet, item, true);
             return Ok(());
         }
         let overhead = if protection.is_some() { HEADER_LEN } else { 0 };
-        item.packet.trim_front(mpdu.header_len + overhead);
+        packet.trim_front(mpdu.header_len() + overhead);
         if protection.is_some() {
-            item.packet.trim_back(MIC_LEN);
+            packet.trim_back(MIC_LEN);
         }
-        let amsdu = mpdu.qos.is_some_and(|qos| qos.amsdu_present());
-        let mut packet = item.packet;
+        let amsdu = mpdu.amsdu;
         if mpdu.control.more_fragments() || mpdu.sequence.fragment() != 0 {
             if amsdu {
                 return Err(DropReason::FragmentedAmsdu);
@@ -121,7 +116,7 @@ impl State {
                 index,
                 sequence: mpdu.sequence,
                 more: mpdu.control.more_fragments(),
-                destination: mpdu.third,
+                destination,
                 protection,
             };
             let outcome = self.defragmenter.push(fragment, packet, now);
@@ -146,14 +141,15 @@ impl State {
         if amsdu {
             return self.amsdu(id, packet, protection.is_some(), item.signal);
         }
-        self.msdu(id, mpdu.third, packet, protection.is_some(), item.signal)
+        self.msdu(id, destination, packet, protection.is_some(), item.signal)
     }
 
     /// Counts the MIC's verdict and moves the window under the key that opened the frame.
-    fn accept(&mut self, item: &Item) -> Result<Protection, DropReason> {
+    #[inline]
+    fn accept(&mut self, item: &Item, opened: Opened) -> Result<Protection, DropReason> {
         let (hot, cold) = self.stations.both_mut(item.station);
         let index = item.mpdu.index();
-        let (counters, epoch, what) = match (item.opened, &mut cold.old_key) {
+        let (counters, epoch, what) = match (opened, &mut cold.old_key) {
             (Opened::Current, _) => (&mut hot.replay, hot.key_epoch, Forwarded::Opened),
             (Opened::Old, Some(old)) => (&mut old.replay, old.epoch, Forwarded::OpenedOld),
             _ => {
@@ -169,21 +165,21 @@ impl State {
         Ok(Protection { epoch, pn: item.pn })
     }
 
-    fn punt_management(&mut self, item: &Item, was_protected: bool) {
+    fn punt_management(&mut self, packet: &Packet, item: &Item, was_protected: bool) {
         let mpdu = &item.mpdu;
-        let group_pn = self.group_pn(mpdu.bssid);
-        let frame = item.packet.data();
+        let group_pn = self.group_pn(item.bssid(packet));
+        let frame = packet.data();
         let sent = self.offer(|| {
             let data = if was_protected {
                 let control = mpdu.control.with_protected(false).to_bytes();
-                let body = &frame[mpdu.header_len + HEADER_LEN..frame.len() - MIC_LEN];
-                [&control, &frame[2..mpdu.header_len], body].concat()
+                let body = &frame[mpdu.header_len() + HEADER_LEN..frame.len() - MIC_LEN];
+                [&control, &frame[2..mpdu.header_len()], body].concat()
             } else {
                 frame.to_vec()
             };
             FromWorker::Event(Event::Frame(Frame {
                 kind: FrameKind::Management,
-                station: StationKey { bssid: mpdu.bssid, mac: mpdu.transmitter },
+                station: StationKey { bssid: item.bssid(packet), mac: item.transmitter(packet) },
                 data,
                 was_protected,
                 signal: item.signal,
