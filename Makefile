@@ -2,7 +2,7 @@
 # make test    formatting, lints and every test that needs no virtual machine
 # make audit   licences and advisories of every dependency (cargo install cargo-deny)
 # make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
-# make bench   comparison tables
+# make bench   comparison tables; ONLY="kernels,table" restricts them
 # make test-aarch64   the CCMP kernel for aarch64, in emulation
 # make clean   removes what was built
 #
@@ -38,8 +38,8 @@ lab:
 bench:
 	@deploy/setup.sh bench
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet -p radio-agent --profile agent --target $(HOST) --target-dir target/static
-	cargo build --quiet -p benches --no-default-features --release --bin bench
-	@target/release/bench target/static/$(HOST)/agent/radio-agent target/bench.json
+	cargo build --quiet -p benches -p ttg -p controlplane --no-default-features --features benches/peers,benches/daemons --release --bin bench --bin ttg --bin controlplane
+	@target/release/bench target/static/$(HOST)/agent/radio-agent target/bench.json "$(ONLY)"
 
 clean:
 	cargo clean

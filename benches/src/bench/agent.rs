@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype, radiotap};
 use proto::tunnel::{DataHeader, KeepAlive};
+use serde_json::json;
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::section::{Goal, Section, Target, table};
 
 /// The binary is to have no more octets.
 pub const BINARY_TARGET: u64 = 1_600_000;
@@ -43,11 +46,51 @@ pub struct Agent {
     pub peak_rss: u64,
 }
 
+/// Measures it, and says what is met.
+///
+/// # Errors
+/// As [`measure`].
+pub fn run(binary: &Path) -> anyhow::Result<Section> {
+    Ok(measure(binary)?.section())
+}
+
+impl Agent {
+    fn section(&self) -> Section {
+        let kind = if self.is_static { "static binary" } else { "binary, NOT static" };
+        let lines = [
+            (kind, self.binary, BINARY_TARGET),
+            ("idle RSS", self.rss, RSS_TARGET),
+            ("peak RSS", self.peak_rss, RSS_TARGET),
+        ];
+        let megabytes = |octets: u64| octets as f64 / 1e6;
+        let goal = |&(what, octets, target): &(&str, u64, u64)| {
+            Goal::new(
+                format!("radio agent, {what}: MB"),
+                megabytes(octets),
+                Target::AtMost(megabytes(target)),
+            )
+        };
+        let cells = |(what, octets, target): &(&str, u64, u64)| {
+            [(*what).to_owned(), format!("{:.2}", megabytes(*octets)), format!("{:.2}", megabytes(*target))]
+        };
+        let text = format!(
+            "The radio agent, with {} virtual BSSes on simulated air, in MB (10^6 octets):\n\n{}",
+            BSSIDS.len(),
+            table(&["radio agent", "MB", "target"], lines.iter().map(cells))
+        );
+        let json = json!({
+            "binary": self.binary, "binary_target": BINARY_TARGET, "static": self.is_static,
+            "rss": self.rss, "peak_rss": self.peak_rss, "rss_target": RSS_TARGET,
+        });
+        Section { text, json, goals: lines.iter().map(goal).collect() }
+    }
+}
+
 /// Starts the agent, waits until it is up, looks, ends it.
 ///
 /// # Errors
 /// The binary cannot be read or started, ends by itself, or does not beacon.
-pub fn measure(binary: &Path) -> anyhow::Result<Agent> {
+fn measure(binary: &Path) -> anyhow::Result<Agent> {
     let image = fs::read(binary).with_context(|| format!("cannot read the agent {}", binary.display()))?;
     let directory = tempfile::tempdir()?;
     let gateway = UdpSocket::bind("127.0.0.1:0")?;
@@ -236,6 +279,25 @@ mod tests {
         assert!(error.contains("the agent ended") && error.contains("exit status: 1"), "{error}");
         let error = format!("{:#}", measure(&directory.path().join("none")).unwrap_err());
         assert!(error.contains("cannot read the agent"), "{error}");
+    }
+
+    #[test]
+    fn the_table_says_how_small_it_is() {
+        let mut agent = Agent { binary: 1_523_056, is_static: true, rss: 3_000_001, peak_rss: 3_000_000 };
+        let section = agent.section();
+        let lines: Vec<_> = section.text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                "radio agent      MB  target",
+                "static binary  1.52    1.60",
+                "idle RSS       3.00    3.00",
+                "peak RSS       3.00    3.00",
+            ]
+        );
+        assert_eq!(section.goals.iter().map(Goal::is_met).collect::<Vec<_>>(), [true, false, true]);
+        agent.is_static = false;
+        assert!(agent.section().text.contains("NOT static"));
     }
 
     #[test]

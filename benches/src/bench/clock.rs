@@ -1,50 +1,50 @@
-//! How many cycles a nanosecond has.
+//! Cycles of the time stamp counter, and how many of them a second has.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Runs beside the measurements and compares the time stamp counter with the system's clock.
-pub struct Clock {
-    started: Instant,
-    counter: Option<u64>,
-}
-
-impl Clock {
-    /// Starts to compare.
-    pub fn start() -> Clock {
-        Clock { started: Instant::now(), counter: counter() }
-    }
-
-    /// Counts per second since the start; `None` where there is no such counter. It counts evenly, whatever frequency
-    /// the core has, so its "cycles" are of the nominal frequency.
-    pub fn tsc_hz(&self) -> Option<f64> {
-        let counts = counter()?.checked_sub(self.counter?)?;
-        Some(counts as f64 / self.started.elapsed().as_secs_f64())
-    }
-}
-
+/// The counter's reading, or nanoseconds where there is no such counter. It counts evenly, whatever frequency the core has, so its "cycles"
+/// are of the nominal frequency.
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "an intrinsic")]
-fn counter() -> Option<u64> {
-    // SAFETY: part of every x86_64; Linux lets programs use it.
-    Some(unsafe { std::arch::x86_64::_rdtsc() })
+#[inline]
+#[allow(unsafe_code, reason = "intrinsics")]
+pub fn now() -> u64 {
+    use std::arch::x86_64::{_mm_lfence, _rdtsc};
+    // SAFETY: both are part of every x86_64; Linux lets programs use them. The fences keep what is measured on its side of the reading.
+    unsafe {
+        _mm_lfence();
+        let now = _rdtsc();
+        _mm_lfence();
+        now
+    }
 }
 
+/// The counter's reading, or nanoseconds where there is no such counter.
 #[cfg(not(target_arch = "x86_64"))]
-fn counter() -> Option<u64> {
-    None
+pub fn now() -> u64 {
+    use std::sync::LazyLock;
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_nanos() as u64
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+/// Whether [`now`] counts cycles.
+pub const CYCLES: bool = cfg!(target_arch = "x86_64");
+
+/// Counts of [`now`] in a second, compared with the system's clock for a moment.
+pub fn hz() -> f64 {
+    let (start, count) = (Instant::now(), now());
+    while start.elapsed() < Duration::from_millis(50) {
+        std::hint::spin_loop();
+    }
+    (now() - count) as f64 / start.elapsed().as_secs_f64()
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_counter_has_a_plausible_rate() {
-        let clock = Clock::start();
-        while clock.started.elapsed().as_millis() < 20 {
-            std::hint::spin_loop();
-        }
-        let hz = clock.tsc_hz().unwrap();
+        let hz = hz();
         assert!((5e8..1e10).contains(&hz), "{hz}");
     }
 }

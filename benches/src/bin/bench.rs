@@ -1,20 +1,27 @@
 //! `make bench`: the comparison tables, for people on standard output and as JSON in a file.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
+use benches::bench::{Options, run};
+
 fn main() -> ExitCode {
-    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [agent, json] = arguments.as_slice() else {
-        eprintln!(
-            "usage: bench AGENT JSON\n\n\
-             AGENT  the radio agent as it is put on access points: built static, with the profile `agent`\n\
-             JSON   file to write the results to\n\n\
-             `make bench` builds both programs and runs this one."
-        );
-        return ExitCode::from(2);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (agent, json, only) = match arguments.as_slice() {
+        [agent, json] => (agent, json, ""),
+        [agent, json, only] => (agent, json, only.as_str()),
+        _ => {
+            eprintln!(
+                "usage: bench AGENT JSON [ONLY]\n\n\
+                 AGENT  the radio agent as it is put on access points: built static, with the profile `agent`\n\
+                 JSON   file to write the results to\n\
+                 ONLY   names of benches, separated by commas; all without\n\n\
+                 `make bench` builds both programs and runs this one; `make bench ONLY=kernels,table` runs some."
+            );
+            return ExitCode::from(2);
+        }
     };
-    match benches::bench::run(agent, json) {
+    match run(&Options { agent: Path::new(agent), json: Path::new(json), only }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");

@@ -1,30 +1,39 @@
-//! Bursts through the stages of one worker, memory to memory, with the time that the stages alone take.
+//! Bursts through the stages of one worker, memory to memory, with the time that the stages alone take; and the time that parts of the same
+//! work take by themselves.
 
+use std::hint::black_box;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use dot11::MacAddr;
 use dot11::build::DataHeader;
-use dot11::ccmp::{self, Pn};
+use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 use dot11::llc::{self, EtherType};
-use dot11::rsn::Tk;
-use dot11::{QosControl, SequenceControl};
+use dot11::{MacAddr, QosControl, SequenceControl};
 use proto::tunnel::Header;
 
-use super::{Bench, Device, HOST, INFO, ethernet, mac, service, tunnel};
-use crate::command::Tunnel;
+use super::{Bench, HOST, INFO, mac, service, tunnel};
+use crate::command::{CommandKind, KeyInstall, PortOpen, StationAdd, StationKey, Tk, Tunnel, TunnelAccept};
 use crate::config::Config;
-use crate::endpoint::Endpoint;
-use crate::packet::{BURST, Burst, PoolConfig};
+use crate::counters::Forwarded;
+use crate::crypto::{self, OpenJob, SealJob};
+use crate::packet::{BURST, Burst, Packet, PoolConfig};
+use crate::state::State;
+use crate::station::Hot;
 
 /// Devices per virtual BSS.
 const PER_BSS: usize = 64;
+/// Virtual BSSes between two looks at what the gateway answers.
+const PER_LOOK: usize = 256;
 
 /// A worker with many stations and a supply of frames for them. Each frame of a burst is another station's, and stations come up in an order
 /// that no cache foresees.
 pub struct Load {
     bench: Bench,
-    devices: Vec<Sender>,
+    like: Tunnel,
+    stations: usize,
     next: usize,
+    /// Above every packet number that any device used.
+    pn: u64,
     burst: Burst,
 }
 
@@ -33,24 +42,44 @@ pub struct Load {
 pub struct Taken {
     /// Packets that came out.
     pub packets: u64,
-    /// Time within the stages.
+    /// Time within what was measured.
     pub time: Duration,
 }
 
-struct Sender {
-    bssid: MacAddr,
-    mac: MacAddr,
-    endpoint: Endpoint,
-    key: Tk,
-    pn: u64,
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Tunnel datagrams in, opened, Ethernet frames out.
+    Uplink,
+    /// Ethernet frames in, sealed, tunnel datagrams out.
+    Downlink,
+}
+
+/// What of the way is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// CCMP alone: the same frames, under keys that are in the cache.
+    Crypto,
+    /// Finding the stations and reading a part of each line of their hot state, alone.
+    LookUp,
 }
 
 impl Load {
-    /// With so many stations, all with keys and open ports.
+    /// With so many stations, all with keys and open ports, installed through the data plane's [`Handle`](crate::handle::Handle).
     ///
     /// # Panics
     /// If `stations` is 0 or beyond 2²⁴.
     pub fn new(stations: usize) -> Self {
+        Self::with_blobs(stations, 0)
+    }
+
+    /// The same, and control keeps so many octets with each station.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new).
+    pub fn with_blobs(stations: usize, blob: usize) -> Self {
         assert!((1..=1 << 24).contains(&stations), "1 to 2^24 stations");
         // A path on which every frame is one datagram.
         let config = Config { stations, tx_queue: 4096, path_mtu: 9000, ..Config::default() };
@@ -58,28 +87,32 @@ impl Load {
         let mut bench = Bench::with_pool(config, 1, pool);
         let service = service(0);
         bench.welcome(std::slice::from_ref(&service));
-        let mut devices = Vec::with_capacity(stations);
-        for n in 0..stations {
-            let tunnel = bss((n / PER_BSS) as u32, &tunnel(0, &service));
-            if n % PER_BSS == 0 {
-                // Time for each, so that asking about so many is not a flood, also where two share a place in a limit's table.
-                bench.now = bench.now + Duration::from_secs(1);
-                bench.open_tunnel(0, &tunnel, 0);
+        let like = tunnel(0, &service);
+        for n in 0..stations.div_ceil(PER_BSS) {
+            let tunnel = bss(n, &like);
+            let blob_of_tunnel = b"tunnel".to_vec();
+            bench.command(CommandKind::TunnelAccept(TunnelAccept {
+                tunnel,
+                blob: blob_of_tunnel,
+                keepalive_timeout_seconds: 0,
+            }));
+            for n in n * PER_BSS..stations.min((n + 1) * PER_BSS) {
+                add(&mut bench, StationKey { bssid: tunnel.bssid, mac: mac(n as u32) }, key(n), blob);
             }
-            let mut key = [0x3c; 16];
-            key[..8].copy_from_slice(&(n as u64).to_le_bytes());
-            let device = Device::new(&tunnel, mac(n as u32), Some(Tk::new(key)));
-            bench.add_station(&device);
-            devices.push(Sender {
-                bssid: device.bssid,
-                mac: device.mac,
-                endpoint: device.endpoint,
-                key: Tk::new(key),
-                pn: 0,
-            });
+            bench.run();
+            if n % PER_LOOK == 0 {
+                bench.to_radio(0);
+            }
         }
+        bench.to_radio(0);
         bench.events();
-        Self { bench, devices, next: 0, burst: Burst::new() }
+        assert_eq!(bench.total(Forwarded::Stations), stations as u64, "all stations are there");
+        Self { bench, like, stations, next: 0, pn: 0, burst: Burst::new() }
+    }
+
+    /// Stations there are.
+    pub fn stations(&self) -> usize {
+        self.stations
     }
 
     /// Puts `bursts` full bursts of frames with so many octets of payload through uplink: datagrams in, Ethernet frames out.
@@ -87,17 +120,7 @@ impl Load {
     /// # Panics
     /// If `payload` exceeds 1500, or a frame did not come out.
     pub fn uplink(&mut self, bursts: usize, payload: usize) -> Taken {
-        assert!(payload <= 1500, "an Ethernet frame's payload");
-        let body = llc::msdu(EtherType::ARP, &vec![0x55; payload]);
-        self.run(
-            bursts,
-            |load, n| load.datagram(n, &body),
-            |load| {
-                let state = &mut load.bench.workers[0].state;
-                state.uplink(&mut load.burst);
-                state.network_tx.len()
-            },
-        )
+        self.run(Direction::Uplink, Part::Whole, bursts, payload)
     }
 
     /// The same through downlink: Ethernet frames in, datagrams out.
@@ -105,66 +128,209 @@ impl Load {
     /// # Panics
     /// If `payload` exceeds 1500, or a frame did not come out.
     pub fn downlink(&mut self, bursts: usize, payload: usize) -> Taken {
-        assert!(payload <= 1500, "an Ethernet frame's payload");
-        let body = vec![0x55; payload];
-        let frame =
-            move |load: &mut Self, n: usize| ethernet(load.devices[n].mac, HOST, 0, EtherType::ARP, &body);
-        self.run(bursts, frame, |load| {
-            let state = &mut load.bench.workers[0].state;
-            state.downlink(&mut load.burst);
-            state.seal();
-            state.tunnel_tx.len()
-        })
+        self.run(Direction::Downlink, Part::Whole, bursts, payload)
     }
 
-    fn run(
-        &mut self,
-        bursts: usize,
-        frame: impl Fn(&mut Self, usize) -> Vec<u8>,
-        stage: impl Fn(&mut Self) -> usize,
-    ) -> Taken {
+    /// Does all of it, or a part by itself.
+    ///
+    /// # Panics
+    /// If `payload` exceeds 1500, or a frame did not come out.
+    pub fn run(&mut self, direction: Direction, part: Part, bursts: usize, payload: usize) -> Taken {
+        assert!(payload <= 1500, "an Ethernet frame's payload");
         let mut taken = Taken { packets: 0, time: Duration::ZERO };
         for _ in 0..bursts {
-            for _ in 0..BURST {
+            let stations = self.stations();
+            let who: [usize; BURST] = std::array::from_fn(|_| {
                 // A prime above any number of stations: the stride visits them all.
-                self.next = (self.next + 40_503_007) % self.devices.len();
-                let n = self.next;
-                let octets = frame(self, n);
-                let mut packet = self.bench.workers[0].state.pool.alloc().expect("a packet");
-                assert!(packet.copy_from(&octets), "it fits");
-                packet.meta.endpoint = self.devices[n].endpoint;
-                assert!(self.burst.push(packet).is_ok(), "there is room");
-            }
-            let start = Instant::now();
-            let out = stage(self);
-            taken.time += start.elapsed();
-            assert_eq!(out, BURST, "every frame comes out");
-            taken.packets += out as u64;
-            let state = &mut self.bench.workers[0].state;
-            state.network_tx.clear();
-            state.tunnel_tx.clear();
+                self.next = (self.next + 40_503_007) % stations;
+                self.next
+            });
+            taken.time += match (part, direction) {
+                (Part::Whole, Direction::Uplink) => self.whole_uplink(&who, payload),
+                (Part::Whole, Direction::Downlink) => self.whole_downlink(&who, payload),
+                (Part::Crypto, _) => self.crypto(direction, &who, payload),
+                (Part::LookUp, _) => self.look_up(direction, &who),
+            };
+            taken.packets += BURST as u64;
         }
         taken
     }
 
-    fn datagram(&mut self, n: usize, body: &[u8]) -> Vec<u8> {
-        let device = &mut self.devices[n];
-        device.pn += 1;
-        let mut header = DataHeader::to_ap(device.bssid, HOST, device.mac, Some(QosControl::new(0)));
-        header.sequence = SequenceControl::new((device.pn % 4096) as u16, 0);
-        let pn = Pn::new(device.pn).expect("48 bits");
-        let frame = ccmp::seal(&device.key, 0, pn, &header.frame(body)).expect("a data frame");
-        [Header::received(INFO).encode().as_bytes(), &frame].concat()
+    fn whole_uplink(&mut self, who: &[usize; BURST], payload: usize) -> Duration {
+        self.build_sealed(who, payload);
+        for (packet, &n) in self.burst.iter_mut().zip(who) {
+            let encoded = Header::received(INFO).encode();
+            let header = encoded.as_bytes();
+            packet.prepend(header.len()).expect("headroom").copy_from_slice(header);
+            packet.meta.endpoint = Some(bss(n / PER_BSS, &self.like).endpoint);
+        }
+        let state = &mut self.bench.workers[0].state;
+        let start = Instant::now();
+        state.uplink(&mut self.burst);
+        let time = start.elapsed();
+        assert_eq!(state.network_tx.len(), BURST, "every frame comes out");
+        state.network_tx.clear();
+        time
+    }
+
+    fn whole_downlink(&mut self, who: &[usize; BURST], payload: usize) -> Duration {
+        let state = &mut self.bench.workers[0].state;
+        for &n in who {
+            let mut packet = alloc(state);
+            let frame = packet.append(14 + payload).expect("room for a frame");
+            frame[..6].copy_from_slice(&mac(n as u32).0);
+            frame[6..12].copy_from_slice(&HOST.0);
+            frame[12..14].copy_from_slice(&EtherType::ARP.0.to_be_bytes());
+            frame[14..].fill(0x55);
+            assert!(self.burst.push(packet).is_ok(), "there is room");
+        }
+        let start = Instant::now();
+        state.downlink(&mut self.burst);
+        state.seal();
+        let time = start.elapsed();
+        assert_eq!(state.tunnel_tx.len(), BURST, "every frame comes out");
+        state.tunnel_tx.clear();
+        time
+    }
+
+    fn crypto(&mut self, direction: Direction, who: &[usize; BURST], payload: usize) -> Duration {
+        let keys = who.map(key);
+        let time = match direction {
+            Direction::Uplink => {
+                let header_len = self.build_sealed(who, payload);
+                let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
+                for ((job, packet), key) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(&keys) {
+                    *job = OpenJob { key, header_len, buf: packet.data_mut(), done: false };
+                }
+                let start = Instant::now();
+                crypto::open(&mut jobs);
+                let time = start.elapsed();
+                assert!(jobs.iter().all(|job| job.done), "every MIC is right");
+                time
+            }
+            Direction::Downlink => {
+                let header_len = self.build(who, payload);
+                self.seal(&keys, header_len)
+            }
+        };
+        self.burst.clear();
+        time
+    }
+
+    fn look_up(&mut self, direction: Direction, who: &[usize; BURST]) -> Duration {
+        let table = &self.bench.workers[0].state.stations;
+        let mut found = [None; BURST];
+        let time = match direction {
+            Direction::Uplink => {
+                let keys = who.map(|n| (bss(n / PER_BSS, &self.like).bssid, mac(n as u32)));
+                let start = Instant::now();
+                table.find_burst(&keys, &mut found);
+                found.iter().flatten().for_each(|&id| touch_up(table.hot(id)));
+                start.elapsed()
+            }
+            Direction::Downlink => {
+                let keys = who.map(|n| (0, mac(n as u32)));
+                let start = Instant::now();
+                table.find_in_segment_burst(&keys, &mut found);
+                found.iter().flatten().for_each(|&id| touch_down(table.hot(id)));
+                start.elapsed()
+            }
+        };
+        assert!(found.iter().all(Option::is_some), "every station is there");
+        time
+    }
+
+    /// Fills the burst with frames from these stations, in clear, with holes for CCMP; octets of their headers.
+    fn build(&mut self, who: &[usize; BURST], payload: usize) -> usize {
+        let llc = llc::header(EtherType::ARP);
+        let mut header_len = 0;
+        for &n in who {
+            self.pn += 1;
+            let bssid = bss(n / PER_BSS, &self.like).bssid;
+            let mut header = DataHeader::to_ap(bssid, HOST, mac(n as u32), Some(QosControl::new(0)));
+            header.sequence = SequenceControl::new((self.pn % 4096) as u16, 0);
+            header_len = header.len();
+            let mut packet = alloc(&mut self.bench.workers[0].state);
+            let len = header_len + HEADER_LEN + llc.len() + payload + MIC_LEN;
+            let frame = packet.append(len).expect("room for a frame");
+            header.write(frame).expect("room for a header");
+            let body = &mut frame[header_len + HEADER_LEN..];
+            body[..llc.len()].copy_from_slice(&llc);
+            body[llc.len()..].fill(0x55);
+            assert!(self.burst.push(packet).is_ok(), "there is room");
+        }
+        header_len
+    }
+
+    fn build_sealed(&mut self, who: &[usize; BURST], payload: usize) -> usize {
+        let header_len = self.build(who, payload);
+        self.seal(&who.map(key), header_len);
+        header_len
+    }
+
+    /// Seals the burst under the last packet numbers.
+    fn seal(&mut self, keys: &[[u8; 16]; BURST], header_len: usize) -> Duration {
+        let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
+        let first = self.pn - BURST as u64;
+        for (i, ((job, packet), key)) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(keys).enumerate() {
+            let pn = first + 1 + i as u64;
+            *job = SealJob { key, key_id: 0, pn, header_len, buf: packet.data_mut(), done: false };
+        }
+        let start = Instant::now();
+        crypto::seal(&mut jobs);
+        let time = start.elapsed();
+        assert!(jobs.iter().all(|job| job.done), "every frame is sealed");
+        time
     }
 }
 
+fn add(bench: &mut Bench, station: StationKey, key: [u8; 16], blob: usize) {
+    bench.command(CommandKind::StationAdd(StationAdd {
+        station,
+        aid: 1,
+        qos: true,
+        protect: true,
+        blob: Vec::new(),
+        pmf: false,
+    }));
+    bench.command(CommandKind::KeyInstall(KeyInstall {
+        station,
+        key_id: 0,
+        tk: Tk::new(key),
+        blob: vec![0; blob],
+        accept_old_ms: 0,
+        hold_downlink_ms: 0,
+    }));
+    bench.command(CommandKind::PortOpen(PortOpen { station, open: true, vlan: 0, blob: Vec::new() }));
+}
+
+fn alloc(state: &mut State) -> Packet {
+    state.pool.alloc().expect("a packet")
+}
+
+/// Reads what uplink reads: something of every line.
+fn touch_up(hot: &Hot) {
+    touch_down(hot);
+    black_box((hot.up_packets, hot.rx_sequence[0], hot.rx_sequence[16]));
+}
+
+/// Reads what downlink reads: something of the first two lines.
+fn touch_down(hot: &Hot) {
+    black_box((hot.tx_pn(), hot.last_seen));
+}
+
+/// The `n`th station's key, which takes no memory.
+fn key(n: usize) -> [u8; 16] {
+    let mut key = [0x3c; 16];
+    key[..8].copy_from_slice(&(n as u64).to_le_bytes());
+    key
+}
+
 /// The `n`th virtual BSS, 100 to each of as many radios.
-fn bss(n: u32, like: &Tunnel) -> Tunnel {
-    let [a, b, c, d] = n.to_be_bytes();
+fn bss(n: usize, like: &Tunnel) -> Tunnel {
+    let [a, b, c, d] = (n as u32).to_be_bytes();
     let radio = n / 100;
-    Tunnel {
-        bssid: MacAddr([0x02, 0xbb, a, b, c, d]),
-        endpoint: Endpoint::v4([10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8], 5247),
-        ..*like
-    }
+    let address = [10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8];
+    let bssid = MacAddr([0x02, 0xbb, a, b, c, d]);
+    Tunnel { bssid, endpoint: SocketAddr::from((address, 5247)), ..*like }
 }

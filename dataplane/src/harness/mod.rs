@@ -3,7 +3,7 @@
 
 mod load;
 
-pub use load::{Load, Taken};
+pub use load::{Direction, Load, Part, Taken};
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,0 +1,279 @@
+//! CCMP by itself: the gateway's kernels beside everybody else's, and beside the wall.
+//!
+//! All of them seal or open the same bursts of 32 frames, every frame under another key, in turns. Ours gets whole frames and makes nonce and
+//! additional data itself; the others, which only know CCM, get these ready-made.
+
+mod ours;
+#[cfg(feature = "peers")]
+mod peers;
+mod raw;
+mod rustcrypto;
+mod work;
+
+use serde_json::{Value, json};
+
+use super::clock;
+use super::section::{Goal, Section, Target, table};
+use super::turns;
+use dataplane::packet::BURST;
+use ours::Ours;
+use raw::Raw;
+use rustcrypto::RustCrypto;
+use work::{Sizes, Work};
+
+/// Somebody who seals and opens.
+trait Contender {
+    /// As the tables say it.
+    fn name(&self) -> &'static str;
+
+    /// Before every burst, outside of the timing.
+    fn prepare(&mut self, _work: &mut Work) {}
+
+    /// Seals every frame in place.
+    fn seal(&mut self, work: &mut Work);
+
+    /// Opens every frame in place; how many had the right MIC.
+    fn open(&mut self, work: &mut Work) -> usize;
+}
+
+/// What to measure, and how often.
+pub struct Plan {
+    sizes: &'static [Sizes],
+    /// Keys in the working set.
+    keys: &'static [usize],
+    rounds: usize,
+    /// Octets of bodies per turn, about.
+    turn: usize,
+}
+
+impl Plan {
+    /// What `make bench` does.
+    pub const FULL: Plan = Plan {
+        sizes: &[Sizes::Fixed(64), Sizes::Fixed(512), Sizes::Fixed(1500), Sizes::Imix, Sizes::Random],
+        keys: &[32, 1 << 20],
+        rounds: 41,
+        turn: 150_000,
+    };
+}
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Seal,
+    Open,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Way::Seal => "seal",
+            Way::Open => "open",
+        }
+    }
+}
+
+/// One line.
+struct Row {
+    way: Way,
+    sizes: Sizes,
+    keys: usize,
+    /// Cycles per octet of body, in the order of the contenders.
+    cycles: Vec<(&'static str, f64)>,
+    /// How many times as fast as the better of ipsec-mb's two ours is.
+    of_ipsec_mb: Option<f64>,
+    /// The wall's time as a fraction of ours.
+    of_raw: Option<f64>,
+}
+
+const IPSEC_MB: [&str; 2] = ["ipsec-mb", "ipsec-mb+key"];
+
+/// Measures everything.
+///
+/// # Panics
+/// If a contender opens a burst and finds a wrong MIC.
+pub fn run(plan: &Plan) -> Section {
+    let mut rows = Vec::new();
+    let mut peer = "not built: feature `peers`";
+    for &keys in plan.keys {
+        let mut work = Work::new(keys);
+        let mut contenders = contenders(&work, &mut peer);
+        for way in [Way::Seal, Way::Open] {
+            for &sizes in plan.sizes {
+                work.set_sizes(sizes);
+                rows.push(row(plan, way, sizes, &mut work, &mut contenders));
+            }
+        }
+    }
+    Section { text: text(&rows, peer), json: rows.iter().map(json).collect(), goals: goals(&rows) }
+}
+
+fn contenders(work: &Work, _peer: &mut &'static str) -> Vec<Box<dyn Contender>> {
+    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(Ours)];
+    #[cfg(feature = "peers")]
+    {
+        let keys = &work.keys;
+        let stored = peers::IpsecMb::new(keys, true);
+        *_peer = stored.arch();
+        all.push(Box::new(stored));
+        all.push(Box::new(peers::IpsecMb::new(keys, false)));
+        all.push(Box::new(peers::AwsLc::new(keys)));
+        all.push(Box::new(peers::OpenSsl::new(keys)));
+    }
+    all.push(Box::new(RustCrypto::new(&work.keys)));
+    if let Some(raw) = Raw::new() {
+        all.push(Box::new(raw));
+    }
+    all
+}
+
+fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [Box<dyn Contender>]) -> Row {
+    let bursts = (plan.turn / (sizes.mean() * BURST)).clamp(1, 64);
+    let samples = turns::take(contenders.len(), plan.rounds, |whose| {
+        let contender = &mut contenders[whose];
+        let (mut taken, mut octets) = (0, 0);
+        for _ in 0..bursts {
+            match way {
+                Way::Seal => work.next(),
+                Way::Open => work.next_sealed(),
+            }
+            contender.prepare(work);
+            let start = clock::now();
+            let right = match way {
+                Way::Seal => {
+                    contender.seal(work);
+                    BURST
+                }
+                Way::Open => contender.open(work),
+            };
+            taken += clock::now() - start;
+            assert_eq!(right, BURST, "{}: every MIC is right", contender.name());
+            octets += work.octets();
+        }
+        taken as f64 / octets as f64
+    });
+    let cycles: Vec<_> =
+        contenders.iter().enumerate().map(|(at, contender)| (contender.name(), samples.median(at))).collect();
+    let find = |name: &str| cycles.iter().position(|(known, _)| *known == name);
+    let of_ipsec_mb =
+        IPSEC_MB.iter().filter_map(|name| Some(samples.ratio(find(name)?, 0))).min_by(f64::total_cmp);
+    let of_raw = find("raw AES").map(|raw| samples.ratio(raw, 0));
+    Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, of_raw }
+}
+
+/// DESIGN.md's: octets, keys, times ipsec-mb, fraction of raw.
+const GOALS: [(Sizes, usize, f64, Option<f64>); 6] = [
+    (Sizes::Fixed(64), 32, 4.0, None),
+    (Sizes::Fixed(512), 32, 3.0, Some(0.55)),
+    (Sizes::Imix, 32, 3.0, Some(0.55)),
+    (Sizes::Fixed(1500), 32, 2.5, Some(0.80)),
+    (Sizes::Imix, 1 << 20, 2.5, None),
+    (Sizes::Fixed(1500), 1 << 20, 0.0, Some(0.70)),
+];
+
+fn goals(rows: &[Row]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    for row in rows {
+        let Some(&(_, _, times, of_raw)) =
+            GOALS.iter().find(|goal| (goal.0, goal.1) == (row.sizes, row.keys))
+        else {
+            continue;
+        };
+        let what = format!("{} {}, {}", row.way.name(), row.sizes.name(), keys_name(row.keys));
+        if let Some(found) = row.of_ipsec_mb.filter(|_| times > 0.0) {
+            goals.push(Goal::new(format!("{what}: times ipsec-mb"), found, Target::AtLeast(times)));
+        }
+        if let (Some(found), Some(least)) = (row.of_raw, of_raw) {
+            goals.push(Goal::new(format!("{what}: of raw AES"), found, Target::AtLeast(least)));
+        }
+    }
+    goals
+}
+
+fn keys_name(keys: usize) -> String {
+    if keys == 1 << 20 { "1 M keys".to_owned() } else { format!("{keys} keys") }
+}
+
+fn text(rows: &[Row], peer: &str) -> String {
+    let Some(first) = rows.first() else { return String::new() };
+    let unit = if clock::CYCLES { "cycles" } else { "nanoseconds" };
+    let mut header = vec![String::new(), "octets".to_owned(), "keys".to_owned()];
+    header.extend(first.cycles.iter().map(|(name, _)| (*name).to_owned()));
+    header.extend(["x ipsec-mb".to_owned(), "of raw".to_owned()]);
+    let line = |row: &Row| {
+        let mut cells = vec![row.way.name().to_owned(), row.sizes.name(), row.keys.to_string()];
+        cells.extend(row.cycles.iter().map(|(_, cycles)| format!("{cycles:.2}")));
+        cells.push(super::section::cell(row.of_ipsec_mb, 2));
+        cells.push(super::section::cell(row.of_raw, 2));
+        cells
+    };
+    format!(
+        "CCMP-128 kernels, one core, {unit} per octet of body:\n\n{}\n\
+         Bursts of 32 frames, each under another key; of a million keys, drawn at random. \"ours\" takes whole frames and 16-octet keys. The\n\
+         others get nonce and additional data ready-made, and keys expanded before; at a million keys ccm, aws-lc and OpenSSL expand the key of\n\
+         each frame, and ipsec-mb ({peer}) is shown both ways: with 176 MiB of expanded keys, and (+key) expanding. \"raw AES\": as many AES blocks,\n\
+         nothing else. \"x ipsec-mb\": how many times as fast as the better of its two; \"of raw\": time of raw AES / time of ours.\n",
+        table(&header, rows.iter().map(line)),
+    )
+}
+
+fn json(row: &Row) -> Value {
+    let cycles: serde_json::Map<_, _> =
+        row.cycles.iter().map(|&(name, cycles)| (name.to_owned(), json!(cycles))).collect();
+    json!({
+        "way": row.way.name(), "octets": row.sizes.name(), "keys": row.keys, "cycles_per_octet": cycles,
+        "times_ipsec_mb": row.of_ipsec_mb, "of_raw": row.of_raw,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_contenders_seal_alike_and_open_what_another_sealed() {
+        for keys in [32, 1000] {
+            let mut work = Work::new(keys);
+            let mut contenders = contenders(&work, &mut "");
+            for sizes in [Sizes::Fixed(64), Sizes::Random, Sizes::Imix] {
+                work.set_sizes(sizes);
+                for contender in contenders.iter_mut().filter(|contender| contender.name() != "raw AES") {
+                    work.next();
+                    let keys = work.keys.keys.clone();
+                    let plain: Vec<_> =
+                        work.frames.iter_mut().map(|frame| frame.parts().0.to_vec()).collect();
+                    contender.prepare(&mut work);
+                    contender.seal(&mut work);
+                    for (frame, plain) in work.frames.iter_mut().zip(&plain) {
+                        let tk = dot11::rsn::Tk::new(keys[frame.key].0);
+                        let mut clear = frame.buf[..work::HEADER].to_vec();
+                        clear[1] &= !0x40;
+                        let clear = [&clear, &plain[..]].concat();
+                        let pn = dot11::ccmp::Pn::new(frame.pn).unwrap();
+                        let expected = dot11::ccmp::seal(&tk, 0, pn, &clear).unwrap();
+                        assert_eq!(
+                            frame.buf[work::BODY..],
+                            expected[work::BODY..],
+                            "{} {sizes:?}",
+                            contender.name()
+                        );
+                    }
+                    work.next_sealed();
+                    work.frames[3].parts().1[0] ^= 1;
+                    contender.prepare(&mut work);
+                    assert_eq!(contender.open(&mut work), BURST - 1, "{}", contender.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_combination_has_its_line() {
+        let plan =
+            Plan { sizes: &[Sizes::Fixed(64), Sizes::Fixed(1500)], keys: &[32, 100], rounds: 3, turn: 1 };
+        let section = run(&plan);
+        let rows = section.json.as_array().unwrap();
+        assert_eq!(rows.len(), 8);
+        assert!(rows.iter().all(|row| row["cycles_per_octet"]["ours"].as_f64().unwrap() > 0.0));
+        assert_eq!(rows[7]["way"], "open");
+    }
+}

@@ -1,0 +1,11 @@
+//! Other people's CCM, in C.
+
+#![allow(unsafe_code, reason = "foreign functions")]
+
+mod aws_lc;
+mod ipsec_mb;
+mod openssl;
+
+pub use aws_lc::AwsLc;
+pub use ipsec_mb::IpsecMb;
+pub use openssl::OpenSsl;
