@@ -35,8 +35,7 @@ pub struct Plan {
 
 impl Plan {
     /// What `make bench` does.
-    pub const FULL: Plan =
-        Plan { bsses: 64, devices: 30_000, window: 512, time: Duration::from_secs(8) };
+    pub const FULL: Plan = Plan { bsses: 64, devices: 30_000, window: 512, time: Duration::from_secs(8) };
 }
 
 const SSID: &str = "bench";
@@ -166,11 +165,7 @@ impl Air {
     /// Asks for those that are not open; whether all are.
     fn open_tunnels(&mut self) -> bool {
         for bss in self.bsses.iter().filter(|bss| !bss.open) {
-            let hello = Hello {
-                bssid: bss.template.bssid,
-                radio: bss.template.bssid,
-                service: SERVICE_UUID,
-            };
+            let hello = Hello { bssid: bss.template.bssid, radio: bss.template.bssid, service: SERVICE_UUID };
             self.to_send.push(KeepAlive { session_id: bss.session_id, hello: Some(hello) }.datagram());
         }
         self.send();
@@ -200,7 +195,11 @@ impl Air {
             if self.online != last_progress.0 {
                 last_progress = (self.online, now);
             } else if now - last_progress.1 > PATIENCE {
-                bail!("{} devices came online and {} were refused; then nothing happened", self.online, self.failed);
+                bail!(
+                    "{} devices came online and {} were refused; then nothing happened",
+                    self.online,
+                    self.failed
+                );
             }
             if received == 0 {
                 // Leaves the core to those who have something to do.

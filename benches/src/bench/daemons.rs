@@ -64,8 +64,21 @@ impl Daemon {
     ///
     /// # Errors
     /// The daemon ended, or nothing happens.
-    pub fn wait(&mut self, what: &str, mut ready: impl FnMut() -> bool) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    pub fn wait(&mut self, what: &str, ready: impl FnMut() -> bool) -> anyhow::Result<()> {
+        self.wait_for(what, PATIENCE, ready)
+    }
+
+    /// The same, for as long as it takes at most.
+    ///
+    /// # Errors
+    /// The daemon ended, or nothing happens.
+    pub fn wait_for(
+        &mut self,
+        what: &str,
+        patience: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{what}: the process ended ({status}); its last words:\n{}", self.words());

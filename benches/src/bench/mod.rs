@@ -28,12 +28,20 @@ mod associations;
 mod clock;
 #[cfg(feature = "daemons")]
 mod daemons;
+#[cfg(feature = "daemons")]
+mod end_to_end;
+#[cfg(feature = "daemons")]
+mod flood;
 mod kernels;
 mod machine;
 mod pipeline;
+#[cfg(feature = "daemons")]
+mod script;
 mod section;
 mod table;
 mod turns;
+#[cfg(all(feature = "daemons", feature = "peers"))]
+mod wireguard;
 
 use std::fs;
 use std::path::Path;
@@ -65,6 +73,8 @@ const BENCHES: &[Bench] = &[
     ("pipeline", |_| Ok(pipeline::run(&pipeline::Plan::FULL))),
     #[cfg(feature = "daemons")]
     ("associations", |_| associations::run(&associations::Plan::FULL)),
+    #[cfg(feature = "daemons")]
+    ("end-to-end", |_| end_to_end::run(&end_to_end::Plan::FULL)),
     ("agent", |options| agent::run(options.agent)),
 ];
 
