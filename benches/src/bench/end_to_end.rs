@@ -156,7 +156,7 @@ impl Traffic {
                 header.write(frame);
                 let start = header_len + HEADER_LEN;
                 frame[start..start + body.len()].copy_from_slice(&body);
-                *job = SealJob { key: &keys[i], key_id: 0, pn: self.pn, header_len, buf: frame, done: false };
+                *job = SealJob { key: &keys[i], pn: self.pn, header_len, buf: frame, ..SealJob::idle() };
                 filled += 1;
             }
             crypto::seal(&mut jobs[..filled]);

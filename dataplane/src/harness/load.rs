@@ -200,7 +200,8 @@ impl Load {
                 let header_len = self.build_sealed(who, payload);
                 let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
                 for ((job, packet), key) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(&keys) {
-                    *job = OpenJob { key, header_len, buf: packet.data_mut(), done: false };
+                    let (buf, spare) = packet.data_and_tailroom_mut();
+                    *job = OpenJob { key, header_len, buf, spare, ..OpenJob::idle() };
                 }
                 let start = Instant::now();
                 crypto::open(&mut jobs);
@@ -274,7 +275,8 @@ impl Load {
         let first = self.pn - BURST as u64;
         for (i, ((job, packet), key)) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(keys).enumerate() {
             let pn = first + 1 + i as u64;
-            *job = SealJob { key, key_id: 0, pn, header_len, buf: packet.data_mut(), done: false };
+            let (buf, spare) = packet.data_and_tailroom_mut();
+            *job = SealJob { key, pn, header_len, buf, spare, ..SealJob::idle() };
         }
         let start = Instant::now();
         crypto::seal(&mut jobs);

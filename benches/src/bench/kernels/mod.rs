@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::clock;
 use super::section::{Goal, Section, Target, table};
 use super::turns;
+use dataplane::crypto::Kernel;
 use dataplane::packet::BURST;
 use ours::Ours;
 use raw::Raw;
@@ -81,6 +82,10 @@ struct Row {
     cycles: Vec<(&'static str, f64)>,
     /// How many times as fast as the better of ipsec-mb's two ours is.
     of_ipsec_mb: Option<f64>,
+    /// How many times as fast as that the wall is.
+    wall: Option<f64>,
+    /// How many times as fast as ipsec-mb held to AVX2 VAES-256 and AES-NI are.
+    of_avx2: [Option<f64>; 2],
     /// The wall's time as a fraction of ours.
     of_raw: Option<f64>,
 }
@@ -108,14 +113,19 @@ pub fn run(plan: &Plan) -> Section {
 }
 
 fn contenders(work: &Work, _peer: &mut &'static str) -> Vec<Box<dyn Contender>> {
-    let mut all: Vec<Box<dyn Contender>> = vec![Box::new(Ours)];
+    let mut all: Vec<Box<dyn Contender>> = Vec::new();
+    all.extend(Ours::all().into_iter().map(|ours| Box::new(ours) as Box<dyn Contender>));
     #[cfg(feature = "peers")]
     {
+        use peers::{IpsecMb, Use};
         let keys = &work.keys;
-        let stored = peers::IpsecMb::new(keys, true);
+        let stored = IpsecMb::new(keys, Use::Stored);
         *_peer = stored.arch();
         all.push(Box::new(stored));
-        all.push(Box::new(peers::IpsecMb::new(keys, false)));
+        all.push(Box::new(IpsecMb::new(keys, Use::Expanding)));
+        if is_avx2() {
+            all.push(Box::new(IpsecMb::new(keys, Use::Avx2)));
+        }
         all.push(Box::new(peers::AwsLc::new(keys)));
         all.push(Box::new(peers::OpenSsl::new(keys)));
     }
@@ -124,6 +134,14 @@ fn contenders(work: &Work, _peer: &mut &'static str) -> Vec<Box<dyn Contender>> 
         all.push(Box::new(raw));
     }
     all
+}
+
+#[cfg(feature = "peers")]
+fn is_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [Box<dyn Contender>]) -> Row {
@@ -154,10 +172,17 @@ fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [B
     let cycles: Vec<_> =
         contenders.iter().enumerate().map(|(at, contender)| (contender.name(), samples.median(at))).collect();
     let find = |name: &str| cycles.iter().position(|(known, _)| *known == name);
-    let of_ipsec_mb =
-        IPSEC_MB.iter().filter_map(|name| Some(samples.ratio(find(name)?, 0))).min_by(f64::total_cmp);
-    let of_raw = find("raw AES").map(|raw| samples.ratio(raw, 0));
-    Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, of_raw }
+    let times_ipsec_mb = |who: usize| {
+        IPSEC_MB.iter().filter_map(|name| Some(samples.ratio(find(name)?, who))).min_by(f64::total_cmp)
+    };
+    let raw = find("raw AES");
+    let of_avx2 = [Kernel::Vaes256, Kernel::AesNi].map(|kernel| {
+        let who = find(kernel.name()).or((Kernel::best() == kernel).then_some(0));
+        Some(samples.ratio(find("ipsec-mb AVX2")?, who?))
+    });
+    let (of_ipsec_mb, wall) = (times_ipsec_mb(0), raw.and_then(times_ipsec_mb));
+    let of_raw = raw.map(|raw| samples.ratio(raw, 0));
+    Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, wall, of_avx2, of_raw }
 }
 
 /// DESIGN.md's: octets, keys, times ipsec-mb, fraction of raw.
@@ -179,8 +204,19 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
             continue;
         };
         let what = format!("{} {}, {}", row.way.name(), row.sizes.name(), keys_name(row.keys));
-        if let Some(found) = row.of_ipsec_mb.filter(|_| times > 0.0) {
-            goals.push(Goal::new(format!("{what}: times ipsec-mb"), found, Target::AtLeast(times)));
+        let least = Target::AtLeast(times);
+        if let (Some(found), Some(wall)) = (row.of_ipsec_mb.filter(|_| times > 0.0), row.wall) {
+            // What is beyond the wall cannot be met, and is shown as missed.
+            let wall = if wall < times { format!(" (the wall is {wall:.2})") } else { String::new() };
+            goals.push(Goal::new(format!("{what}: times ipsec-mb{wall}"), found, least));
+        }
+        let [vaes_256, aes_ni] = row.of_avx2;
+        if let Some(found) = vaes_256.filter(|_| times > 0.0) {
+            goals.push(Goal::new(format!("{what}: VAES-256, times ipsec-mb with AVX2"), found, least));
+        }
+        if let Some(found) = aes_ni.filter(|_| row.sizes == Sizes::Fixed(1500) && times > 0.0) {
+            let least = Target::AtLeast(1.4);
+            goals.push(Goal::new(format!("{what}: AES-NI, times ipsec-mb with AVX2"), found, least));
         }
         if let (Some(found), Some(least)) = (row.of_raw, of_raw) {
             goals.push(Goal::new(format!("{what}: of raw AES"), found, Target::AtLeast(least)));
@@ -198,20 +234,20 @@ fn text(rows: &[Row], peer: &str) -> String {
     let unit = if clock::CYCLES { "cycles" } else { "nanoseconds" };
     let mut header = vec![String::new(), "octets".to_owned(), "keys".to_owned()];
     header.extend(first.cycles.iter().map(|(name, _)| (*name).to_owned()));
-    header.extend(["x ipsec-mb".to_owned(), "of raw".to_owned()]);
+    header.extend(["x ipsec-mb", "wall x", "of raw"].map(str::to_owned));
     let line = |row: &Row| {
         let mut cells = vec![row.way.name().to_owned(), row.sizes.name(), row.keys.to_string()];
         cells.extend(row.cycles.iter().map(|(_, cycles)| format!("{cycles:.2}")));
-        cells.push(super::section::cell(row.of_ipsec_mb, 2));
-        cells.push(super::section::cell(row.of_raw, 2));
+        cells.extend([row.of_ipsec_mb, row.wall, row.of_raw].map(|ratio| super::section::cell(ratio, 2)));
         cells
     };
     format!(
-        "CCMP-128 kernels, one core, {unit} per octet of body:\n\n{}\n\
+        "CCMP-128 kernels, one core, {unit} per octet of body; ours is {}:\n\n{}\n\
          Bursts of 32 frames, each under another key; of a million keys, drawn at random. \"ours\" takes whole frames and 16-octet keys. The\n\
          others get nonce and additional data ready-made, and keys expanded before; at a million keys ccm, aws-lc and OpenSSL expand the key of\n\
          each frame, and ipsec-mb ({peer}) is shown both ways: with 176 MiB of expanded keys, and (+key) expanding. \"raw AES\": as many AES blocks,\n\
-         nothing else. \"x ipsec-mb\": how many times as fast as the better of its two; \"of raw\": time of raw AES / time of ours.\n",
+         nothing else. \"x ipsec-mb\": how many times as fast as the better of its two ours is, \"wall x\": raw AES; \"of raw\": time of raw AES / time of ours.\n",
+        Kernel::best().name(),
         table(&header, rows.iter().map(line)),
     )
 }
@@ -221,7 +257,8 @@ fn json(row: &Row) -> Value {
         row.cycles.iter().map(|&(name, cycles)| (name.to_owned(), json!(cycles))).collect();
     json!({
         "way": row.way.name(), "octets": row.sizes.name(), "keys": row.keys, "cycles_per_octet": cycles,
-        "times_ipsec_mb": row.of_ipsec_mb, "of_raw": row.of_raw,
+        "times_ipsec_mb": row.of_ipsec_mb, "raw_times_ipsec_mb": row.wall, "of_raw": row.of_raw,
+        "vaes_256_times_ipsec_mb_avx2": row.of_avx2[0], "aes_ni_times_ipsec_mb_avx2": row.of_avx2[1],
     })
 }
 
@@ -251,7 +288,7 @@ mod tests {
                         let pn = dot11::ccmp::Pn::new(frame.pn).unwrap();
                         let expected = dot11::ccmp::seal(&tk, 0, pn, &clear).unwrap();
                         assert_eq!(
-                            frame.buf[work::BODY..],
+                            frame.buf[work::BODY..work::BODY + frame.len + 8],
                             expected[work::BODY..],
                             "{} {sizes:?}",
                             contender.name()

@@ -1,18 +1,33 @@
 //! The gateway's own kernels: whole frames, as the stages give them.
 
-use dataplane::crypto::{self, OpenJob, SealJob};
+use dataplane::crypto::{Kernel, OpenJob, SealJob};
 use dataplane::packet::BURST;
 use dataplane::prefetch::prefetch;
 
 use super::Contender;
-use super::work::{Frame, HEADER, Work};
+use super::work::{Frame, HEADER, SPARE, Work};
 
-/// The kernel that the gateway chooses here.
-pub struct Ours;
+/// A kernel.
+pub struct Ours {
+    kernel: Kernel,
+    name: &'static str,
+}
+
+impl Ours {
+    /// The one that the gateway chooses here, and then the others, but for the portable one.
+    pub fn all() -> Vec<Ours> {
+        let best = Kernel::best();
+        let others = Kernel::ALL.into_iter().rev();
+        let others =
+            others.filter(|&kernel| kernel.is_available() && kernel != best && kernel != Kernel::Portable);
+        let others = others.map(|kernel| Ours { kernel, name: kernel.name() });
+        std::iter::once(Ours { kernel: best, name: "ours" }).chain(others).collect()
+    }
+}
 
 impl Contender for Ours {
     fn name(&self) -> &'static str {
-        "ours"
+        self.name
     }
 
     fn seal(&mut self, work: &mut Work) {
@@ -21,9 +36,10 @@ impl Contender for Ours {
         let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
         for (job, frame) in jobs.iter_mut().zip(&mut work.frames) {
             let Frame { key, pn, buf, .. } = frame;
-            *job = SealJob { key: &keys[*key].0, key_id: 0, pn: *pn, header_len: HEADER, buf, done: false };
+            let key = &keys[*key].0;
+            *job = SealJob { key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
         }
-        crypto::seal(&mut jobs);
+        self.kernel.seal(&mut jobs);
     }
 
     fn open(&mut self, work: &mut Work) -> usize {
@@ -32,9 +48,10 @@ impl Contender for Ours {
         let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
         for (job, frame) in jobs.iter_mut().zip(&mut work.frames) {
             let Frame { key, buf, .. } = frame;
-            *job = OpenJob { key: &keys[*key].0, header_len: HEADER, buf, done: false };
+            let key = &keys[*key].0;
+            *job = OpenJob { key, header_len: HEADER, buf, spare: SPARE, ..OpenJob::idle() };
         }
-        crypto::open(&mut jobs);
+        self.kernel.open(&mut jobs);
         jobs.iter().filter(|job| job.done).count()
     }
 }

@@ -15,6 +15,8 @@ pub const HEADER: usize = 26;
 pub const BODY: usize = HEADER + ccmp::HEADER_LEN;
 /// Octets of additional data (802.11-2020 §12.5.3.3.3).
 pub const AAD: usize = 24;
+/// Octets behind a frame that nobody cares for: packets have tailroom.
+pub const SPARE: usize = 16;
 /// Longest body.
 pub const LONGEST: usize = 1500;
 
@@ -53,7 +55,7 @@ pub struct Frame {
     pub nonce: [u8; 13],
     /// Additional data.
     pub aad: [u8; AAD],
-    /// Header, CCMP header, body, MIC.
+    /// Header, CCMP header, body, MIC, spare octets.
     pub buf: Vec<u8>,
 }
 
@@ -158,7 +160,7 @@ impl Work {
             frame.nonce[7..].copy_from_slice(&self.pn.to_be_bytes()[2..]);
             // Not protected yet: sealing sets the bit.
             frame.buf[1] &= !0x40;
-            frame.buf.resize(BODY + frame.len + ccmp::MIC_LEN, 0x55);
+            frame.buf.resize(BODY + frame.len + ccmp::MIC_LEN + SPARE, 0x55);
         }
     }
 
@@ -172,7 +174,7 @@ impl Work {
         let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
         for ((job, frame), key) in jobs.iter_mut().zip(&mut self.frames).zip(&keys) {
             let Frame { pn, buf, .. } = frame;
-            *job = SealJob { key, key_id: 0, pn: *pn, header_len: HEADER, buf, done: false };
+            *job = SealJob { key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
         }
         crypto::seal(&mut jobs);
         assert!(jobs.iter().all(|job| job.done), "every frame is sealed");

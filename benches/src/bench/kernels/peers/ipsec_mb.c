@@ -16,15 +16,18 @@ struct bench_frame {
 
 enum { NONCE = 13, AAD = 24, MIC = 8 };
 
-/* A manager for the best that the processor has; its number says which. */
-IMB_MGR *bench_ipsec_mb_new(uint32_t *arch)
+/* A manager for the best that the processor has, or for AVX2; its number says which. */
+IMB_MGR *bench_ipsec_mb_new(int avx2, uint32_t *arch)
 {
 	IMB_MGR *mgr = alloc_mb_mgr(0);
-	IMB_ARCH used = IMB_ARCH_NONE;
+	IMB_ARCH used = IMB_ARCH_AVX2;
 
 	if (mgr == NULL)
 		return NULL;
-	init_mb_mgr_auto(mgr, &used);
+	if (avx2)
+		init_mb_mgr_avx2(mgr);
+	else
+		init_mb_mgr_auto(mgr, &used);
 	*arch = used;
 	return mgr;
 }

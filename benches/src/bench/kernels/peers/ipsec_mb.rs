@@ -29,7 +29,7 @@ struct Schedule([u8; 192]);
 const EMPTY: Schedule = Schedule([0; 192]);
 
 unsafe extern "C" {
-    fn bench_ipsec_mb_new(arch: *mut u32) -> *mut c_void;
+    fn bench_ipsec_mb_new(avx2: i32, arch: *mut u32) -> *mut c_void;
     fn bench_ipsec_mb_free(manager: *mut c_void);
     fn bench_ipsec_mb_expand(
         manager: *mut c_void,
@@ -41,8 +41,20 @@ unsafe extern "C" {
     fn bench_ipsec_mb_right(frames: *const Frame, count: u32) -> u32;
 }
 
+/// How it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// At its best, keys expanded before.
+    Stored,
+    /// At its best, keys expanded with each frame.
+    Expanding,
+    /// As on a processor without AVX-512, keys expanded before.
+    Avx2,
+}
+
 /// A manager, and the keys it is to use.
 pub struct IpsecMb {
+    how: Use,
     manager: NonNull<c_void>,
     arch: u32,
     frames: Vec<Frame>,
@@ -52,18 +64,18 @@ pub struct IpsecMb {
 }
 
 impl IpsecMb {
-    /// With every key expanded before, or with each frame.
+    /// For these keys.
     ///
     /// # Panics
     /// If there is no memory.
-    pub fn new(keys: &Keys, expanded: bool) -> IpsecMb {
+    pub fn new(keys: &Keys, how: Use) -> IpsecMb {
         let mut arch = 0;
-        // SAFETY: it writes one number.
-        let manager = unsafe { bench_ipsec_mb_new(&mut arch) };
+        // SAFETY: it writes one number; AVX2 is only asked for where the processor has it.
+        let manager = unsafe { bench_ipsec_mb_new((how == Use::Avx2).into(), &mut arch) };
         let manager = NonNull::new(manager).expect("memory for ipsec-mb");
-        let mut this =
-            IpsecMb { manager, arch, frames: Vec::new(), stored: Vec::new(), scratch: vec![EMPTY; BURST] };
-        if expanded {
+        let (frames, scratch) = (Vec::new(), vec![EMPTY; BURST]);
+        let mut this = IpsecMb { how, manager, arch, frames, stored: Vec::new(), scratch };
+        if how != Use::Expanding {
             let expand = |key: &super::super::work::Key| {
                 let mut schedule = EMPTY;
                 this.expand(&key.0, &mut schedule);
@@ -115,7 +127,11 @@ impl IpsecMb {
 
 impl Contender for IpsecMb {
     fn name(&self) -> &'static str {
-        if self.stored.is_empty() { "ipsec-mb+key" } else { "ipsec-mb" }
+        match self.how {
+            Use::Stored => "ipsec-mb",
+            Use::Expanding => "ipsec-mb+key",
+            Use::Avx2 => "ipsec-mb AVX2",
+        }
     }
 
     fn prepare(&mut self, work: &mut Work) {

@@ -7,5 +7,5 @@ mod ipsec_mb;
 mod openssl;
 
 pub use aws_lc::AwsLc;
-pub use ipsec_mb::IpsecMb;
+pub use ipsec_mb::{IpsecMb, Use};
 pub use openssl::OpenSsl;
