@@ -300,7 +300,7 @@ impl Air {
         for datagram in self.to_send.drain(..) {
             let Some(mut packet) = self.pool.alloc() else { continue };
             packet.copy_from(&datagram);
-            packet.meta.endpoint = Some(self.gateway);
+            packet.meta.endpoint = self.gateway.into();
             // There is room: a full burst is sent.
             let _ = burst.push(packet);
             if burst.is_full() {

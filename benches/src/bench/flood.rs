@@ -122,7 +122,7 @@ impl Flood {
                 let Some(mut packet) = self.pool.alloc() else { break };
                 let at = queued * datagrams.len;
                 packet.copy_from(&datagrams.octets[at..at + datagrams.len]);
-                packet.meta.endpoint = Some(to);
+                packet.meta.endpoint = to.into();
                 sent_at[queued] = since(now);
                 queued += 1;
                 // There is room, as was asked.

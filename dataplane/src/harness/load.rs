@@ -2,7 +2,6 @@
 //! work take by themselves.
 
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dot11::build::DataHeader;
@@ -16,6 +15,7 @@ use crate::command::{CommandKind, KeyInstall, PortOpen, StationAdd, StationKey, 
 use crate::config::Config;
 use crate::counters::Forwarded;
 use crate::crypto::{self, OpenJob, SealJob};
+use crate::endpoint::Endpoint;
 use crate::packet::{BURST, Burst, Packet, PoolConfig};
 use crate::state::State;
 use crate::station::Hot;
@@ -62,7 +62,7 @@ pub enum Part {
     Whole,
     /// CCMP alone: the same frames, under keys that are in the cache.
     Crypto,
-    /// Finding the stations and reading a part of each line of their hot state, alone.
+    /// Finding the stations and reading something of the hot state that this way touches, alone.
     LookUp,
 }
 
@@ -162,7 +162,7 @@ impl Load {
             let encoded = Header::received(INFO).encode();
             let header = encoded.as_bytes();
             packet.prepend(header.len()).expect("headroom").copy_from_slice(header);
-            packet.meta.endpoint = Some(bss(n / PER_BSS, &self.like).endpoint);
+            packet.meta.endpoint = bss(n / PER_BSS, &self.like).endpoint;
         }
         let state = &mut self.bench.workers[0].state;
         let start = Instant::now();
@@ -310,15 +310,14 @@ fn alloc(state: &mut State) -> Packet {
     state.pool.alloc().expect("a packet")
 }
 
-/// Reads what uplink reads: something of every line.
+/// Reads what uplink reads: something of the lines it touches.
 fn touch_up(hot: &Hot) {
-    touch_down(hot);
-    black_box((hot.up_packets, hot.rx_sequence[0], hot.rx_sequence[16]));
+    black_box((hot.key()[0], hot.last_seen, hot.up_packets));
 }
 
-/// Reads what downlink reads: something of the first two lines.
+/// Reads what downlink reads.
 fn touch_down(hot: &Hot) {
-    black_box((hot.tx_pn(), hot.last_seen));
+    black_box((hot.key()[0], hot.tx_pn()));
 }
 
 /// The `n`th station's key, which takes no memory.
@@ -332,7 +331,7 @@ fn key(n: usize) -> [u8; 16] {
 fn bss(n: usize, like: &Tunnel) -> Tunnel {
     let [a, b, c, d] = (n as u32).to_be_bytes();
     let radio = n / 100;
-    let address = [10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8];
+    let endpoint = Endpoint::v4([10, (radio >> 16) as u8, (radio >> 8) as u8, radio as u8], 5247);
     let bssid = MacAddr([0x02, 0xbb, a, b, c, d]);
-    Tunnel { bssid, endpoint: SocketAddr::from((address, 5247)), ..*like }
+    Tunnel { bssid, endpoint, ..*like }
 }
