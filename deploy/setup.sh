@@ -9,7 +9,7 @@ set -euo pipefail
 build=(gcc libc6-dev make pkg-config)
 network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
-test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux)
+test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind)
 bench=("${build[@]}" libipsec-mb-dev libssl-dev)                                  # peers to compare with
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"

@@ -102,6 +102,10 @@ impl<T> Sender<T> {
         if moved {
             self.bell.ring();
         }
+        // A flood of messages, as when a million sessions are adopted, is no reason to keep its memory.
+        if self.backlog.is_empty() && self.backlog.capacity() > KEPT {
+            self.backlog.shrink_to(KEPT);
+        }
         self.backlog.is_empty()
     }
 
@@ -110,6 +114,9 @@ impl<T> Sender<T> {
         self.backlog.len()
     }
 }
+
+/// Messages whose room in front of a ring is kept when nothing waits.
+const KEPT: usize = 1024;
 
 /// The receiving end of [`lossless`].
 pub struct Receiver<T> {

@@ -12,7 +12,7 @@ use dataplane::io::PacketIo;
 use dataplane::io::udp::UdpIo;
 use dataplane::packet::{Burst, Pool, PoolConfig};
 use dot11::beacon::BssTemplate;
-use dot11::element::{Rsn, Ssid};
+use dot11::element::{Rsn, RsnCapabilities, Ssid};
 use dot11::{Akm, Frame, FrameKind, MacAddr, ManagementSubtype};
 use proto::tunnel::{DataHeader, FrameInfo, Header, Hello, KeepAlive, ServiceUuid, SessionId};
 use serde_json::json;
@@ -72,6 +72,14 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
     air.run(plan).with_context(|| format!("control:\n{}\ngateway:\n{}", control.words(), gateway.words()))?;
     let wall = started.elapsed().as_secs_f64();
     let (control, gateway) = (control.cpu()?.since(before.0), gateway.cpu()?.since(before.1));
+    if air.online == 0 || air.failed > air.online / 100 {
+        bail!(
+            "{} devices came online and {} did not; the last: {:?}",
+            air.online,
+            air.failed,
+            air.last_failure
+        );
+    }
     let n = air.online as f64;
     let per_core = n / control.total().max(gateway.total());
     let micros = |seconds: f64| format!("{:.0}", seconds / n * 1e6);
@@ -100,7 +108,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
         percentile(99),
     );
     let json = json!({
-        "associations": air.online, "seconds": wall, "per_second": n / wall, "per_second_per_core": per_core,
+        "associations": air.online, "failed": air.failed, "seconds": wall, "per_second": n / wall, "per_second_per_core": per_core,
         "control_seconds": [control.user, control.system], "gateway_seconds": [gateway.user, gateway.system],
         "milliseconds": { "p50": percentile(50), "p99": percentile(99) },
     });
@@ -122,6 +130,7 @@ struct Air {
     in_flight: usize,
     online: usize,
     failed: usize,
+    last_failure: Option<Event>,
     latencies: Vec<Duration>,
 }
 
@@ -142,7 +151,10 @@ impl Air {
         let ssid = Ssid::try_from(SSID)?;
         let bss = |n: usize| {
             let bssid = MacAddr([0x02, 0xbb, 0, 0, (n >> 8) as u8, n as u8]);
-            let template = BssTemplate::new(bssid, ssid, 6, Some(Rsn::ccmp(&[Akm::Psk])));
+            // What control says of itself in message 3, to the octet.
+            let capabilities = RsnCapabilities::default().with_16_ptksa_replay_counters();
+            let rsn = Rsn { capabilities, ..Rsn::ccmp(&[Akm::Psk]) };
+            let template = BssTemplate::new(bssid, ssid, 6, Some(rsn));
             Bss { template, session_id: SessionId((n as u128 + 1).to_be_bytes()), open: false }
         };
         Ok(Air {
@@ -158,6 +170,7 @@ impl Air {
             in_flight: 0,
             online: 0,
             failed: 0,
+            last_failure: None,
             latencies: Vec::new(),
         })
     }
@@ -247,8 +260,11 @@ impl Air {
                     self.online += 1;
                     self.end(n);
                 }
-                Output::Event(Event::Refused { .. } | Event::NoAnswer(_) | Event::Disconnected { .. }) => {
+                Output::Event(
+                    event @ (Event::Refused { .. } | Event::NoAnswer(_) | Event::Disconnected { .. }),
+                ) => {
                     self.failed += 1;
+                    self.last_failure = Some(event);
                     self.end(n);
                 }
                 Output::Event(_) => {}

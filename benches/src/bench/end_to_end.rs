@@ -41,7 +41,7 @@ impl Plan {
 const LOCAL: EtherType = EtherType(0x88b5);
 const INFO: FrameInfo = FrameInfo { rssi: -50, snr: 40, rate: 540 };
 /// Octets that control keeps at the gateway for a device on a network with a passphrase, about.
-const BLOB: usize = 256;
+const BLOB: usize = 224;
 /// Packets under way at a time.
 const WINDOW: usize = 1024;
 /// How long sessions may take to install.

@@ -111,8 +111,9 @@ async fn follow(shared: Arc<Shared>, mut stream: Streaming<AttachRequest>, comma
         for event in batch.events.into_iter().filter_map(|event| event.event) {
             match event {
                 Event::Hello(_) => {
-                    let service =
-                        Service { uuid: SERVICE.to_vec(), ssid: "bench".to_owned(), ..Service::default() };
+                    // A VLAN, so that what this machine says on the gateway's interface reaches no station.
+                    let ssid = "bench".to_owned();
+                    let service = Service { uuid: SERVICE.to_vec(), ssid, vlan: 7, ..Service::default() };
                     let welcome = Welcome { services: vec![service], ..Welcome::default() };
                     let command = Command { id: 1, command: Some(Kind::Welcome(welcome)) };
                     let _ = commands.send(Ok(AttachResponse { commands: vec![command] })).await;

@@ -82,7 +82,9 @@ struct Row {
     cycles: Vec<(&'static str, f64)>,
     /// How many times as fast as the better of ipsec-mb's two ours is.
     of_ipsec_mb: Option<f64>,
-    /// How many times as fast as that the wall is.
+    /// The same beside the fastest of all its three, one of which it would not choose here.
+    of_best: Option<f64>,
+    /// How many times as fast as the better of the two the wall is.
     wall: Option<f64>,
     /// How many times as fast as ipsec-mb held to AVX2 VAES-256 and AES-NI are.
     of_avx2: [Option<f64>; 2],
@@ -90,7 +92,8 @@ struct Row {
     of_raw: Option<f64>,
 }
 
-const IPSEC_MB: [&str; 2] = ["ipsec-mb", "ipsec-mb+key"];
+/// As it sets itself up here, and last, for AVX2.
+const IPSEC_MB: [&str; 3] = ["ipsec-mb", "ipsec-mb+key", "ipsec-mb AVX2"];
 
 /// Measures everything.
 ///
@@ -172,17 +175,18 @@ fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [B
     let cycles: Vec<_> =
         contenders.iter().enumerate().map(|(at, contender)| (contender.name(), samples.median(at))).collect();
     let find = |name: &str| cycles.iter().position(|(known, _)| *known == name);
-    let times_ipsec_mb = |who: usize| {
-        IPSEC_MB.iter().filter_map(|name| Some(samples.ratio(find(name)?, who))).min_by(f64::total_cmp)
+    let times = |peers: &[&str], who: usize| {
+        peers.iter().filter_map(|name| Some(samples.ratio(find(name)?, who))).min_by(f64::total_cmp)
     };
     let raw = find("raw AES");
     let of_avx2 = [Kernel::Vaes256, Kernel::AesNi].map(|kernel| {
         let who = find(kernel.name()).or((Kernel::best() == kernel).then_some(0));
         Some(samples.ratio(find("ipsec-mb AVX2")?, who?))
     });
-    let (of_ipsec_mb, wall) = (times_ipsec_mb(0), raw.and_then(times_ipsec_mb));
+    let (of_ipsec_mb, of_best) = (times(&IPSEC_MB[..2], 0), times(&IPSEC_MB, 0));
+    let wall = raw.and_then(|raw| times(&IPSEC_MB[..2], raw));
     let of_raw = raw.map(|raw| samples.ratio(raw, 0));
-    Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, wall, of_avx2, of_raw }
+    Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, of_best, wall, of_avx2, of_raw }
 }
 
 /// DESIGN.md's: octets, keys, times ipsec-mb, fraction of raw.
@@ -210,10 +214,7 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
             let wall = if wall < times { format!(" (the wall is {wall:.2})") } else { String::new() };
             goals.push(Goal::new(format!("{what}: times ipsec-mb{wall}"), found, least));
         }
-        let [vaes_256, aes_ni] = row.of_avx2;
-        if let Some(found) = vaes_256.filter(|_| times > 0.0) {
-            goals.push(Goal::new(format!("{what}: VAES-256, times ipsec-mb with AVX2"), found, least));
-        }
+        let [_, aes_ni] = row.of_avx2;
         if let Some(found) = aes_ni.filter(|_| row.sizes == Sizes::Fixed(1500) && times > 0.0) {
             let least = Target::AtLeast(1.4);
             goals.push(Goal::new(format!("{what}: AES-NI, times ipsec-mb with AVX2"), found, least));
@@ -234,19 +235,22 @@ fn text(rows: &[Row], peer: &str) -> String {
     let unit = if clock::CYCLES { "cycles" } else { "nanoseconds" };
     let mut header = vec![String::new(), "octets".to_owned(), "keys".to_owned()];
     header.extend(first.cycles.iter().map(|(name, _)| (*name).to_owned()));
-    header.extend(["x ipsec-mb", "wall x", "of raw"].map(str::to_owned));
+    header.extend(["x ipsec-mb", "wall x", "x its best", "of raw"].map(str::to_owned));
     let line = |row: &Row| {
         let mut cells = vec![row.way.name().to_owned(), row.sizes.name(), row.keys.to_string()];
         cells.extend(row.cycles.iter().map(|(_, cycles)| format!("{cycles:.2}")));
-        cells.extend([row.of_ipsec_mb, row.wall, row.of_raw].map(|ratio| super::section::cell(ratio, 2)));
+        cells.extend(
+            [row.of_ipsec_mb, row.wall, row.of_best, row.of_raw].map(|ratio| super::section::cell(ratio, 2)),
+        );
         cells
     };
     format!(
         "CCMP-128 kernels, one core, {unit} per octet of body; ours is {}:\n\n{}\n\
          Bursts of 32 frames, each under another key; of a million keys, drawn at random. \"ours\" takes whole frames and 16-octet keys. The\n\
          others get nonce and additional data ready-made, and keys expanded before; at a million keys ccm, aws-lc and OpenSSL expand the key of\n\
-         each frame, and ipsec-mb ({peer}) is shown both ways: with 176 MiB of expanded keys, and (+key) expanding. \"raw AES\": as many AES blocks,\n\
-         nothing else. \"x ipsec-mb\": how many times as fast as the better of its two ours is, \"wall x\": raw AES; \"of raw\": time of raw AES / time of ours.\n",
+         each frame. ipsec-mb chooses {peer} here and is shown with keys expanded before, expanding them (+key), and held to AVX2. \"raw AES\": as\n\
+         many AES blocks, nothing else. \"x ipsec-mb\": how many times as fast as ipsec-mb is ours, where it chooses; \"wall x\": raw AES likewise;\n\
+         \"x its best\": ours beside the fastest of all three; \"of raw\": time of raw AES / time of ours.\n",
         Kernel::best().name(),
         table(&header, rows.iter().map(line)),
     )
@@ -257,7 +261,7 @@ fn json(row: &Row) -> Value {
         row.cycles.iter().map(|&(name, cycles)| (name.to_owned(), json!(cycles))).collect();
     json!({
         "way": row.way.name(), "octets": row.sizes.name(), "keys": row.keys, "cycles_per_octet": cycles,
-        "times_ipsec_mb": row.of_ipsec_mb, "raw_times_ipsec_mb": row.wall, "of_raw": row.of_raw,
+        "times_ipsec_mb": row.of_ipsec_mb, "times_best_ipsec_mb": row.of_best, "raw_times_ipsec_mb": row.wall, "of_raw": row.of_raw,
         "vaes_256_times_ipsec_mb_avx2": row.of_avx2[0], "aes_ni_times_ipsec_mb_avx2": row.of_avx2[1],
     })
 }
