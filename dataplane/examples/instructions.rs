@@ -8,7 +8,7 @@ use dataplane::clock::Time;
 use dataplane::crypto::{Kernel, OpenJob, SealJob};
 use dataplane::endpoint::Endpoint;
 use dataplane::packet::BURST;
-use dataplane::station::{Cold, Hot, StationId, StationTable};
+use dataplane::station::{Cold, Hot, Key, StationId, StationTable};
 use dataplane::tunnel::TunnelId;
 use dot11::build::DataHeader;
 use dot11::{MacAddr, QosControl};
@@ -77,7 +77,8 @@ fn find(stations: u32) {
     }
     for burst in 0..BURSTS as u32 {
         let keys: [_; BURST] = std::array::from_fn(|n| {
-            key((burst * BURST as u32 + n as u32).wrapping_mul(40_503_007) % stations)
+            let (bssid, mac) = key((burst * BURST as u32 + n as u32).wrapping_mul(40_503_007) % stations);
+            Key::new(bssid.0, mac.0)
         });
         let mut found = [None; BURST];
         counted_find(&table, &keys, &mut found);
@@ -104,6 +105,6 @@ fn counted_open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) {
 }
 
 #[inline(never)]
-fn counted_find(table: &StationTable, keys: &[(MacAddr, MacAddr)], found: &mut [Option<StationId>]) {
+fn counted_find(table: &StationTable, keys: &[Key], found: &mut [Option<StationId>]) {
     table.find_burst(black_box(keys), black_box(found));
 }

@@ -18,7 +18,7 @@ use crate::crypto::{self, OpenJob, SealJob};
 use crate::endpoint::Endpoint;
 use crate::packet::{BURST, Burst, Packet, PoolConfig};
 use crate::state::State;
-use crate::station::Hot;
+use crate::station::{Hot, Key};
 
 /// Devices per virtual BSS.
 const PER_BSS: usize = 64;
@@ -223,7 +223,7 @@ impl Load {
         let mut found = [None; BURST];
         let time = match direction {
             Direction::Uplink => {
-                let keys = who.map(|n| (bss(n / PER_BSS, &self.like).bssid, mac(n as u32)));
+                let keys = who.map(|n| Key::new(bss(n / PER_BSS, &self.like).bssid.0, mac(n as u32).0));
                 let start = Instant::now();
                 table.find_burst(&keys, &mut found);
                 found.iter().flatten().for_each(|&id| touch_up(table.hot(id)));

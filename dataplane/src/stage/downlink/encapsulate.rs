@@ -1,5 +1,6 @@
 //! A burst of frames gets headers, packet numbers and MICs, and goes into the tunnels.
 
+use arrayvec::ArrayVec;
 use dot11::build::DataHeader;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 use dot11::llc::{self, EtherType};
@@ -9,7 +10,6 @@ use proto::tunnel::{DATA_OCTETS, Header, fragment, max_datagram};
 use super::{DownItem, Form, To};
 use crate::counters::{DropReason, Forwarded};
 use crate::crypto::{self, SealJob};
-use crate::endpoint::Endpoint;
 use crate::ethernet;
 use crate::packet::{BURST, Packet};
 use crate::state::State;
@@ -19,16 +19,41 @@ use crate::tunnel::{Exhausted, TunnelId};
 /// What sealing a frame takes, found before the burst is sealed.
 #[derive(Clone, Copy)]
 struct Plan {
-    endpoint: Endpoint,
-    header_len: usize,
-    /// Whose key, its identifier and the packet number; `None`: in clear.
-    key: Option<(Owner, u8, u64)>,
+    key: [u8; 16],
+    pn: u64,
+    what: What,
+    key_id: u8,
+    header_len: u8,
+    /// Octets of tunnel header that are in front of the frame already.
+    front: u8,
 }
 
-#[derive(Clone, Copy)]
-enum Owner {
-    Station(StationId),
-    Group(TunnelId, usize),
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Counted and gone.
+    Nothing,
+    /// Goes in clear.
+    Clear,
+    /// Is to be sealed.
+    Seal,
+}
+
+impl Plan {
+    const NONE: Plan = Plan { key: [0; 16], pn: 0, what: What::Nothing, key_id: 0, header_len: 0, front: 0 };
+
+    /// For a frame in clear, with so many octets of header. (In place: a plan that is made elsewhere and moved costs more than all else here.)
+    fn clear(&mut self, header_len: usize) {
+        self.what = What::Clear;
+        self.header_len = header_len as u8;
+    }
+
+    fn seal(&mut self, header_len: usize, key: &[u8; 16], key_id: u8, pn: u64) {
+        self.key = *key;
+        self.pn = pn;
+        self.key_id = key_id;
+        self.what = What::Seal;
+        self.header_len = header_len as u8;
+    }
 }
 
 impl State {
@@ -38,69 +63,51 @@ impl State {
             return;
         }
         let mut items = std::mem::take(&mut self.down);
-        let mut plans: [Option<Plan>; BURST] = [const { None }; BURST];
+        let mut plans = [Plan::NONE; BURST];
         for (item, plan) in items.iter_mut().zip(&mut plans) {
-            match self.plan(item) {
-                Ok(found) => *plan = Some(found),
-                Err(reason) => self.drop(reason),
+            if let Err(reason) = self.plan(item, plan) {
+                *plan = Plan::NONE;
+                self.drop(reason);
             }
         }
-        let sealed = self.seal_burst(&mut items, &plans);
-        for ((item, plan), sealed) in items.drain(..).zip(plans).zip(sealed) {
-            let Some(plan) = plan else { continue };
-            if plan.key.is_some() {
-                if !sealed {
+        let sealed = seal_burst(&mut items, &plans);
+        let mut sealed = sealed.into_iter();
+        for (item, plan) in items.drain(..).zip(&plans) {
+            match plan.what {
+                What::Nothing => continue,
+                What::Clear => {}
+                What::Seal if sealed.next() == Some(true) => self.count(Forwarded::Sealed),
+                What::Seal => {
                     self.drop(DropReason::UnsupportedFrame);
                     continue;
                 }
-                self.count(Forwarded::Sealed);
             }
-            self.encapsulate(item.packet, plan.endpoint);
+            self.encapsulate(item.packet, plan.front.into());
         }
         self.down = items;
     }
 
-    fn seal_burst(&self, items: &mut [DownItem], plans: &[Option<Plan>; BURST]) -> [bool; BURST] {
-        let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
-        let mut places = [usize::MAX; BURST];
-        let mut n = 0;
-        for (i, (item, plan)) in items.iter_mut().zip(plans).enumerate() {
-            let Some(Plan { header_len, key: Some((owner, key_id, pn)), .. }) = *plan else { continue };
-            let key = match owner {
-                Owner::Station(id) => Some(self.stations.hot(id).key()),
-                Owner::Group(tunnel, index) => self
-                    .tunnels
-                    .get(tunnel)
-                    .and_then(|state| state.group_keys[index].as_ref())
-                    .map(|key| key.key.as_bytes()),
-            };
-            let Some(key) = key else { continue };
-            let (buf, spare) = item.packet.data_and_tailroom_mut();
-            jobs[n] = SealJob { key, key_id, pn, header_len, buf, spare, ..SealJob::idle() };
-            places[n] = i;
-            n += 1;
-        }
-        crypto::seal(&mut jobs[..n]);
-        let mut sealed = [false; BURST];
-        for (job, &place) in jobs[..n].iter().zip(&places) {
-            sealed[place] = job.done;
-        }
-        sealed
-    }
-
     /// Puts the 802.11 header on, with holes for CCMP if it will be sealed.
-    fn plan(&mut self, item: &mut DownItem) -> Result<Plan, DropReason> {
+    #[inline]
+    fn plan(&mut self, item: &mut DownItem, plan: &mut Plan) -> Result<(), DropReason> {
         match item.form {
-            Form::Management => self.plan_management(item),
+            Form::Management => self.plan_management(item, plan),
             Form::Ethernet | Form::Eapol => match item.to {
-                To::Station(id) => self.plan_unicast(item, id),
-                To::Group(tunnel) => self.plan_group(item, tunnel),
+                To::Station(id) => self.plan_unicast(item, id, plan),
+                To::Group(tunnel) => self.plan_group(item, tunnel, plan),
                 To::Bss(_) => Err(DropReason::UnknownStation),
             },
         }
     }
 
-    fn plan_unicast(&mut self, item: &mut DownItem, id: StationId) -> Result<Plan, DropReason> {
+    #[inline]
+    fn plan_unicast(
+        &mut self,
+        item: &mut DownItem,
+        id: StationId,
+        plan: &mut Plan,
+    ) -> Result<(), DropReason> {
+        let max = self.config.path_mtu;
         let hot = self.stations.hot_mut(id);
         let eapol = item.form == Form::Eapol;
         if !eapol {
@@ -111,59 +118,108 @@ impl State {
                 return Err(DropReason::NoDownlinkKey);
             }
         }
+        item.packet.meta.endpoint = hot.endpoint;
         let seal = hot.is(Flag::Keyed) && item.protect;
+        let header: &[u8; ethernet::HEADER] =
+            item.packet.data().first_chunk().ok_or(DropReason::MalformedEthernet)?;
+        let ether_type = u16::from_be_bytes([header[12], header[13]]);
+        // Encrypted QoS data of EtherType II in one datagram: nearly all there is.
+        if seal && hot.is(Flag::Qos) && ether_type >= ethernet::FIRST_ETHER_TYPE {
+            let [_, _, _, _, _, _, source @ ..] = *header;
+            let source = u64::from_le_bytes(source);
+            let octets = item.packet.len() - ethernet::HEADER + llc::LEN;
+            if max_datagram(max, hot.endpoint.is_ipv6()) >= Front::BEFORE_MSDU + octets + MIC_LEN {
+                let pn = hot.next_pn().ok_or(DropReason::PnExhausted)?;
+                let tid = item.priority & 7;
+                let number = hot.next_sequence(tid);
+                let front = Front { ether_type, source, tid, number };
+                front.write(&mut item.packet, hot.mac, hot.bssid)?;
+                plan.seal(Front::HEADER, hot.key(), hot.key_id, pn);
+                plan.front = DATA_OCTETS.len() as u8;
+                if !eapol {
+                    hot.down_packets += 1;
+                    hot.down_octets += octets as u64;
+                    self.count(Forwarded::MsduDown);
+                }
+                return Ok(());
+            }
+        }
+        self.plan_other(item, id, seal, plan)
+    }
+
+    /// Every other unicast frame.
+    fn plan_other(
+        &mut self,
+        item: &mut DownItem,
+        id: StationId,
+        seal: bool,
+        plan: &mut Plan,
+    ) -> Result<(), DropReason> {
+        let hot = self.stations.hot_mut(id);
         let source = MacAddr::from_slice(item.packet.data().get(6..).unwrap_or_default())
             .ok_or(DropReason::MalformedEthernet)?;
         let octets = into_msdu(&mut item.packet)?;
         let qos = hot.is(Flag::Qos).then(|| QosControl::new(item.priority & 7));
-        let (bssid, mac) = (hot.bssid, hot.mac);
-        let key = if seal {
-            let pn = hot.next_pn().ok_or(DropReason::PnExhausted)?;
-            Some((Owner::Station(id), hot.key_id, pn))
-        } else {
-            None
-        };
-        let tunnel = hot.tunnel;
-        let plan = Plan { endpoint: hot.endpoint, header_len: 0, key };
+        let (bssid, mac, tunnel) = (hot.bssid, hot.mac, hot.tunnel);
+        let pn = if seal { hot.next_pn().ok_or(DropReason::PnExhausted)? } else { 0 };
         let number = match qos {
             Some(qos) => hot.next_sequence(qos.tid()),
             None => self.tunnels.get_mut(tunnel).map_or(0, |state| state.next_sequence()),
         };
         let header = DataHeader::from_ap(bssid, mac, source, qos);
         let header_len = write_header(&mut item.packet, header, number, seal)?;
-        if !eapol {
-            let hot = self.stations.hot_mut(id);
+        let hot = self.stations.hot_mut(id);
+        if seal {
+            plan.seal(header_len, hot.key(), hot.key_id, pn);
+        } else {
+            plan.clear(header_len);
+        }
+        if item.form != Form::Eapol {
             hot.down_packets += 1;
             hot.down_octets += octets as u64;
             self.count(Forwarded::MsduDown);
         }
-        Ok(Plan { header_len, ..plan })
+        Ok(())
     }
 
-    fn plan_group(&mut self, item: &mut DownItem, tunnel: TunnelId) -> Result<Plan, DropReason> {
+    fn plan_group(
+        &mut self,
+        item: &mut DownItem,
+        tunnel: TunnelId,
+        plan: &mut Plan,
+    ) -> Result<(), DropReason> {
         let state = self.tunnels.get_mut(tunnel).ok_or(DropReason::UnknownTunnel)?;
         let header = ethernet::parse(item.packet.data()).ok_or(DropReason::MalformedEthernet)?;
-        let key = match state.next_group_pn() {
-            Some(Ok((key_id, pn))) => Some((Owner::Group(tunnel, usize::from(key_id) - 1), key_id, pn)),
+        let numbers = match state.next_group_pn() {
+            Some(Ok(numbers)) => Some(numbers),
             Some(Err(Exhausted)) => return Err(DropReason::PnExhausted),
             None if item.protect => return Err(DropReason::NoDownlinkKey),
             None => None,
         };
-        let (bssid, endpoint, number) = (state.tunnel.bssid, state.tunnel.endpoint, state.next_sequence());
+        let (bssid, number) = (state.tunnel.bssid, state.next_sequence());
+        item.packet.meta.endpoint = state.tunnel.endpoint;
         into_msdu(&mut item.packet)?;
         let header = DataHeader::from_ap(bssid, header.destination, header.source, None);
-        let header_len = write_header(&mut item.packet, header, number, key.is_some())?;
+        let header_len = write_header(&mut item.packet, header, number, numbers.is_some())?;
+        match numbers {
+            Some((key_id, pn)) => {
+                let key =
+                    state.group_keys[usize::from(key_id) - 1].as_ref().ok_or(DropReason::NoDownlinkKey)?;
+                plan.seal(header_len, key.key.as_bytes(), key_id, pn);
+            }
+            None => plan.clear(header_len),
+        }
         self.count(Forwarded::GroupFrame);
-        Ok(Plan { endpoint, header_len, key })
+        Ok(())
     }
 
-    fn plan_management(&mut self, item: &mut DownItem) -> Result<Plan, DropReason> {
+    fn plan_management(&mut self, item: &mut DownItem, plan: &mut Plan) -> Result<(), DropReason> {
         let (tunnel, station) = match item.to {
             To::Station(id) => (self.stations.hot(id).tunnel, Some(id)),
             To::Bss(tunnel) | To::Group(tunnel) => (tunnel, None),
         };
         let state = self.tunnels.get_mut(tunnel).ok_or(DropReason::UnknownTunnel)?;
-        let endpoint = state.tunnel.endpoint;
+        item.packet.meta.endpoint = state.tunnel.endpoint;
         let frame = Frame::parse(item.packet.data()).map_err(|_| DropReason::MalformedFrame)?;
         let (header_len, fragment) =
             (frame.header_len(), frame.sequence().ok_or(DropReason::UnsupportedFrame)?.fragment());
@@ -171,25 +227,36 @@ impl State {
         let sequence = SequenceControl::new(number, fragment);
         item.packet.data_mut()[22..24].copy_from_slice(&sequence.0.to_le_bytes());
         let Some(id) = station.filter(|&id| item.protect && self.stations.hot(id).is(Flag::Keyed)) else {
-            return Ok(Plan { endpoint, header_len, key: None });
+            plan.clear(header_len);
+            return Ok(());
         };
         let hot = self.stations.hot_mut(id);
         let pn = hot.next_pn().ok_or(DropReason::PnExhausted)?;
         item.packet.prepend(HEADER_LEN).ok_or(DropReason::NoHeadroom)?;
         item.packet.data_mut().copy_within(HEADER_LEN..HEADER_LEN + header_len, 0);
         item.packet.append(MIC_LEN).ok_or(DropReason::NoHeadroom)?;
-        Ok(Plan { endpoint, header_len, key: Some((Owner::Station(id), hot.key_id, pn)) })
+        plan.seal(header_len, hot.key(), hot.key_id, pn);
+        Ok(())
     }
 
-    /// Puts a frame into the tunnel: one datagram, or fragments if the path is too narrow for that.
-    fn encapsulate(&mut self, mut packet: Packet, endpoint: Endpoint) {
+    /// Puts a frame into the tunnel that its `meta` names: one datagram, or fragments if the path is too narrow for that. `front` octets of
+    /// tunnel header are there already, in front of what fits.
+    #[inline]
+    fn encapsulate(&mut self, packet: Packet, front: usize) {
+        if front > 0 {
+            return self.send_to_tunnel(packet);
+        }
+        self.encapsulate_any(packet);
+    }
+
+    fn encapsulate_any(&mut self, mut packet: Packet) {
+        let endpoint = packet.meta.endpoint;
         let max = max_datagram(self.config.path_mtu, endpoint.is_ipv6());
         if packet.len() + DATA_OCTETS.len() <= max {
             let Some(space) = packet.prepend(DATA_OCTETS.len()) else {
                 return self.drop(DropReason::NoHeadroom);
             };
             space.copy_from_slice(&DATA_OCTETS);
-            packet.meta.endpoint = endpoint;
             return self.send_to_tunnel(packet);
         }
         let id = self.fragment_ids.next_id();
@@ -206,6 +273,65 @@ impl State {
             self.count(Forwarded::TunnelFragmentTx);
             self.send_to_tunnel(packet);
         }
+    }
+}
+
+/// Seals what is to be sealed: whether it was, of each.
+fn seal_burst(items: &mut [DownItem], plans: &[Plan; BURST]) -> ArrayVec<bool, BURST> {
+    let mut jobs: ArrayVec<SealJob<'_>, BURST> = ArrayVec::new();
+    for (item, plan) in items.iter_mut().zip(plans) {
+        if plan.what != What::Seal {
+            continue;
+        }
+        let (buf, spare) = item.packet.data_and_tailroom_mut();
+        let buf = buf.get_mut(usize::from(plan.front)..).unwrap_or_default();
+        let Plan { ref key, pn, key_id, header_len, .. } = *plan;
+        let header_len = header_len.into();
+        jobs.push(SealJob { key, key_id, spp_amsdu: false, pn, header_len, buf, spare, done: false });
+    }
+    crypto::seal(&mut jobs);
+    jobs.iter().map(|job| job.done).collect()
+}
+
+/// Everything that goes before the payload of an encrypted QoS data frame from the distribution system, in one piece:
+///
+/// ```text
+/// CAPWAP (8) | Frame Control, Duration (4) | A1 A2 A3 (18) | Sequence, QoS Control (4) | CCMP (8) | LLC, SNAP (6) | EtherType, as it was
+/// ```
+struct Front {
+    ether_type: u16,
+    /// In the low six octets. (A number stays in a register.)
+    source: u64,
+    tid: u8,
+    number: u16,
+}
+
+impl Front {
+    /// Octets of the MAC header.
+    const HEADER: usize = 26;
+    /// Octets before LLC.
+    const BEFORE_MSDU: usize = DATA_OCTETS.len() + Self::HEADER + HEADER_LEN;
+    /// Octets before the EtherType.
+    const LEN: usize = Self::BEFORE_MSDU + llc::LEN - 2;
+
+    /// Replaces the addresses of an Ethernet frame by it, and makes room for the MIC. Straight to where it goes: copies would cost more.
+    #[inline]
+    fn write(&self, packet: &mut Packet, mac: MacAddr, bssid: MacAddr) -> Result<(), DropReason> {
+        const DATA: usize = DATA_OCTETS.len();
+        packet.append(MIC_LEN).ok_or(DropReason::NoHeadroom)?;
+        packet.prepend(Self::LEN - 12).ok_or(DropReason::NoHeadroom)?;
+        let front: &mut [u8; Self::LEN] =
+            packet.data_mut().first_chunk_mut().ok_or(DropReason::NoHeadroom)?;
+        front[..DATA].copy_from_slice(&DATA_OCTETS);
+        front[DATA..][..4].copy_from_slice(&[0x88, 0x02, 0, 0]); // QoS Data, From DS
+        front[DATA + 4..][..6].copy_from_slice(&mac.0);
+        front[DATA + 10..][..6].copy_from_slice(&bssid.0);
+        front[DATA + 16..][..8].copy_from_slice(&self.source.to_le_bytes());
+        front[DATA + 22..][..2].copy_from_slice(&SequenceControl::new(self.number, 0).0.to_le_bytes());
+        front[DATA + 24..][..2].copy_from_slice(&[self.tid, 0]);
+        let llc = llc::header(EtherType(self.ether_type));
+        front[Self::BEFORE_MSDU..].copy_from_slice(&llc[..llc::LEN - 2]);
+        Ok(())
     }
 }
 
