@@ -1,7 +1,6 @@
 //! Which station has which IP address: for answering in its place, and for telling control. And which addresses are the network's, so that no
 //! station gets them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -10,12 +9,13 @@ use std::time::Duration;
 use dot11::MacAddr;
 
 use crate::clock::Time;
+use crate::directory::sharded::Sharded;
 use crate::station::StationId;
 
 /// Addresses of the stations of one worker, by VLAN. The bound is the caller's: a fixed number for each station.
 #[derive(Default)]
 pub struct AddressTable {
-    stations: HashMap<(u16, IpAddr), StationId>,
+    stations: Sharded<(u16, IpAddr), StationId>,
 }
 
 impl AddressTable {

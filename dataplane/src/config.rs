@@ -3,7 +3,7 @@
 /// Sizes and rates of a worker. Everything on the packet path is allocated from these at set-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Stations expected per worker; more are taken, but adding the first above it takes long.
+    /// Stations expected per worker: the memory for them is set up at once. Four times as many, and always a million, are taken.
     pub stations: usize,
     /// MTU of the path to the radios, IP header included.
     pub path_mtu: usize,

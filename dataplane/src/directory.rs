@@ -1,10 +1,11 @@
 //! What each worker knows of what the others own: replicated to all of them by the [`Handle`](crate::handle::Handle).
 
-use std::collections::HashMap;
+pub mod sharded;
 
 use dot11::MacAddr;
 
 use crate::endpoint::Endpoint;
+use sharded::Sharded;
 
 /// A worker's number, from 0.
 pub type WorkerId = usize;
@@ -49,10 +50,10 @@ pub enum Route {
 /// One worker's copy.
 #[derive(Default)]
 pub struct Directory {
-    bss: HashMap<MacAddr, (WorkerId, Endpoint)>,
-    stations: HashMap<(u16, MacAddr), WorkerId>,
+    bss: Sharded<MacAddr, (WorkerId, Endpoint)>,
+    stations: Sharded<(u16, MacAddr), WorkerId>,
     /// Endpoints that tunnels come from, with the number of tunnels.
-    endpoints: HashMap<Endpoint, usize>,
+    endpoints: Sharded<Endpoint, usize>,
 }
 
 impl Directory {
@@ -61,7 +62,12 @@ impl Directory {
         match route {
             Route::Bss { bssid, worker, endpoint } => {
                 let old = self.bss.insert(bssid, (worker, endpoint));
-                *self.endpoints.entry(endpoint).or_default() += 1;
+                match self.endpoints.get_mut(&endpoint) {
+                    Some(count) => *count += 1,
+                    None => {
+                        self.endpoints.insert(endpoint, 1);
+                    }
+                }
                 self.release(old);
             }
             Route::BssGone { bssid } => {

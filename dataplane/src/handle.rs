@@ -15,6 +15,7 @@ use crate::counters::Reader;
 use crate::directory::{Route, WorkerId};
 use crate::endpoint::Endpoint;
 use crate::ring::{Bell, Sender};
+use crate::station::Memory;
 use crate::wire::{FromWorker, ToWorker};
 
 /// Commands the workers and hears their events. `Send`, for one owner at a time.
@@ -28,6 +29,7 @@ pub struct Handle {
     requested: HashMap<MacAddr, (WorkerId, Endpoint)>,
     events: VecDeque<Event>,
     reports: usize,
+    memory: Vec<Memory>,
 }
 
 /// Unaccepted tunnels whose worker is remembered. Beyond that, worker 0 gets them, which is right too, only slower.
@@ -63,7 +65,12 @@ impl Handle {
             requested: HashMap::new(),
             events: VecDeque::new(),
             reports: 0,
+            memory: Vec::new(),
         }
+    }
+
+    pub(crate) fn set_memory(&mut self, memory: Vec<Memory>) {
+        self.memory = memory;
     }
 
     pub(crate) fn attach(&mut self, worker: WorkerId, thread: JoinHandle<()>) {
@@ -144,6 +151,11 @@ impl Handle {
     /// Reads the counters, from any thread.
     pub fn counters(&self) -> Reader {
         self.counters.clone()
+    }
+
+    /// The memory of each worker's station table, as it was set up; empty for workers without threads.
+    pub fn memory(&self) -> &[Memory] {
+        &self.memory
     }
 
     /// Number of workers.

@@ -99,7 +99,7 @@ where
             match opened {
                 Ok(ports) => {
                     let mut worker = seat.take(ports, Time::now());
-                    let _ = ready.send(Ok(()));
+                    let _ = ready.send(Ok((worker.state.me, worker.state.stations.memory())));
                     drop(ready);
                     if let Err(error) = worker.run(mode) {
                         // Nobody is left to tell: the handle finds the thread ended.
@@ -118,7 +118,9 @@ where
     }
     drop(ready);
     // On an error, dropping the handle stops those that did start.
-    readies.into_iter().collect::<Result<(), _>>()?;
+    let mut memory = readies.into_iter().collect::<Result<Vec<_>, _>>()?;
+    memory.sort_by_key(|&(worker, _)| worker);
+    handle.set_memory(memory.into_iter().map(|(_, memory)| memory).collect());
     Ok(handle)
 }
 

@@ -8,6 +8,7 @@ use dot11::MacAddr;
 
 use crate::clock::Time;
 use crate::command::{Blob, Gtk, SessionId, Tunnel};
+use crate::directory::sharded::Sharded;
 use crate::station::{StationId, next_pn};
 
 /// A tunnel's place in the table. Good until the tunnel is closed.
@@ -115,7 +116,7 @@ pub struct Exhausted;
 pub struct TunnelTable {
     places: Vec<Option<TunnelState>>,
     free: Vec<TunnelId>,
-    by_bssid: HashMap<MacAddr, TunnelId>,
+    by_bssid: Sharded<MacAddr, TunnelId>,
     refused: HashMap<(MacAddr, SessionId), Time>,
 }
 

@@ -69,6 +69,10 @@ impl Gateway {
         let (handle, listen) = ports::start_workers(&config)?;
         let counters = handle.counters();
         tracing::info!(%listen, workers = config.workers, network = ?config.network, "gateway is up");
+        let mut said = None;
+        for memory in handle.memory().iter().filter(|&memory| said.replace(*memory) != Some(*memory)) {
+            tracing::info!("station table of each worker: {memory}");
+        }
         Ok(Gateway {
             name: config.name,
             epoch: getrandom::u64().map_err(std::io::Error::other)?,
