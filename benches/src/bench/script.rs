@@ -46,7 +46,7 @@ struct Shared {
 }
 
 /// Commands in a message.
-const BATCH: usize = 1024;
+const BATCH: usize = 256;
 /// Messages under way.
 const DEPTH: usize = 16;
 const SERVICE: [u8; 16] = [7; 16];

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use dataplane::clock::Time;
 use dataplane::endpoint::Endpoint;
 use dataplane::packet::BURST;
-use dataplane::station::{Cold, Hot, StationTable};
+use dataplane::station::{self, Cold, Hot, StationTable};
 use dataplane::tunnel::TunnelId;
 use dot11::MacAddr;
 use hashbrown::HashMap;
@@ -93,7 +93,8 @@ fn tables(stations: usize) -> (StationTable, HashMap<Key, Hot>) {
 
 fn ours_find(table: &StationTable, keys: &[Key; BURST]) -> usize {
     let mut found = [None; BURST];
-    table.find_burst(keys, &mut found);
+    let keys = keys.map(|(bssid, mac)| station::Key::new(bssid.0, mac.0));
+    table.find_burst(&keys, &mut found);
     found.iter().flatten().map(|&id| touch(table.hot(id))).count()
 }
 

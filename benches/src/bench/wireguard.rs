@@ -13,6 +13,7 @@ use boringtun::x25519::{PublicKey, StaticSecret};
 use dataplane::io::PacketIo;
 use dataplane::io::udp::UdpIo;
 use dataplane::packet::{BURST, Burst, Packet, Pool, PoolConfig};
+use dataplane::wake::Wait;
 
 use super::flood::Datagrams;
 
@@ -110,10 +111,10 @@ impl Gateway {
     }
 }
 
-/// A gateway on a thread of its own, until it is dropped.
+/// A gateway on a thread of its own, until it is stopped.
 pub struct Running {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<Gateway>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -128,11 +129,16 @@ impl Running {
         let address = io.local_addr();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        // It sleeps as our workers do when there is nothing to do.
+        let wait = Wait::new()?;
+        io.poll_fd().map(|fd| wait.add(fd)).transpose()?;
         let thread = std::thread::Builder::new().name("wireguard".to_owned()).spawn(move || {
             let pool = Pool::new(PoolConfig::default());
             let (mut burst, mut out) = (Burst::new(), Burst::new());
             while !stopped.load(Ordering::Relaxed) {
-                io.rx_burst(&pool, &mut burst);
+                if io.rx_burst(&pool, &mut burst) == 0 && !io.rx_ready() {
+                    wait.sleep(Some(Duration::from_millis(10)));
+                }
                 for packet in burst.drain() {
                     if let Some(answer) = answer(&mut gateway, &pool, &packet) {
                         // There is room for as many as came.
@@ -142,15 +148,18 @@ impl Running {
                 while !out.is_empty() && io.tx_burst(&mut out) > 0 {}
                 out.clear();
             }
+            gateway
         })?;
-        Ok(Running { stop, thread: Some(thread), address })
+        Ok(Running { stop, thread, address })
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
+    /// Stops it, and gives the gateway back.
+    ///
+    /// # Panics
+    /// If its thread did.
+    pub fn stop(self) -> Gateway {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.thread.join().expect("the thread ends by itself")
     }
 }
 
