@@ -483,21 +483,34 @@ impl Table {
         self.position(key, home, longest).map(|at| self.entry(at).place)
     }
 
-    /// Where a key is: at most `longest` places from home.
+    /// Where a key is: at most `longest` places from home. A line at a time, since where in it is nothing that a processor could foresee.
     #[inline]
     fn position(&self, key: Key, home: usize, longest: u32) -> Option<usize> {
         let mut at = home;
-        for _ in 0..=longest {
-            let entry = self.entry(at);
-            if entry.is(key) && entry.place != 0 {
-                return Some(at);
+        for _ in 0..=longest as usize / LINE {
+            let (mut found, mut gaps) = (0usize, 0usize);
+            for (i, entry) in self.line(at).iter().enumerate() {
+                found |= usize::from(entry.is(key)) << i;
+                gaps |= usize::from(entry.place == 0) << i;
             }
-            if entry.place == 0 {
+            found &= !gaps;
+            if found != 0 {
+                return Some(at + found.trailing_zeros() as usize);
+            }
+            if gaps != 0 {
                 return None;
             }
-            at = (at + 1) & self.mask;
+            at = (at + LINE) & self.mask;
         }
         None
+    }
+
+    /// The entries of a line.
+    #[inline]
+    fn line(&self, at: usize) -> &[Entry; LINE] {
+        debug_assert!(at <= self.mask && at.is_multiple_of(LINE));
+        // SAFETY: as in `entry`; the size of a table is a multiple of a line, and so is `at`.
+        unsafe { self.start.add(at).cast().as_ref() }
     }
 
     /// How far the entry at `at` is from home.
