@@ -20,4 +20,4 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"
 # Emulation is slow: optimised, and fewer random cases.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
-exec cargo test --release --target $target --target-dir target/aarch64 -p dataplane --test ccmp "$@"
+exec cargo test --release --target $target --target-dir target/aarch64 -p dataplane --test crypto "$@"

@@ -2,12 +2,14 @@
 //! `dataplane/tests/corpus.rs` replays the committed corpora through the same functions.
 
 use dataplane::capture::{CaptureReader, MAX_RECORD, PcapWriter, Resolution};
+use dataplane::crypto::{Kernel, OpenJob, SealJob, Suite};
+use dataplane::packet::BURST;
 
 /// A fuzz target: its name and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("dataplane_capture", capture)];
+pub const TARGETS: &[Target] = &[("dataplane_capture", capture), ("dataplane_crypto", crypto)];
 
 /// A capture of either format: bounded records, numbered, nothing after an error; and what was read can be written and read again.
 pub fn capture(data: &[u8]) {
@@ -42,4 +44,72 @@ pub fn capture(data: &[u8]) {
         assert_eq!(record.data, expected);
     }
     assert!(matches!(reader.next_record(), Ok(None)));
+}
+
+/// A key, what to do under it, and a frame: every kernel does with a burst of it, cut off ever shorter, what the reference does.
+pub fn crypto(data: &[u8]) {
+    let Some((key, data)) = data.split_first_chunk::<32>() else { return };
+    let Some((&[choice, header_len, spare], data)) = data.split_first_chunk::<3>() else { return };
+    // Another suite for every frame, beginning with any.
+    let suites = [Suite::Ccmp128, Suite::Gcmp256, Suite::Gcmp128, Suite::Ccmp256];
+    let suite = |n: usize| suites[(usize::from(choice) + n) % 4];
+    let (spp_amsdu, spare) = (choice & 4 != 0, usize::from(spare % 40));
+    let header_len = usize::from(header_len % 40);
+    let pn = u64::from(choice) << 40 | 7;
+    let run = |kernel: Kernel| {
+        let mut sealed: Vec<_> = (0..BURST).map(|n| data[..data.len().saturating_sub(n)].to_vec()).collect();
+        let mut opened = sealed.clone();
+        let mut jobs: Vec<_> = sealed
+            .iter_mut()
+            .enumerate()
+            .map(|(n, buf)| {
+                let (suite, key) = (suite(n), &key[..suite(n).key_len()]);
+                SealJob {
+                    suite,
+                    key,
+                    key_id: choice >> 3 & 3,
+                    spp_amsdu,
+                    pn,
+                    header_len,
+                    buf,
+                    spare,
+                    done: false,
+                }
+            })
+            .collect();
+        kernel.seal(&mut jobs);
+        let done: Vec<_> = jobs.iter().map(|job| job.done).collect();
+        let open = |frames: &mut [Vec<u8>]| {
+            let jobs = frames.iter_mut().enumerate();
+            let jobs = jobs.map(|(n, buf)| OpenJob {
+                suite: suite(n),
+                key: &key[..suite(n).key_len()],
+                spp_amsdu,
+                header_len,
+                buf,
+                spare,
+                done: false,
+            });
+            let mut jobs: Vec<_> = jobs.collect();
+            kernel.open(&mut jobs);
+            jobs.iter().map(|job| job.done).collect::<Vec<_>>()
+        };
+        // What nobody sealed opens with a probability of 2^-64.
+        assert!(!open(&mut opened).contains(&true));
+        let frames = sealed.clone();
+        assert_eq!(open(&mut sealed), done);
+        // What is spare, and after opening the place of the MIC, may hold anything.
+        let cut = |frames: &[Vec<u8>], behind: bool| -> Vec<Vec<u8>> {
+            let cut = |(n, frame): (usize, &Vec<u8>)| {
+                let mic = if behind { suite(n).mic_len() } else { 0 };
+                frame[..frame.len().saturating_sub(spare + mic)].to_vec()
+            };
+            frames.iter().enumerate().map(cut).collect()
+        };
+        (done, cut(&frames, false), cut(&opened, true), cut(&sealed, true))
+    };
+    let expected = run(Kernel::Portable);
+    for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.is_available()) {
+        assert!(run(kernel) == expected, "{kernel:?} does otherwise");
+    }
 }

@@ -16,10 +16,10 @@ mod processor;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use dot11::ccmp::{Ccmp, Pn};
-use dot11::rsn::Tk;
+use dot11::ccmp::{Ccmp, Ccmp256};
+use dot11::rsn::{Tk, Tk256};
 
-use super::{OpenJob, SealJob};
+use super::{OpenJob, SealJob, Suite, open_by, seal_by};
 use crate::packet::BURST;
 
 /// Blocks of the longest body that kernels take: an A-MSDU of 7935 octets has 496.
@@ -76,11 +76,8 @@ impl Kernel {
         }
     }
 
-    /// Seals every frame; see [`SealJob`].
-    ///
-    /// # Panics
-    /// If the processor cannot run this kernel.
-    pub fn seal(self, jobs: &mut [SealJob<'_>]) {
+    /// Seals those of the jobs that are for CCMP-128.
+    pub(super) fn seal_ccmp_128(self, jobs: &mut [SealJob<'_>]) {
         self.demand();
         for jobs in jobs.chunks_mut(BURST) {
             match self {
@@ -91,11 +88,8 @@ impl Kernel {
         }
     }
 
-    /// Opens every frame; see [`OpenJob`].
-    ///
-    /// # Panics
-    /// If the processor cannot run this kernel.
-    pub fn open(self, jobs: &mut [OpenJob<'_>]) {
+    /// Opens those of the jobs that are for CCMP-128.
+    pub(super) fn open_ccmp_128(self, jobs: &mut [OpenJob<'_>]) {
         self.demand();
         for jobs in jobs.chunks_mut(BURST) {
             match self {
@@ -107,22 +101,35 @@ impl Kernel {
     }
 
     #[inline]
-    fn demand(self) {
+    pub(super) fn demand(self) {
         assert!(self == Kernel::best() || self.is_available(), "no {} on this processor", self.name());
     }
 }
 
-/// Seals a frame by the reference.
-fn seal_one(job: &mut SealJob<'_>) {
-    let frame = job.frame_len();
-    let ccmp = Ccmp::new(&Tk::new(*job.key)).with_spp_amsdu(job.spp_amsdu);
-    job.done = Pn::new(job.pn)
-        .is_some_and(|pn| ccmp.seal_in_place(job.header_len, job.key_id, pn, &mut job.buf[..frame]).is_ok());
+/// Seals those of the jobs that are for CCMP-256, by the reference.
+pub(super) fn seal_256(jobs: &mut [SealJob<'_>]) {
+    for job in jobs {
+        let Some(key) = job.key(Suite::Ccmp256) else { continue };
+        seal_by(Ccmp256::new(&Tk256::new(*key)), job);
+    }
 }
 
-/// Opens a frame by the reference.
+/// Opens those of the jobs that are for CCMP-256, by the reference.
+pub(super) fn open_256(jobs: &mut [OpenJob<'_>]) {
+    for job in jobs {
+        let Some(key) = job.key(Suite::Ccmp256) else { continue };
+        open_by(Ccmp256::new(&Tk256::new(*key)), job);
+    }
+}
+
+/// Seals a frame by the reference, if it is for CCMP-128.
+fn seal_one(job: &mut SealJob<'_>) {
+    let Some(key) = job.key(Suite::Ccmp128) else { return };
+    seal_by(Ccmp::new(&Tk::new(*key)), job);
+}
+
+/// Opens a frame by the reference, if it is for CCMP-128.
 fn open_one(job: &mut OpenJob<'_>) {
-    let frame = job.frame_len();
-    let ccmp = Ccmp::new(&Tk::new(*job.key)).with_spp_amsdu(job.spp_amsdu);
-    job.done = ccmp.open_in_place(job.header_len, &mut job.buf[..frame]).is_ok();
+    let Some(key) = job.key(Suite::Ccmp128) else { return };
+    open_by(Ccmp::new(&Tk::new(*key)), job);
 }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 
 use super::{MAX_BLOCKS, open_one, seal_one};
-use crate::crypto::{OpenJob, SealJob};
+use crate::crypto::{OpenJob, SealJob, Suite};
 use crate::packet::BURST;
 
 /// Octets of the MAC header and what follows it that are always there: 24 and the CCMP header.
@@ -185,6 +185,7 @@ const _: () = assert!(MAX_BLOCKS * BURST + BURST <= i16::MAX as usize);
 #[inline(always)]
 pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) {
     for (i, job) in jobs.iter_mut().enumerate() {
+        let Some(key) = job.key(Suite::Ccmp128) else { continue };
         if let Some((header, place)) = read(job.buf, job.spare, job.header_len, job.spp_amsdu)
             && job.pn >> 48 == 0
         {
@@ -193,7 +194,7 @@ pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) {
                 job.pn & 0xffff | u64::from(0x20 | (job.key_id & 3) << 6) << 24 | job.pn >> 16 << 32;
             job.buf[job.header_len..][..HEADER_LEN].copy_from_slice(&ccmp_header.to_le_bytes());
             let body = job.buf[job.header_len + HEADER_LEN..].as_mut_ptr();
-            frames.push(header, place, job.pn, body, job.key, 0, i);
+            frames.push(header, place, job.pn, body, key, 0, i);
         } else {
             seal_one(job);
         }
@@ -205,6 +206,7 @@ pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) {
 #[inline(always)]
 pub fn open_jobs(jobs: &mut [OpenJob<'_>], frames: &mut Frames) {
     for (i, job) in jobs.iter_mut().enumerate() {
+        let Some(key) = job.key(Suite::Ccmp128) else { continue };
         if let Some((header, place)) = read(job.buf, job.spare, job.header_len, job.spp_amsdu)
             && job.buf[1] & PROTECTED != 0
             && job.buf[job.header_len + 3] & EXTENDED_IV != 0
@@ -213,7 +215,7 @@ pub fn open_jobs(jobs: &mut [OpenJob<'_>], frames: &mut Frames) {
             let ccmp_header = word(body);
             let pn = ccmp_header & 0xffff | ccmp_header >> 32 << 16;
             let expected = word(&body[HEADER_LEN + place.len..]);
-            frames.push(header, place, pn, body[HEADER_LEN..].as_mut_ptr(), job.key, expected, i);
+            frames.push(header, place, pn, body[HEADER_LEN..].as_mut_ptr(), key, expected, i);
         } else {
             open_one(job);
         }

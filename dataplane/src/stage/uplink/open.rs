@@ -23,7 +23,7 @@ impl State {
             let header_len = item.mpdu.header_len();
             let (buf, spare) = packet.data_and_tailroom_mut();
             let key = self.stations.hot(item.station).key();
-            jobs.push(OpenJob { key, spp_amsdu: false, header_len, buf, spare, done: false });
+            jobs.push(OpenJob { key, header_len, buf, spare, ..OpenJob::idle() });
         }
         crypto::open(&mut jobs);
         let done: ArrayVec<bool, BURST> = jobs.iter().map(|job| job.done).collect();
