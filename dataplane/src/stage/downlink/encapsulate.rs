@@ -287,7 +287,7 @@ fn seal_burst(items: &mut [DownItem], plans: &[Plan; BURST]) -> ArrayVec<bool, B
         let buf = buf.get_mut(usize::from(plan.front)..).unwrap_or_default();
         let Plan { ref key, pn, key_id, header_len, .. } = *plan;
         let header_len = header_len.into();
-        jobs.push(SealJob { key, key_id, spp_amsdu: false, pn, header_len, buf, spare, done: false });
+        jobs.push(SealJob { key, key_id, pn, header_len, buf, spare, ..SealJob::idle() });
     }
     crypto::seal(&mut jobs);
     jobs.iter().map(|job| job.done).collect()
