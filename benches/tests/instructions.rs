@@ -14,11 +14,11 @@ const TOLERANCE: u64 = 4;
 
 /// What is run, the function counted, and instructions per packet.
 const BUDGETS: [(&str, &str, &str, u64); 5] = [
-    ("seal", "64", "counted_seal", 690),
-    ("seal", "1500", "counted_seal", 4087),
-    ("open", "64", "counted_open", 676),
-    ("open", "1500", "counted_open", 4343),
-    ("find", "100000", "counted_find", 98),
+    ("seal", "64", "counted_seal", 706),
+    ("seal", "1500", "counted_seal", 4104),
+    ("open", "64", "counted_open", 697),
+    ("open", "1500", "counted_open", 4365),
+    ("find", "100000", "counted_find", 135),
 ];
 
 #[test]
