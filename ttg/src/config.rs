@@ -1,10 +1,17 @@
 //! The gateway daemon's configuration. `ttg run` reads one file; `ttg standalone` reads one with a `[gateway]` and
 //! a `[control]` table.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    fmt::Display,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    str::FromStr,
+};
 
 use controlplane::config::{self, ConfigError};
-use serde::Deserialize;
+use dataplane::io::host::{HostConfig, Prefix};
+use dot11::MacAddr;
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// The gateway.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,9 +22,11 @@ pub struct Config {
     pub name: String,
     /// The control daemon, `http://ADDRESS:PORT`. Not in standalone mode.
     pub control: Option<String>,
-    /// Where tunnels arrive, `ADDRESS:PORT`; RFC 5415's data port is 5247. `[::]:5247` takes IPv4 as well.
-    #[serde(default = "defaults::listen")]
-    pub listen: SocketAddr,
+    /// Where tunnels arrive, `ADDRESS:PORT`; RFC 5415's data port is 5247, which is taken at all IPv4 addresses if nothing is said. `[::]:5247`
+    /// takes IPv6 as well.
+    pub listen: Option<SocketAddr>,
+    /// Where tunnels arrive instead, past the kernel: a port that the gateway is an IP host on.
+    pub tunnel: Option<Tunnel>,
     /// Packet workers, one core each.
     #[serde(default = "defaults::workers")]
     pub workers: usize,
@@ -48,6 +57,50 @@ pub enum Mode {
     Epoll,
     /// Never sleeps: lowest latency, a whole core per worker.
     BusyPoll,
+}
+
+/// A port that the gateway is an IP host on: it answers ARP and neighbour discovery there itself. What a router upstream has to do is said in
+/// [`dataplane::io::host`]. The kernel must have no address there, and not forward.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tunnel {
+    /// What moves the frames.
+    pub device: Device,
+    /// The gateway's addresses with the lengths of their prefixes: `192.0.2.10/24`.
+    #[serde(deserialize_with = "texts")]
+    pub addresses: Vec<Prefix>,
+    /// Routers to radios beyond the link, one for each family; without one, answers go back to where a radio's packets come from.
+    #[serde(default)]
+    pub gateway: Vec<IpAddr>,
+    /// VLAN of all frames; absent: untagged.
+    pub vlan: Option<u16>,
+    /// Largest IP packet on the link, octets; absent: what the device says.
+    pub mtu: Option<u16>,
+    /// UDP port that radios send to.
+    #[serde(default = "defaults::port")]
+    pub port: u16,
+    /// Ethernet address; absent: the device's own.
+    #[serde(default, deserialize_with = "text")]
+    pub mac: Option<MacAddr>,
+}
+
+/// What moves Ethernet frames for the tunnel side.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Device {
+    /// An existing interface, through AF_PACKET.
+    AfPacket {
+        /// Its name.
+        name: String,
+    },
+    /// An existing interface, through AF_XDP: all of its frames go to the gateway, past the kernel.
+    AfXdp {
+        /// Its name.
+        name: String,
+        /// Keep away from the driver's XDP.
+        #[serde(default)]
+        generic: bool,
+    },
 }
 
 /// Where decrypted frames go, as Ethernet; services with a VLAN are tagged.
@@ -131,6 +184,9 @@ impl Config {
                 self.workers
             ));
         }
+        if let Some(tunnel) = &self.tunnel {
+            self.check_tunnel(tunnel)?;
+        }
         if self.path_mtu < 576 {
             return Err(format!("path_mtu = {}: 576 or more", self.path_mtu));
         }
@@ -139,6 +195,74 @@ impl Config {
         }
         Ok(())
     }
+}
+
+impl Config {
+    fn check_tunnel(&self, tunnel: &Tunnel) -> Result<(), String> {
+        if let Some(listen) = self.listen {
+            return Err(format!(
+                "listen = \"{listen}\" and tunnel are both there: tunnels arrive at the kernel's socket or at a port of the \
+                 gateway's own, so remove one of them"
+            ));
+        }
+        if self.workers > 1 && matches!(tunnel.device, Device::AfPacket { .. }) {
+            return Err(format!(
+                "workers = {} with tunnel.device.kind = \"af-packet\": that has one queue, so use workers = 1, or kind = \"af-xdp\"",
+                self.workers
+            ));
+        }
+        // The device's own values are looked up when it is opened; until then any will do.
+        let mac = tunnel.mac.unwrap_or(MacAddr([2, 0, 0, 0, 0, 0]));
+        tunnel.host(mac, 1500).check().map_err(|error| format!("tunnel: {error}"))?;
+        match tunnel.mtu {
+            Some(mtu) if mtu < self.path_mtu => Err(format!(
+                "path_mtu = {} is more than tunnel.mtu = {mtu}: no path is wider than its first link",
+                self.path_mtu
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Device {
+    /// Name of the interface.
+    pub fn name(&self) -> &str {
+        match self {
+            Device::AfPacket { name } | Device::AfXdp { name, .. } => name,
+        }
+    }
+}
+
+impl Tunnel {
+    /// The host on a device with this Ethernet address and MTU, which count where nothing else is configured.
+    pub fn host(&self, mac: MacAddr, mtu: u16) -> HostConfig {
+        HostConfig {
+            mtu: self.mtu.unwrap_or(mtu),
+            vlan: self.vlan,
+            gateways: self.gateway.clone(),
+            port: self.port,
+            seed: getrandom::u64().unwrap_or_default(),
+            ..HostConfig::new(self.mac.unwrap_or(mac), self.addresses.clone())
+        }
+    }
+}
+
+/// Reads values that are written as text.
+fn texts<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    Vec::<String>::deserialize(from)?.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
+
+/// Reads one.
+fn text<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// Keys cross this connection, so until it carries TLS it must not leave the machine.
@@ -160,13 +284,11 @@ fn check_control(url: &str) -> Result<(), String> {
 }
 
 mod defaults {
-    use std::net::SocketAddr;
-
     pub fn name() -> String {
         "ttg".to_owned()
     }
-    pub fn listen() -> SocketAddr {
-        SocketAddr::from(([0, 0, 0, 0], 5247))
+    pub fn port() -> u16 {
+        dataplane::io::host::CAPWAP_DATA
     }
     pub fn workers() -> usize {
         1

@@ -63,12 +63,24 @@ const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of tunnels and of stations are gauges among the counters.
 const GAUGES: [&str; 2] = ["tunnels", "stations"];
 
+/// Counters of ports that an operator should hear of at once.
+const TROUBLE: [(&str, &str); 2] = [
+    (
+        "host_duplicate_address",
+        "another host of the link has an IPv6 address of ours, so it is not used: give one of them another, and restart",
+    ),
+    (
+        "host_address_conflict",
+        "another host of the link uses an address of ours, and datagrams of radios may go astray: give one of them another",
+    ),
+];
+
 impl Gateway {
     /// Opens sockets and interfaces and starts the workers.
     pub fn start(config: Config) -> Result<Gateway, GatewayError> {
         let (handle, listen) = ports::start_workers(&config)?;
         let counters = handle.counters();
-        tracing::info!(%listen, workers = config.workers, network = ?config.network, "gateway is up");
+        tracing::info!(?listen, workers = config.workers, network = ?config.network, "gateway is up");
         let mut said = None;
         for memory in handle.memory().iter().filter(|&memory| said.replace(*memory) != Some(*memory)) {
             tracing::info!("station table of each worker: {memory}");
@@ -76,7 +88,7 @@ impl Gateway {
         Ok(Gateway {
             name: config.name,
             epoch: getrandom::u64().map_err(std::io::Error::other)?,
-            listen: vec![listen.to_string()],
+            listen: listen.iter().map(ToString::to_string).collect(),
             handle,
             counters,
             told: BTreeMap::new(),
@@ -224,6 +236,11 @@ impl Gateway {
         for port in Port::ALL {
             for (name, value) in self.counters.port_totals(port) {
                 let before = self.told_of_ports.insert((port, name), value).unwrap_or(0);
+                if value > before
+                    && let Some((_, trouble)) = TROUBLE.iter().find(|(counter, _)| *counter == name)
+                {
+                    tracing::warn!(port = port.name(), times = value - before, "{trouble}");
+                }
                 metrics::counter!("ttg_port_total", "port" => port.name(), "what" => name)
                     .increment(value.saturating_sub(before));
             }

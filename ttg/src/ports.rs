@@ -1,14 +1,17 @@
 //! What the packet workers read from and write to, as configured.
 
-use std::{error::Error, net::SocketAddr, os::fd::RawFd};
+use std::{error::Error, net::SocketAddr, os::fd::RawFd, sync::Arc};
 
 use dataplane::{
+    clock::Time,
     config::Config as WorkerConfig,
     handle::Handle,
     io::{
         IoError, IoStats, PacketIo,
         af_packet::AfPacketIo,
         af_xdp::{AfXdpConfig, AfXdpIo, Take},
+        host::{CAPWAP_DATA, Host, HostError, HostIo},
+        interface::Interface,
         reopen::{PortEvent, Reopen},
         tap::TapIo,
         udp::UdpIo,
@@ -18,7 +21,7 @@ use dataplane::{
     worker,
 };
 
-use crate::config::{Config, Mode, Network};
+use crate::config::{Config, Device, Mode, Network, Tunnel};
 
 /// Why there are no ports.
 #[derive(Debug, thiserror::Error)]
@@ -29,10 +32,51 @@ pub enum PortsError {
     /// The workers did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The tunnel port cannot be a host like this.
+    #[error("tunnel: {0}")]
+    Host(#[from] HostError),
+    /// The link is narrower than configured.
+    #[error(
+        "the network interface `{name}` has an MTU of {mtu} octets, and {what} = {wanted}: lower that, or raise the interface's with \
+         `ip link set {name} mtu {wanted}`"
+    )]
+    NarrowLink {
+        /// The interface.
+        name: String,
+        /// What it takes.
+        mtu: u32,
+        /// The key.
+        what: &'static str,
+        /// Its value.
+        wanted: u16,
+    },
 }
 
-/// The network side, whichever it is.
-enum NetworkIo {
+/// The tunnel side as it is opened, before it has a worker.
+enum Opened {
+    Udp(UdpIo),
+    Host(EthernetIo, Arc<Host>),
+}
+
+/// The tunnel side, whichever it is.
+enum TunnelIo {
+    Udp(UdpIo),
+    Host(Box<HostIo<EthernetIo>>),
+}
+
+impl Opened {
+    fn take(self, worker: usize, pool: &Pool) -> TunnelIo {
+        match self {
+            Opened::Udp(io) => TunnelIo::Udp(io),
+            Opened::Host(port, host) => {
+                TunnelIo::Host(Box::new(HostIo::new(port, host, worker, pool.clone())))
+            }
+        }
+    }
+}
+
+/// A port that moves Ethernet frames: the network side, or what is below the tunnel side.
+enum EthernetIo {
     Tap(TapIo),
     AfPacket(Reopen<AfPacketIo>),
     AfXdp(Reopen<AfXdpIo>),
@@ -45,23 +89,20 @@ const BUFFER: usize = 9216;
 const HEADROOM: usize = 128;
 
 /// Opens every socket and interface, so that what is missing is said before anything runs, and starts the workers. Returns the
-/// address that radios send to.
-pub fn start_workers(config: &Config) -> Result<(Handle, SocketAddr), PortsError> {
-    let mut networks = networks(config)?.into_iter();
-    let mut listen = config.listen;
-    let mut ports = Vec::new();
-    for worker in 0..config.workers {
-        let tunnel = UdpIo::bind(listen, config.workers > 1)?;
-        if worker == 0 {
-            // Port 0 becomes a port of the system's choice, which the other workers share.
-            listen = tunnel.local_addr();
-        }
-        let Some(network) = networks.next() else { break };
-        ports.push(move |_worker: usize| {
+/// addresses that radios send to.
+pub fn start_workers(config: &Config) -> Result<(Handle, Vec<SocketAddr>), PortsError> {
+    let (tunnels, listen) = match &config.tunnel {
+        None => sockets(config)?,
+        Some(tunnel) => hosts(config, tunnel)?,
+    };
+    let ports = tunnels.into_iter().zip(networks(config)?).map(|(tunnel, network)| {
+        move |worker: usize| {
             let pool = Pool::new(PoolConfig { packets: PACKETS, buffer: BUFFER, headroom: HEADROOM });
+            let tunnel = tunnel.take(worker, &pool);
             Ok::<_, Box<dyn Error + Send + Sync>>(Ports { pool, tunnel, network })
-        });
-    }
+        }
+    });
+    let ports = ports.collect();
     let config = RuntimeConfig {
         worker: WorkerConfig {
             stations: config.stations.div_ceil(config.workers),
@@ -78,28 +119,67 @@ pub fn start_workers(config: &Config) -> Result<(Handle, SocketAddr), PortsError
     Ok((runtime::start(config, ports)?, listen))
 }
 
-fn networks(config: &Config) -> Result<Vec<NetworkIo>, IoError> {
+/// Sockets of the kernel, one for each worker.
+fn sockets(config: &Config) -> Result<(Vec<Opened>, Vec<SocketAddr>), IoError> {
+    let mut listen = config.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], CAPWAP_DATA)));
+    let mut tunnels = Vec::new();
+    for _ in 0..config.workers {
+        let socket = UdpIo::bind(listen, config.workers > 1)?;
+        // Port 0 becomes a port of the system's choice, which the other workers share.
+        listen = socket.local_addr();
+        tunnels.push(Opened::Udp(socket));
+    }
+    Ok((tunnels, vec![listen]))
+}
+
+/// A port that the gateway is a host on.
+fn hosts(config: &Config, tunnel: &Tunnel) -> Result<(Vec<Opened>, Vec<SocketAddr>), PortsError> {
+    let name = tunnel.device.name();
+    let interface = Interface::find(name)?;
+    for (what, wanted) in [("tunnel.mtu", tunnel.mtu), ("path_mtu", Some(config.path_mtu))] {
+        if let Some(wanted) = wanted.filter(|&wanted| u32::from(wanted) > interface.mtu) {
+            return Err(PortsError::NarrowLink { name: name.to_owned(), mtu: interface.mtu, what, wanted });
+        }
+    }
+    let mtu = u16::try_from(interface.mtu).unwrap_or(u16::MAX);
+    let host = Arc::new(Host::new(tunnel.host(interface.mac, mtu))?);
+    let listen = tunnel.addresses.iter().map(|prefix| (prefix.address, tunnel.port).into()).collect();
+    let ports = match &tunnel.device {
+        Device::AfPacket { name } => af_packet(name)?,
+        Device::AfXdp { name, generic } => af_xdp(name, *generic, config.workers)?,
+    };
+    Ok((ports.into_iter().map(|port| Opened::Host(port, host.clone())).collect(), listen))
+}
+
+fn networks(config: &Config) -> Result<Vec<EthernetIo>, IoError> {
     Ok(match &config.network {
-        Network::Tap { name } => TapIo::open(name, config.workers)?.into_iter().map(NetworkIo::Tap).collect(),
-        Network::AfPacket { name } => {
-            let own = name.clone();
-            let open = move || Ok(vec![AfPacketIo::open(&own)?]);
-            Reopen::open(name, open, tell)?.into_iter().map(NetworkIo::AfPacket).collect()
+        Network::Tap { name } => {
+            TapIo::open(name, config.workers)?.into_iter().map(EthernetIo::Tap).collect()
         }
-        Network::AfXdp { name, generic } => {
-            let (own, generic, workers) = (name.clone(), *generic, config.workers);
-            let open = move || {
-                let config =
-                    AfXdpConfig { workers, generic, take: Take::Everything, ..AfXdpConfig::default() };
-                let ports = AfXdpIo::open_with(&own, &config)?;
-                for (worker, port) in ports.iter().enumerate() {
-                    tracing::info!(interface = own, worker, mode = %port.mode(), "AF_XDP");
-                }
-                Ok(ports)
-            };
-            Reopen::open(name, open, tell)?.into_iter().map(NetworkIo::AfXdp).collect()
-        }
+        Network::AfPacket { name } => af_packet(name)?,
+        Network::AfXdp { name, generic } => af_xdp(name, *generic, config.workers)?,
     })
+}
+
+/// An interface through AF_PACKET, which has one queue.
+fn af_packet(name: &str) -> Result<Vec<EthernetIo>, IoError> {
+    let own = name.to_owned();
+    let open = move || Ok(vec![AfPacketIo::open(&own)?]);
+    Ok(Reopen::open(name, open, tell)?.into_iter().map(EthernetIo::AfPacket).collect())
+}
+
+/// An interface through AF_XDP, with a port for each worker.
+fn af_xdp(name: &str, generic: bool, workers: usize) -> Result<Vec<EthernetIo>, IoError> {
+    let own = name.to_owned();
+    let open = move || {
+        let config = AfXdpConfig { workers, generic, take: Take::Everything, ..AfXdpConfig::default() };
+        let ports = AfXdpIo::open_with(&own, &config)?;
+        for (worker, port) in ports.iter().enumerate() {
+            tracing::info!(interface = own, worker, mode = %port.mode(), "AF_XDP");
+        }
+        Ok(ports)
+    };
+    Ok(Reopen::open(name, open, tell)?.into_iter().map(EthernetIo::AfXdp).collect())
 }
 
 /// Interfaces come and go: the operator shall know.
@@ -110,44 +190,95 @@ fn tell(event: PortEvent) {
     }
 }
 
-impl PacketIo for NetworkIo {
+impl PacketIo for EthernetIo {
     fn rx_burst(&mut self, pool: &Pool, out: &mut Burst) -> usize {
         match self {
-            NetworkIo::Tap(io) => io.rx_burst(pool, out),
-            NetworkIo::AfPacket(io) => io.rx_burst(pool, out),
-            NetworkIo::AfXdp(io) => io.rx_burst(pool, out),
+            EthernetIo::Tap(io) => io.rx_burst(pool, out),
+            EthernetIo::AfPacket(io) => io.rx_burst(pool, out),
+            EthernetIo::AfXdp(io) => io.rx_burst(pool, out),
         }
     }
 
     fn tx_burst(&mut self, burst: &mut Burst) -> usize {
         match self {
-            NetworkIo::Tap(io) => io.tx_burst(burst),
-            NetworkIo::AfPacket(io) => io.tx_burst(burst),
-            NetworkIo::AfXdp(io) => io.tx_burst(burst),
+            EthernetIo::Tap(io) => io.tx_burst(burst),
+            EthernetIo::AfPacket(io) => io.tx_burst(burst),
+            EthernetIo::AfXdp(io) => io.tx_burst(burst),
         }
     }
 
     fn poll_fd(&self) -> Option<RawFd> {
         match self {
-            NetworkIo::Tap(io) => io.poll_fd(),
-            NetworkIo::AfPacket(io) => io.poll_fd(),
-            NetworkIo::AfXdp(io) => io.poll_fd(),
+            EthernetIo::Tap(io) => io.poll_fd(),
+            EthernetIo::AfPacket(io) => io.poll_fd(),
+            EthernetIo::AfXdp(io) => io.poll_fd(),
         }
     }
 
     fn rx_ready(&self) -> bool {
         match self {
-            NetworkIo::Tap(io) => io.rx_ready(),
-            NetworkIo::AfPacket(io) => io.rx_ready(),
-            NetworkIo::AfXdp(io) => io.rx_ready(),
+            EthernetIo::Tap(io) => io.rx_ready(),
+            EthernetIo::AfPacket(io) => io.rx_ready(),
+            EthernetIo::AfXdp(io) => io.rx_ready(),
         }
     }
 
     fn stats(&self) -> IoStats {
         match self {
-            NetworkIo::Tap(io) => io.stats(),
-            NetworkIo::AfPacket(io) => io.stats(),
-            NetworkIo::AfXdp(io) => io.stats(),
+            EthernetIo::Tap(io) => io.stats(),
+            EthernetIo::AfPacket(io) => io.stats(),
+            EthernetIo::AfXdp(io) => io.stats(),
+        }
+    }
+}
+
+impl PacketIo for TunnelIo {
+    fn rx_burst(&mut self, pool: &Pool, out: &mut Burst) -> usize {
+        match self {
+            TunnelIo::Udp(io) => io.rx_burst(pool, out),
+            TunnelIo::Host(io) => io.rx_burst(pool, out),
+        }
+    }
+
+    fn tx_burst(&mut self, burst: &mut Burst) -> usize {
+        match self {
+            TunnelIo::Udp(io) => io.tx_burst(burst),
+            TunnelIo::Host(io) => io.tx_burst(burst),
+        }
+    }
+
+    fn poll_fd(&self) -> Option<RawFd> {
+        match self {
+            TunnelIo::Udp(io) => io.poll_fd(),
+            TunnelIo::Host(io) => io.poll_fd(),
+        }
+    }
+
+    fn rx_ready(&self) -> bool {
+        match self {
+            TunnelIo::Udp(io) => io.rx_ready(),
+            TunnelIo::Host(io) => io.rx_ready(),
+        }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        match self {
+            TunnelIo::Udp(io) => io.deadline(),
+            TunnelIo::Host(io) => io.deadline(),
+        }
+    }
+
+    fn stats(&self) -> IoStats {
+        match self {
+            TunnelIo::Udp(io) => io.stats(),
+            TunnelIo::Host(io) => io.stats(),
+        }
+    }
+
+    fn each_counter(&self, give: &mut dyn FnMut(&'static str, u64)) {
+        match self {
+            TunnelIo::Udp(io) => io.each_counter(give),
+            TunnelIo::Host(io) => io.each_counter(give),
         }
     }
 }

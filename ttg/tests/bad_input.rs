@@ -136,3 +136,49 @@ fn a_missing_capability() {
         assert!(said.contains(capability) && said.contains("AmbientCapabilities"), "{said}");
     }
 }
+
+/// A tunnel port of the gateway's own.
+fn port(keys: &str) -> String {
+    let device = "device = { kind = \"af-packet\", name = \"nope0\" }";
+    format!("control = \"http://127.0.0.1:1\"\n{NETWORK}[tunnel]\n{device}\n{keys}\n")
+}
+
+#[test]
+fn a_tunnel_port_that_makes_no_sense() {
+    const ADDRESS: &str = "addresses = [\"192.0.2.10/24\"]";
+    says("run", &port(ADDRESS), &["no network interface `nope0`", "ip link"]);
+    says(
+        "run",
+        &port("addresses = [\"192.0.2.10\"]"),
+        &["DIR/ttg.toml", "line 5", "`192.0.2.10`", "192.0.2.10/24"],
+    );
+    says("run", &port("addresses = []"), &["tunnel: there is no address"]);
+    says(
+        "run",
+        &port(&format!("{ADDRESS}\nrouter = [\"192.0.2.1\"]")),
+        &["unknown field `router`", "`gateway`"],
+    );
+    says(
+        "run",
+        &port(&format!("{ADDRESS}\ngateway = [\"10.0.0.1\"]")),
+        &["gateway 10.0.0.1 is on none of the prefixes"],
+    );
+    says("run", &port(&format!("{ADDRESS}\nvlan = 5000")), &["VLAN 5000", "1 to 4094"]);
+    says(
+        "run",
+        &port(&format!("{ADDRESS}\nmtu = 1400")),
+        &["path_mtu = 1500 is more than tunnel.mtu = 1400"],
+    );
+    says("run", &port(&format!("{ADDRESS}\nmac = \"02:00\"")), &["not a MAC address"]);
+    says(
+        "run",
+        &format!("listen = \"0.0.0.0:5247\"\n{}", port(ADDRESS)),
+        &["listen", "tunnel", "remove one of them"],
+    );
+    says("run", &format!("workers = 2\n{}", port(ADDRESS)), &["workers = 2", "one queue"]);
+    says(
+        "run",
+        &port(ADDRESS).replace("af-packet", "af-paket"),
+        &["unknown variant `af-paket`", "`af-packet`"],
+    );
+}

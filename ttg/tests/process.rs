@@ -135,3 +135,60 @@ fn without_control_the_gateway_waits_and_says_so_once() {
     assert_eq!(ttg.said().matches("control cannot be reached").count(), 1, "{}", ttg.said());
     ttg.stops();
 }
+
+/// Runs `ip` in this thread's network namespace.
+fn ip(arguments: &str) {
+    let status = Command::new("ip").args(arguments.split(' ')).status().expect("ip, of iproute2");
+    assert!(status.success(), "ip {arguments}");
+}
+
+/// The gateway as an IP host of its own: it answers for its addresses on an interface where the kernel has none, and counts it.
+#[test]
+fn a_tunnel_port_answers_for_its_addresses() {
+    answers_through("kind = \"af-packet\"");
+}
+
+/// The same with all frames taken from the kernel.
+#[test]
+fn a_tunnel_port_over_af_xdp_answers_for_its_addresses() {
+    answers_through("kind = \"af-xdp\", generic = true");
+}
+
+fn answers_through(device: &'static str) {
+    std::thread::spawn(move || {
+        // SAFETY: no pointer goes in. It concerns this thread only, and what it starts.
+        let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+        assert_eq!(result, 0, "this test makes a network namespace and so needs root");
+        ip("link set lo up");
+        ip("link add radios type veth peer name port");
+        ip("address add 192.0.2.1/24 dev radios");
+        ip("link set radios up");
+        ip("link set port up");
+        let (grpc, prometheus) = (free(), free());
+        let text = format!(
+            "[gateway]\nmetrics = \"{prometheus}\"\nnetwork = {{ kind = \"tap\", name = \"ttgh0\" }}\n\
+             [gateway.tunnel]\ndevice = {{ {device}, name = \"port\" }}\nmac = \"02:00:00:00:00:10\"\n\
+             addresses = [\"192.0.2.10/24\", \"2001:db8::10/64\"]\ngateway = [\"192.0.2.1\"]\n\
+             [control]\nlisten = \"{grpc}\"\nstate = \"DIR/state\"\n"
+        );
+        let mut ttg = Ttg::start("standalone", &text);
+        ttg.until("attaching", |said| said.contains("gateway's sessions adopted").then_some(()));
+        assert!(ttg.said().contains("192.0.2.10:5247"), "{}", ttg.said());
+        let ping = Command::new("ping").args(["-n", "-c", "1", "-W", "10", "192.0.2.10"]).output().unwrap();
+        assert!(ping.status.success(), "{}", String::from_utf8_lossy(&ping.stdout));
+        // A datagram that is no tunnel's goes the whole way to the worker.
+        let radio = std::net::UdpSocket::bind("192.0.2.1:0").unwrap();
+        radio.send_to(&[0xff; 20], "192.0.2.10:5247").unwrap();
+        ttg.until("the counters", |_| {
+            let text = metrics(prometheus)?;
+            let has = |what: &str| text.lines().any(|line| line.starts_with("ttg_") && line.contains(what));
+            (has("what=\"host_tx_echo_reply\"} 1")
+                && has("what=\"host_rx_datagrams\"} 1")
+                && has("what=\"drop_malformed_tunnel\"} 1"))
+            .then_some(())
+        });
+        ttg.stops();
+    })
+    .join()
+    .unwrap();
+}

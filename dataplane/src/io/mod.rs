@@ -17,6 +17,7 @@ pub mod channel;
 mod error;
 mod ethtool;
 pub mod host;
+pub mod interface;
 pub mod memory;
 pub mod pcap;
 pub mod reopen;

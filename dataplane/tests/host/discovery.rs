@@ -192,6 +192,25 @@ fn a_router_that_takes_over_is_followed() {
     assert_eq!(bench.sent()[0][..6], THEM.0);
 }
 
+/// A neighbour that has a new Ethernet address asks for us from there: what it answered before does not count any more.
+#[test]
+fn a_question_from_a_new_address_moves_the_neighbour() {
+    let mut bench = Bench::new(config());
+    bench.know("192.0.2.77", ROUTER);
+    bench.arrives(&arp_request(THEM, "192.0.2.77", "192.0.2.10"));
+    bench.sent();
+    bench.know("2001:db8::77", ROUTER);
+    let group = solicited_node(v6("2001:db8::10"));
+    let question = Neighbour::question(v6("2001:db8::10"), Some(THEM));
+    let mac = MacAddr(dataplane::inet::multicast_mac(group));
+    bench.arrives(&neighbour(THEM, question, v6("2001:db8::77"), group, mac));
+    bench.sent();
+    for to in ["192.0.2.77", "2001:db8::77"] {
+        bench.send(endpoint(ip(to), 9), b"");
+        assert_eq!(bench.sent()[0][..6], THEM.0, "{to}");
+    }
+}
+
 #[test]
 fn a_listener_query_is_answered_with_our_groups() {
     let mut bench = Bench::new(config());

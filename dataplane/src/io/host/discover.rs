@@ -7,7 +7,8 @@ use std::time::Duration;
 use dot11::MacAddr;
 
 use super::Inner;
-use super::neighbours::{ASKED, noted};
+use super::board::Note;
+use super::neighbours::{ASKED, noted, of_note};
 use super::out::Out;
 use super::receive::{Link, Looked, Verdict};
 use super::shared::AddressState;
@@ -37,7 +38,7 @@ impl Inner {
         let about_us = self.out.host.find(target).is_some();
         if arp.request && about_us {
             if !arp.sender.is_unspecified() && self.out.host.routes.is_neighbour(sender) {
-                self.neighbours.hear(sender, arp.sender_mac, self.out.now, &mut self.out);
+                self.moved(sender, arp.sender_mac);
             }
             let answer = Arp {
                 request: false,
@@ -117,7 +118,7 @@ impl Inner {
             return Verdict::Done(C::RxNeighbour);
         }
         if !detecting && let Some(mac) = message.mac {
-            self.neighbours.hear(header.source, mac, self.out.now, &mut self.out);
+            self.moved(header.source, mac);
         }
         let (answer, to) = Neighbour::answer(message.target, self.out.host.config.mac, header.source);
         let mac = if detecting { MacAddr(inet::multicast_mac(ALL_NODES)) } else { link.source };
@@ -149,7 +150,7 @@ impl Inner {
     /// A neighbour answered, to whichever worker.
     fn confirm(&mut self, address: Ipv6Addr, mac: MacAddr) {
         let now = self.out.now;
-        self.out.host.neighbours.write(address, noted(mac), now);
+        self.out.host.neighbours.write(address, noted(mac, true), now);
         self.neighbours.confirm(address, mac, now, &mut self.out);
     }
 
@@ -157,8 +158,9 @@ impl Inner {
     fn moved(&mut self, address: Ipv6Addr, mac: MacAddr) {
         let now = self.out.now;
         let board = &self.out.host.neighbours;
-        if board.read(address).is_some_and(|note| note.value != ASKED && note.value != noted(mac)) {
-            board.write(address, noted(mac), now);
+        let elsewhere = |note: Note| note.value != ASKED && of_note(note) != Some(mac);
+        if board.read(address).is_some_and(elsewhere) {
+            board.write(address, noted(mac, false), now);
         }
         self.neighbours.hear(address, mac, now, &mut self.out);
     }

@@ -240,6 +240,7 @@ impl<P: PacketIo> PacketIo for HostIo<P> {
             rx_truncated: port.rx_truncated,
             rx_overflow: port.rx_overflow,
             rx_no_packet: port.rx_no_packet,
+            rx_starved: port.rx_starved,
             rx_errors: port.rx_errors,
             ..self.stats
         }

@@ -107,21 +107,26 @@ struct Entry {
     packets: [Option<Packet>; WAITING],
 }
 
-/// How a confirmed neighbour is written on the board.
-pub fn noted(mac: MacAddr) -> u64 {
+/// How it is written on the board where a neighbour is: `confirmed` if it answered, not if it only said so.
+pub fn noted(mac: MacAddr, confirmed: bool) -> u64 {
     let [a, b, c, d, e, f] = mac.0;
-    CONFIRMED | u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    KNOWN | (u64::from(confirmed) << 49) | u64::from_be_bytes([0, 0, a, b, c, d, e, f])
 }
 
 /// How it is written that somebody is asked for: only then are answers believed.
 pub const ASKED: u64 = 0;
 
-const CONFIRMED: u64 = 1 << 48;
+const KNOWN: u64 = 1 << 48;
+const CONFIRMED: u64 = 1 << 49;
 
-/// The neighbour of a note, if it was confirmed.
+/// Where a note says that a neighbour is.
 pub fn of_note(note: Note) -> Option<MacAddr> {
     let [.., a, b, c, d, e, f] = note.value.to_be_bytes();
-    (note.value & CONFIRMED != 0).then_some(MacAddr([a, b, c, d, e, f]))
+    (note.value & KNOWN != 0).then_some(MacAddr([a, b, c, d, e, f]))
+}
+
+fn is_confirmed(note: Note) -> bool {
+    note.value & CONFIRMED != 0
 }
 
 impl Neighbours {
@@ -169,7 +174,10 @@ impl Neighbours {
             _ => {}
         }
         if let Some(note) = actions.board().read(entry.address)
-            && let Some(mac) = of_note(note).filter(|_| note.at + REACHABLE > now)
+            && let Some(mac) = of_note(note)
+            && is_confirmed(note)
+            && note.at + REACHABLE > now
+            && note.at >= entry.heard
         {
             entry.confirm(mac, note.at);
             return Next::To(mac);
@@ -271,7 +279,7 @@ impl Neighbours {
                 && let Some(mac) = of_note(note)
             {
                 let wanted = matches!(entry.state, State::Incomplete | State::Delay | State::Probe);
-                if wanted && note.at >= entry.asked {
+                if wanted && is_confirmed(note) && note.at >= entry.asked {
                     if entry.state == State::Incomplete {
                         actions.count(C::NeighbourResolved);
                     }

@@ -73,7 +73,7 @@ impl Routes {
     /// Notes where a packet of a peer beyond the link came from.
     #[inline]
     pub fn learn(&self, peer: Ipv6Addr, from: MacAddr, now: Time) {
-        let value = noted(from);
+        let value = noted(from, false);
         if self.learnt.read(peer).is_none_or(|note| note.value != value || now.since(note.at) >= RENEW) {
             self.learnt.write(peer, value, now);
         }

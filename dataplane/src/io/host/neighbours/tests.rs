@@ -170,6 +170,9 @@ fn one_that_moves_is_followed() {
     world.confirm(X, A);
     world.cache.hear(X, B, world.now, &mut world.seen);
     assert_eq!(world.look_up(X), Next::To(B));
+    // What was confirmed before is no longer true.
+    world.seen.board.write(X, noted(A, true), Time::from_nanos(1));
+    assert_eq!(world.look_up(X), Next::To(B));
     // What it said has to be confirmed.
     world.pass(DELAY);
     assert_eq!(world.seen.asked.last(), Some(&(X, Some(B))));
@@ -183,16 +186,16 @@ fn an_answer_at_another_worker_counts() {
     world.seen.board.write(X, ASKED, world.now);
     world.pass(Duration::from_millis(1));
     assert!(world.seen.sent.is_empty(), "that somebody asks is no answer");
-    world.seen.board.write(X, noted(A), world.now);
+    world.seen.board.write(X, noted(A, true), world.now);
     world.pass(Duration::from_millis(1));
     assert_eq!(world.seen.sent, [(vec![1], A)]);
     assert_eq!(world.look_up(X), Next::To(A));
     // Another worker's probe saves ours, and what moved there moves here.
     world.pass(Duration::from_secs(20));
-    world.seen.board.write(X, noted(A), world.now);
+    world.seen.board.write(X, noted(A, true), world.now);
     world.pass(Duration::from_secs(20));
     assert_eq!((world.look_up(X), world.cache.deadline()), (Next::To(A), None));
-    world.seen.board.write(X, noted(B), world.now);
+    world.seen.board.write(X, noted(B, true), world.now);
     world.pass(LOOK);
     assert_eq!(world.look_up(X), Next::To(B));
     assert_eq!(world.seen.asked, [(X, None)]);
@@ -235,4 +238,17 @@ fn the_least_missed_makes_room_and_a_gateway_never() {
         [(C::WaitSent, 1), (C::WaitDropEvicted, 1), (C::NeighbourResolved, 1), (C::NeighbourEvicted, 2)]
     );
     assert_eq!((world.cache.waiting(), world.pool.in_use()), (1, 1));
+}
+
+#[test]
+fn a_move_that_another_worker_heard_of_is_followed_and_confirmed_here() {
+    let mut world = World::new();
+    world.look_up(X);
+    world.confirm(X, A);
+    world.pass(LOOK);
+    world.seen.board.write(X, noted(B, false), world.now);
+    world.pass(LOOK);
+    assert_eq!(world.look_up(X), Next::To(B));
+    world.pass(DELAY);
+    assert_eq!(world.seen.asked.last(), Some(&(X, Some(B))));
 }
