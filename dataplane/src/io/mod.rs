@@ -2,7 +2,7 @@
 //!
 //! The backends differ in what a packet is (an Ethernet frame for [`tap`], [`af_packet`] and [`af_xdp`], a datagram with its peer in
 //! [`Meta::endpoint`](crate::packet::Meta) for [`udp`] and [`host`], whatever was put in for [`memory`]) and agree on everything else, which
-//! `tests/io_contract.rs` asserts for each of them.
+//! `tests/io_contract` asserts for each of them.
 
 use std::os::fd::RawFd;
 

@@ -1,19 +1,24 @@
 //! Two joined ends of each backend, and what may be expected of them.
 
+use std::net::Ipv4Addr;
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use dataplane::capture::LinkType;
 use dataplane::endpoint::Endpoint;
+use dataplane::inet::arp::Arp;
 use dataplane::io::af_packet::AfPacketIo;
 use dataplane::io::af_xdp::{AfXdpConfig, AfXdpIo, AfXdpMode};
 use dataplane::io::channel::ChannelIo;
+use dataplane::io::host::{CAPWAP_DATA, Host, HostConfig, HostIo, Prefix};
 use dataplane::io::memory::MemoryIo;
 use dataplane::io::pcap::PcapIo;
 use dataplane::io::reopen::Reopen;
 use dataplane::io::tap::TapIo;
 use dataplane::io::udp::{UdpConfig, UdpIo};
 use dataplane::io::{IoError, IoStats, PacketIo};
-use dataplane::packet::{Burst, Pool};
+use dataplane::packet::{Burst, Pool, PoolConfig};
+use dot11::MacAddr;
 
 use crate::world::{fresh, tc, veth};
 
@@ -71,6 +76,43 @@ pub fn memory() -> Link {
 pub fn memory_with_wake() -> Link {
     let (a, b) = MemoryIo::pair_with_wake(CAPACITY).unwrap();
     Link { moves: true, release: Some(Box::new(|| {})), ..Link::new(a, b) }
+}
+
+/// Two IP hosts on a wire, which know each other.
+pub fn host() -> Link {
+    let mac = |n: u8| MacAddr([2, 0, 0, 0, 0, n]);
+    let address = |n: u8| Ipv4Addr::new(192, 0, 2, n);
+    let (mut a, mut b) = MemoryIo::pair(CAPACITY);
+    let pool = Pool::new(PoolConfig { packets: 256, ..PoolConfig::default() });
+    for (port, from, to) in [(&mut a, 1, 2), (&mut b, 2, 1)] {
+        let (sender, target) = (address(from), address(to));
+        let arp = Arp { request: true, sender_mac: mac(from), sender, target_mac: MacAddr::ZERO, target };
+        let frame = [&mac(to).0[..], &mac(from).0, &[8, 6], &arp.encode()].concat();
+        let mut packet = pool.alloc().unwrap();
+        assert!(packet.copy_from(&frame));
+        let mut burst = Burst::new();
+        burst.push(packet).unwrap();
+        assert_eq!(port.tx_burst(&mut burst), 1);
+    }
+    let host = |n: u8, port| {
+        let prefix = Prefix { address: address(n).into(), len: 24 };
+        let config = HostConfig { mtu: 9000, ..HostConfig::new(mac(n), vec![prefix]) };
+        // Numbered as the second worker, because the first would announce the address.
+        HostIo::new(port, Arc::new(Host::new(config).unwrap()), 1, pool.clone())
+    };
+    let (mut a, mut b) = (host(1, a), host(2, b));
+    for _ in 0..2 {
+        let mut none = Burst::new();
+        assert_eq!(a.rx_burst(&pool, &mut none) + b.rx_burst(&pool, &mut none), 0);
+    }
+    let endpoint = |n: u8| Endpoint::v4(address(n).octets(), CAPWAP_DATA).at(1);
+    Link {
+        moves: true,
+        too_long: Some(65_520),
+        endpoints: (endpoint(2), endpoint(1)),
+        release: Some(Box::new(|| {})),
+        ..Link::new(a, b)
+    }
 }
 
 pub fn channel() -> Link {

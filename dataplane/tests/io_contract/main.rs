@@ -42,6 +42,7 @@ contract! {
     memory in here;
     memory_with_wake in here;
     channel in here;
+    host in here;
     pcap in here;
     udp_v4 in here;
     udp_v6 in here;
