@@ -93,13 +93,17 @@ pub enum Device {
         /// Its name.
         name: String,
     },
-    /// An existing interface, through AF_XDP: all of its frames go to the gateway, past the kernel.
+    /// An existing interface, through AF_XDP.
     AfXdp {
         /// Its name.
         name: String,
         /// Keep away from the driver's XDP.
         #[serde(default)]
         generic: bool,
+        /// All frames are the gateway's. Otherwise those to its addresses are, and the kernel keeps the rest; what goes to all IPv6 nodes is
+        /// then the kernel's, so a switch that snoops multicast listener discovery needs the gateway's groups configured.
+        #[serde(default)]
+        exclusive: bool,
     },
 }
 

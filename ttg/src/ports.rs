@@ -146,7 +146,14 @@ fn hosts(config: &Config, tunnel: &Tunnel) -> Result<(Vec<Opened>, Vec<SocketAdd
     let listen = tunnel.addresses.iter().map(|prefix| (prefix.address, tunnel.port).into()).collect();
     let ports = match &tunnel.device {
         Device::AfPacket { name } => af_packet(name)?,
-        Device::AfXdp { name, generic } => af_xdp(name, *generic, config.workers)?,
+        Device::AfXdp { name, generic, exclusive } => {
+            let take = if *exclusive {
+                Take::Everything
+            } else {
+                Take::Addresses(host.addresses().map(|(address, _)| address).collect())
+            };
+            af_xdp(name, *generic, config.workers, take)?
+        }
     };
     Ok((ports.into_iter().map(|port| Opened::Host(port, host.clone())).collect(), listen))
 }
@@ -157,7 +164,7 @@ fn networks(config: &Config) -> Result<Vec<EthernetIo>, IoError> {
             TapIo::open(name, config.workers)?.into_iter().map(EthernetIo::Tap).collect()
         }
         Network::AfPacket { name } => af_packet(name)?,
-        Network::AfXdp { name, generic } => af_xdp(name, *generic, config.workers)?,
+        Network::AfXdp { name, generic } => af_xdp(name, *generic, config.workers, Take::Everything)?,
     })
 }
 
@@ -169,10 +176,10 @@ fn af_packet(name: &str) -> Result<Vec<EthernetIo>, IoError> {
 }
 
 /// An interface through AF_XDP, with a port for each worker.
-fn af_xdp(name: &str, generic: bool, workers: usize) -> Result<Vec<EthernetIo>, IoError> {
+fn af_xdp(name: &str, generic: bool, workers: usize, take: Take) -> Result<Vec<EthernetIo>, IoError> {
     let own = name.to_owned();
+    let config = AfXdpConfig { workers, generic, take, ..AfXdpConfig::default() };
     let open = move || {
-        let config = AfXdpConfig { workers, generic, take: Take::Everything, ..AfXdpConfig::default() };
         let ports = AfXdpIo::open_with(&own, &config)?;
         for (worker, port) in ports.iter().enumerate() {
             tracing::info!(interface = own, worker, mode = %port.mode(), "AF_XDP");

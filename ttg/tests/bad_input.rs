@@ -179,6 +179,7 @@ fn a_tunnel_port_that_makes_no_sense() {
     says(
         "run",
         &port(ADDRESS).replace("af-packet", "af-paket"),
-        &["unknown variant `af-paket`", "`af-packet`"],
+        &["unknown variant `af-paket`", "`af-packet`", "`af-xdp`"],
     );
+    says("run", &port(ADDRESS).replace("af-packet", "af-xdp"), &["no network interface `nope0`", "ip link"]);
 }

@@ -33,9 +33,9 @@ impl Interface {
         let failed = |error| refused(name, error);
         let control = socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map_err(failed)?;
         let index = interface_index(name).map_err(failed)?;
-        let reception =
-            if take.beyond_own_address() { libc::PACKET_MR_PROMISC } else { libc::PACKET_MR_ALLMULTI };
-        join(&control, index, reception).map_err(failed)?;
+        if take.beyond_own_address() {
+            join(&control, index, libc::PACKET_MR_PROMISC).map_err(failed)?;
+        }
         ethtool::keep_tags(&control, name);
         let queues = ethtool::receive_queues(&control, name);
         let longest = longest_frame(&control, name).map_err(failed)?;

@@ -36,9 +36,10 @@ impl Take {
         }
     }
 
-    /// Whether the interface must receive more than what goes to its own link-layer address.
+    /// Whether the interface must receive more than what goes to its own link-layer address: to those of devices, or to that which the gateway has
+    /// while the interface got another when it came back.
     pub(super) fn beyond_own_address(&self) -> bool {
-        *self == Self::Everything
+        !matches!(self, Self::UdpPorts { .. })
     }
 }
 
