@@ -5,7 +5,7 @@
 #   vm_start        boots on the TAP vm0, on the bridge br0 (10.0.2.2 here, 10.0.2.15 there), and waits for the guest's shell
 #   guest SCRIPT    runs SCRIPT in the guest as root, its output on stdout and stderr, its exit status returned
 
-guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping libgcc-s1)
+guest_packages=(dash busybox-static iw wireless-regdb wpasupplicant tcpdump iproute2 iputils-ping libgcc-s1:amd64)
 guest_files=(/usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so) # MD4, without which there is no MSCHAPv2
 guest_modules=(virtio_pci virtio_net 9pnet_virtio 9p mac80211_hwsim ccm gcm cmac ctr aesni_intel)
 vm_memory=512
