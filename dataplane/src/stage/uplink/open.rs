@@ -31,11 +31,12 @@ impl State {
         done
     }
 
-    /// Tries the new key, then the one that it replaced, each only if the packet number is new under it.
+    /// Tries the new key, then the one that it replaced. Whether the packet number is still new under it, after the frames of this burst that came
+    /// before, is for [`accept`](Self::accept) to say.
     pub(super) fn open_in_grace(&mut self, packet: &mut Packet, item: &Item) -> Opened {
         let (hot, cold) = self.stations.both_mut(item.station);
         let Some(old) = &cold.old_key else { return Opened::No };
-        let (index, header_len) = (item.mpdu.index(), item.mpdu.header_len());
+        let header_len = item.mpdu.header_len();
         let key_id = packet.data()[header_len + 3] >> 6;
         let attempt = |key, buf: &mut [u8]| {
             let mut job = [OpenJob { key, header_len, buf, ..OpenJob::idle() }];
@@ -45,12 +46,11 @@ impl State {
         // A failed attempt leaves nothing to try again on.
         self.copy.clear();
         self.copy.extend_from_slice(packet.data());
-        if key_id == hot.key_id && hot.replay.is_new(index, item.pn) && attempt(hot.key(), packet.data_mut())
-        {
+        if key_id == hot.key_id && attempt(hot.key(), packet.data_mut()) {
             return Opened::Current;
         }
         packet.data_mut().copy_from_slice(&self.copy);
-        if key_id == old.key_id && old.replay.is_new(index, item.pn) && attempt(&old.key, packet.data_mut()) {
+        if key_id == old.key_id && attempt(&old.key, packet.data_mut()) {
             return Opened::Old;
         }
         Opened::No
