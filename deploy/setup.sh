@@ -6,7 +6,8 @@
 # Rust itself (1.95 or newer, with rustfmt and clippy) is not installed here: see README.md.
 set -euo pipefail
 
-build=(gcc libc6-dev make pkg-config)
+build=(gcc libc6-dev make pkg-config
+	libdpdk-dev libclang1)                                                        # for dataplane/dpdk-sys
 network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
 test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind)

@@ -10,6 +10,8 @@
 //!
 //! A [`Packet`] is a thin pointer to its head, so moving one through bursts and stages moves eight octets. Nothing here allocates after
 //! [`Pool::new`], and nothing here can leave the thread: `Pool` and `Packet` are `!Send`.
+//!
+//! The memory of a pool may also be somebody else's, who keeps room for the head in front of each buffer: see `source`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::{Cell, UnsafeCell};
@@ -19,8 +21,12 @@ use std::ptr::NonNull;
 
 use crate::endpoint::Endpoint;
 pub use burst::{BURST, Burst, Drain};
+#[cfg(any(test, feature = "dpdk"))]
+pub(crate) use source::{Owner, Source};
 
 mod burst;
+#[cfg(any(test, feature = "dpdk"))]
+mod source;
 
 /// What travels with a packet besides its octets. Reset to its default when a packet is allocated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,13 +103,14 @@ impl Pool {
         let shared = NonNull::from(Box::leak(Box::new(Shared {
             free: UnsafeCell::new(Vec::with_capacity(packets)),
             handles: Cell::new(1),
+            out: Cell::new(packets),
             lowest_free: Cell::new(packets),
             exhausted: Cell::new(0),
             capacity: packets,
+            keep: usize::MAX,
             buffer: buffer as u32,
             headroom: headroom as u32,
-            memory,
-            layout,
+            memory: Memory::Own { memory, layout },
         })));
         for i in (0..packets).rev() {
             // SAFETY: `i * stride + stride <= bytes`, and stride is a multiple of the head's alignment.
@@ -129,9 +136,9 @@ impl Pool {
         // SAFETY: nothing else holds a reference into `free`: it is only touched here and in `Packet::drop`, both leaf operations on one
         // thread.
         let free = unsafe { &mut *shared.free.get() };
-        let Some(mut head) = free.pop() else {
-            shared.exhausted.set(shared.exhausted.get() + 1);
-            return None;
+        let mut head = match free.pop() {
+            Some(head) => head,
+            None => self.more()?,
         };
         if free.len() < shared.lowest_free.get() {
             shared.lowest_free.set(free.len());
@@ -146,11 +153,13 @@ impl Pool {
 
     /// Packets owned by somebody.
     pub fn in_use(&self) -> usize {
-        self.capacity() - self.free()
+        self.shared().owned()
     }
 
-    /// Packets that can be allocated now.
+    /// Packets that can be allocated now. If the memory is somebody else's, there may be more.
     pub fn free(&self) -> usize {
+        #[cfg(any(test, feature = "dpdk"))]
+        self.shared().stock();
         // SAFETY: as in `alloc`.
         unsafe { (*self.shared().free.get()).len() }
     }
@@ -176,9 +185,23 @@ impl Pool {
         PoolStats {
             capacity: shared.capacity,
             in_use: self.in_use(),
-            peak: shared.capacity - shared.lowest_free.get(),
+            peak: (shared.capacity - shared.lowest_free.get()).max(self.in_use()),
             exhausted: shared.exhausted.get(),
         }
+    }
+
+    /// A packet when the list of free ones is empty.
+    #[cold]
+    fn more(&self) -> Option<NonNull<Head>> {
+        let shared = self.shared();
+        #[cfg(any(test, feature = "dpdk"))]
+        shared.stock();
+        // SAFETY: as in `alloc`.
+        let head = unsafe { (*shared.free.get()).pop() };
+        if head.is_none() {
+            shared.exhausted.set(shared.exhausted.get() + 1);
+        }
+        head
     }
 
     fn shared(&self) -> &Shared {
@@ -199,10 +222,8 @@ impl Drop for Pool {
     fn drop(&mut self) {
         let shared = self.shared();
         shared.handles.set(shared.handles.get() - 1);
-        if shared.handles.get() == 0 && self.in_use() == 0 {
-            // SAFETY: no handle and no packet is left.
-            unsafe { Shared::free_all(self.shared) };
-        }
+        // SAFETY: this handle does not use it any more.
+        unsafe { Shared::settle(self.shared) };
     }
 }
 
@@ -388,16 +409,16 @@ impl Drop for Packet {
     fn drop(&mut self) {
         let owner = self.head().owner;
         // SAFETY: the pool's memory lives while this packet does, so at least until the end of this block. The list has capacity for
-        // every packet of the pool, so `push` does not allocate.
-        let last = unsafe {
+        // every packet of the pool, or for one more than it keeps, so `push` does not allocate.
+        let unsettled = unsafe {
             let shared = owner.as_ref();
             let free = &mut *shared.free.get();
             free.push(self.head);
-            shared.handles.get() == 0 && free.len() == shared.capacity
+            shared.handles.get() == 0 || free.len() > shared.keep
         };
-        if last {
-            // SAFETY: no handle and no packet is left.
-            unsafe { Shared::free_all(owner) };
+        if unsettled {
+            // SAFETY: this packet does not use it any more.
+            unsafe { Shared::settle(owner) };
         }
     }
 }
@@ -412,7 +433,7 @@ const LINE: usize = 64;
 const HUGE: usize = 2 << 20;
 
 #[repr(C, align(64))]
-struct Head {
+pub(crate) struct Head {
     owner: NonNull<Shared>,
     offset: u32,
     len: u32,
@@ -424,23 +445,60 @@ const _: () = assert!(size_of::<Head>() == LINE, "a packet's head is one cache l
 struct Shared {
     free: UnsafeCell<Vec<NonNull<Head>>>,
     handles: Cell<usize>,
+    /// Packets on the free list or owned by somebody. Of memory of our own these are all.
+    out: Cell<usize>,
     lowest_free: Cell<usize>,
     exhausted: Cell<u64>,
     capacity: usize,
+    /// How long the free list may get before some are given back.
+    keep: usize,
     buffer: u32,
     headroom: u32,
-    memory: NonNull<u8>,
-    layout: Layout,
+    memory: Memory,
+}
+
+enum Memory {
+    Own {
+        memory: NonNull<u8>,
+        layout: Layout,
+    },
+    #[cfg(any(test, feature = "dpdk"))]
+    Foreign(Box<dyn Source>),
 }
 
 impl Shared {
+    fn owned(&self) -> usize {
+        // SAFETY: as in `Pool::alloc`.
+        self.out.get() - unsafe { (*self.free.get()).len() }
+    }
+
+    /// After packets came back, left, or the last handle went: shortens a list that is too long, and frees what nobody can reach any more.
+    ///
     /// # Safety
-    /// No handle and no packet of the pool is left.
-    unsafe fn free_all(this: NonNull<Shared>) {
-        // SAFETY: `this` came from `Box::leak` in `Pool::new`, `memory` from `alloc_zeroed` with `layout`, and nobody refers to either.
+    /// The caller does not use `this` afterwards, unless as a counted handle.
+    #[cold]
+    unsafe fn settle(this: NonNull<Shared>) {
+        // SAFETY: it is still there: only the end of this function frees it, once.
+        let shared = unsafe { this.as_ref() };
+        if shared.handles.get() > 0 {
+            #[cfg(any(test, feature = "dpdk"))]
+            shared.give_back(shared.keep / 2);
+            return;
+        }
+        if shared.owned() > 0 {
+            return;
+        }
+        #[cfg(any(test, feature = "dpdk"))]
+        shared.give_back(0);
+        // SAFETY: `this` came from `Box::leak`, `memory` from `alloc_zeroed` with `layout`, and no handle and no packet is left to refer to
+        // either.
         unsafe {
             let shared = Box::from_raw(this.as_ptr());
-            dealloc(shared.memory.as_ptr(), shared.layout);
+            match &shared.memory {
+                Memory::Own { memory, layout } => dealloc(memory.as_ptr(), *layout),
+                #[cfg(any(test, feature = "dpdk"))]
+                Memory::Foreign(_) => {}
+            }
         }
     }
 }
