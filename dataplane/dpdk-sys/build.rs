@@ -28,7 +28,7 @@ fn main() {
     // Only the shim's own header: libclang needs neither DPDK's headers nor the compiler's for it.
     let declarations = bindgen::Builder::default()
         .header("shim/shim.h")
-        .allowlist_item("dpdk_.*")
+        .allowlist_item("(dpdk|DPDK)_.*")
         .rust_edition(bindgen::RustEdition::Edition2024)
         .prepend_enum_name(false)
         .generate_comments(false)

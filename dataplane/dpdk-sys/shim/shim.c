@@ -1,9 +1,11 @@
 /* What shim.h says, over DPDK's own headers. */
 #define _GNU_SOURCE /* fopencookie */
 #include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <rte_alarm.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -285,7 +287,7 @@ int dpdk_port_setup(uint16_t port, const struct dpdk_setup *setup, struct dpdk_p
 	return 0;
 }
 
-int dpdk_port_close(uint16_t port)
+static int close_here(uint16_t port)
 {
 	struct rte_eth_dev_info device;
 	int error = rte_eth_dev_info_get(port, &device);
@@ -297,6 +299,44 @@ int dpdk_port_close(uint16_t port)
 	if (error < 0)
 		return error;
 	return rte_dev_remove(device.device);
+}
+
+struct closing {
+	uint16_t port;
+	int error;
+	sem_t done;
+};
+
+static void close_there(void *argument)
+{
+	struct closing *closing = argument;
+
+	closing->error = close_here(closing->port);
+	sem_post(&closing->done);
+}
+
+int dpdk_port_close(uint16_t port)
+{
+	struct closing closing = {.port = port};
+	struct rte_eth_dev_info device;
+	int error = rte_eth_dev_info_get(port, &device);
+
+	if (error < 0)
+		return error;
+	/*
+	 * This driver hears of its peer's end in DPDK's interrupt thread, and takes no lock when it then frees what closing frees too. Alarms
+	 * come in that thread as well.
+	 */
+	if (strcmp(device.driver_name, "net_memif") != 0)
+		return close_here(port);
+	sem_init(&closing.done, 0, 0);
+	error = rte_eal_alarm_set(1, close_there, &closing);
+	if (error < 0)
+		return error;
+	while (sem_wait(&closing.done) < 0)
+		;
+	sem_destroy(&closing.done);
+	return closing.error;
 }
 
 int dpdk_port_link(uint16_t port, struct dpdk_link *link)
@@ -428,8 +468,9 @@ static void ask_for_checksums(struct rte_mbuf *mbuf, uint32_t offloads)
 			ip->hdr_checksum = 0;
 		}
 		udp = (struct rte_udp_hdr *)((char *)ip + l3);
-		/* A fragment has no checksum of its own. */
+		/* A fragment has no checksum of its own, and a datagram need not have one: zero says so. */
 		if ((offloads & DPDK_TX_UDP) && ip->next_proto_id == IPPROTO_UDP && length >= l2 + l3 + sizeof(*udp) &&
+		    udp->dgram_cksum != 0 &&
 		    (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK)) == 0) {
 			mbuf->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM;
 			udp->dgram_cksum = rte_ipv4_phdr_cksum(ip, 0);

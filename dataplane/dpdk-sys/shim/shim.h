@@ -132,7 +132,8 @@ void dpdk_rx_burst(const struct dpdk_port *port, uint16_t queue, struct dpdk_poo
 		   uint16_t n, struct dpdk_received *received);
 /*
  * Sends from the front of `heads`, at most 64, of any pool, what offset and length say of each. Returns how many were
- * taken: these are the driver's from then on. With offloads, fills in the checksums of IPv4 headers and UDP.
+ * taken: these are the driver's from then on. With offloads, fills in the checksums of IPv4 headers and UDP,
+ * but for UDP over IPv4 that has none, which is zero.
  */
 uint16_t dpdk_tx_burst(const struct dpdk_port *port, uint16_t queue, struct dpdk_head *const *heads, uint16_t n);
 

@@ -83,6 +83,16 @@ pub enum IoError {
         /// Why.
         error: crate::capture::CaptureError,
     },
+    /// DPDK says no.
+    #[error("DPDK cannot {what}: {reason}. {advice}")]
+    Dpdk {
+        /// What it was to do.
+        what: String,
+        /// Why it does not, in its words where it has any.
+        reason: String,
+        /// What to do about it.
+        advice: String,
+    },
     /// Something that is not expected to fail.
     #[error("cannot {what}: {error}")]
     System {

@@ -14,6 +14,8 @@ pub use error::IoError;
 pub mod af_packet;
 pub mod af_xdp;
 pub mod channel;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod error;
 mod ethtool;
 pub mod host;

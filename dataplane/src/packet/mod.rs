@@ -22,7 +22,7 @@ use std::ptr::NonNull;
 use crate::endpoint::Endpoint;
 pub use burst::{BURST, Burst, Drain};
 #[cfg(any(test, feature = "dpdk"))]
-pub(crate) use source::{Owner, Source};
+pub(crate) use source::Source;
 
 mod burst;
 #[cfg(any(test, feature = "dpdk"))]
@@ -463,7 +463,10 @@ enum Memory {
         layout: Layout,
     },
     #[cfg(any(test, feature = "dpdk"))]
-    Foreign(Box<dyn Source>),
+    Foreign {
+        id: usize,
+        source: Box<dyn Source>,
+    },
 }
 
 impl Shared {
@@ -497,7 +500,7 @@ impl Shared {
             match &shared.memory {
                 Memory::Own { memory, layout } => dealloc(memory.as_ptr(), *layout),
                 #[cfg(any(test, feature = "dpdk"))]
-                Memory::Foreign(_) => {}
+                Memory::Foreign { .. } => {}
             }
         }
     }

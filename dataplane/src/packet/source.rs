@@ -49,14 +49,14 @@ impl Pool {
             keep: KEEP,
             buffer: buffer as u32,
             headroom: headroom as u32,
-            memory: Memory::Foreign(source),
+            memory: Memory::Foreign { id: source.id(), source },
         };
         Self { shared: NonNull::from(Box::leak(Box::new(shared))) }
     }
 
     /// The memory that the packets are in: what its source says, or 0 for our own.
     pub(crate) fn source_id(&self) -> usize {
-        self.shared().source().map_or(0, Source::id)
+        self.shared().source_id()
     }
 
     /// Makes packets of what a device received into: offset and length are in the heads.
@@ -108,6 +108,13 @@ impl Packet {
         Owner(self.head().owner)
     }
 
+    /// As [`Pool::source_id`].
+    #[inline]
+    pub(crate) fn source_id(&self) -> usize {
+        // SAFETY: the pool lives while this packet does.
+        unsafe { self.head().owner.as_ref() }.source_id()
+    }
+
     /// What kind of source its memory has; empty for our own.
     pub(crate) fn source_kind(&self) -> &'static str {
         // SAFETY: the pool lives while this packet does.
@@ -124,7 +131,14 @@ impl Shared {
     fn source(&self) -> Option<&dyn Source> {
         match &self.memory {
             Memory::Own { .. } => None,
-            Memory::Foreign(source) => Some(&**source),
+            Memory::Foreign { source, .. } => Some(&**source),
+        }
+    }
+
+    fn source_id(&self) -> usize {
+        match &self.memory {
+            Memory::Own { .. } => 0,
+            Memory::Foreign { id, .. } => *id,
         }
     }
 
@@ -304,8 +318,11 @@ mod tests {
     #[test]
     fn our_own_memory_has_no_source() {
         let pool = Pool::new(PoolConfig::default());
-        assert_eq!((pool.source_id(), pool.alloc().unwrap().source_kind()), (0, ""));
+        let packet = pool.alloc().unwrap();
+        assert_eq!((pool.source_id(), packet.source_id(), packet.source_kind()), (0, 0, ""));
         let heap = Heap::new(1);
-        assert_ne!(heap.pool(1).source_id(), 0);
+        let pool = heap.pool(1);
+        assert_ne!(pool.source_id(), 0);
+        assert_eq!(pool.alloc().unwrap().source_id(), pool.source_id());
     }
 }

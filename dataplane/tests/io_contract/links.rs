@@ -40,11 +40,11 @@ pub struct Link {
     /// If `a` can be full: what makes its packets go on to `b`.
     pub release: Option<Box<dyn FnMut()>>,
     /// The other way round.
-    reverse: Option<Box<dyn FnOnce(Self) -> Self>>,
+    pub reverse: Option<Box<dyn FnOnce(Self) -> Self>>,
 }
 
 impl Link {
-    fn new(a: impl PacketIo + 'static, b: impl PacketIo + 'static) -> Self {
+    pub fn new(a: impl PacketIo + 'static, b: impl PacketIo + 'static) -> Self {
         Self {
             a: Box::new(a),
             b: Box::new(b),

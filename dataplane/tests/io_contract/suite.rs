@@ -156,8 +156,8 @@ pub fn is_readable_when_something_is_there(mut link: Link) {
         let Some(fd) = link.b.poll_fd() else {
             // To be polled: it need only not claim that there is nothing.
             send_all(&mut *link.a, &pool, &frames, link.endpoints.0);
-            let mut burst = Burst::new();
-            assert_eq!(link.b.rx_burst(&pool, &mut burst), 5);
+            receive(&mut *link.b, &pool, 5);
+            assert_nothing_more(&mut *link.b, &pool);
             continue;
         };
         let wait = Wait::new().unwrap();
