@@ -46,6 +46,21 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The network behind the gateway.
     pub network: Network,
+    /// How DPDK is started, if the network is a port of it.
+    #[serde(default)]
+    pub dpdk: Dpdk,
+}
+
+/// DPDK's environment, of which a process has one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dpdk {
+    /// Ordinary memory instead of huge pages: for virtual devices and tests.
+    pub no_huge: bool,
+    /// MiB of memory; absent: what the workers' packets need.
+    pub memory: Option<usize>,
+    /// More arguments of DPDK's own command line.
+    pub arguments: Vec<String>,
 }
 
 /// How a worker waits for packets.
@@ -128,6 +143,13 @@ pub enum Network {
         /// Keep away from the driver's XDP.
         #[serde(default)]
         generic: bool,
+    },
+    /// A port of DPDK.
+    Dpdk {
+        /// PCI address (`0000:03:00.0`), or virtual device with its arguments (`net_tap0,iface=dtap0`).
+        device: String,
+        /// Octets of payload in a frame; absent: as the device has it.
+        mtu: Option<u16>,
     },
 }
 

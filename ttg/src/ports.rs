@@ -2,6 +2,8 @@
 
 use std::{error::Error, net::SocketAddr, os::fd::RawFd, sync::Arc};
 
+#[cfg(feature = "dpdk")]
+use dataplane::io::dpdk::DpdkIo;
 use dataplane::{
     clock::Time,
     config::Config as WorkerConfig,
@@ -80,13 +82,24 @@ enum EthernetIo {
     Tap(TapIo),
     AfPacket(Reopen<AfPacketIo>),
     AfXdp(Reopen<AfXdpIo>),
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkIo),
 }
 
-/// Packets of each worker.
-const PACKETS: usize = 8192;
-/// Fits the longest A-MSDU (7935 octets) with tunnel and Ethernet headers.
-const BUFFER: usize = 9216;
-const HEADROOM: usize = 128;
+impl EthernetIo {
+    /// The packets of its worker, called in the worker's thread.
+    fn pool(&self) -> Pool {
+        // In the port's own memory, so that they need not be copied.
+        #[cfg(feature = "dpdk")]
+        if let EthernetIo::Dpdk(io) = self {
+            return io.mempool().pool();
+        }
+        Pool::new(POOL)
+    }
+}
+
+/// Packets of each worker: each fits the longest A-MSDU (7935 octets) with tunnel and Ethernet headers.
+const POOL: PoolConfig = PoolConfig { packets: 8192, buffer: 9216, headroom: 128 };
 
 /// Opens every socket and interface, so that what is missing is said before anything runs, and starts the workers. Returns the
 /// addresses that radios send to.
@@ -97,7 +110,7 @@ pub fn start_workers(config: &Config) -> Result<(Handle, Vec<SocketAddr>), Ports
     };
     let ports = tunnels.into_iter().zip(networks(config)?).map(|(tunnel, network)| {
         move |worker: usize| {
-            let pool = Pool::new(PoolConfig { packets: PACKETS, buffer: BUFFER, headroom: HEADROOM });
+            let pool = network.pool();
             let tunnel = tunnel.take(worker, &pool);
             Ok::<_, Box<dyn Error + Send + Sync>>(Ports { pool, tunnel, network })
         }
@@ -165,6 +178,7 @@ fn networks(config: &Config) -> Result<Vec<EthernetIo>, IoError> {
         }
         Network::AfPacket { name } => af_packet(name)?,
         Network::AfXdp { name, generic } => af_xdp(name, *generic, config.workers, Take::Everything)?,
+        Network::Dpdk { device, mtu } => dpdk(config, device, *mtu)?,
     })
 }
 
@@ -197,45 +211,46 @@ fn tell(event: PortEvent) {
     }
 }
 
+/// Does the same with the network side, whichever it is.
+macro_rules! whichever {
+    ($network:expr, $io:ident => $what:expr) => {
+        match $network {
+            EthernetIo::Tap($io) => $what,
+            EthernetIo::AfPacket($io) => $what,
+            EthernetIo::AfXdp($io) => $what,
+            #[cfg(feature = "dpdk")]
+            EthernetIo::Dpdk($io) => $what,
+        }
+    };
+}
+
 impl PacketIo for EthernetIo {
     fn rx_burst(&mut self, pool: &Pool, out: &mut Burst) -> usize {
-        match self {
-            EthernetIo::Tap(io) => io.rx_burst(pool, out),
-            EthernetIo::AfPacket(io) => io.rx_burst(pool, out),
-            EthernetIo::AfXdp(io) => io.rx_burst(pool, out),
-        }
+        whichever!(self, io => io.rx_burst(pool, out))
     }
 
     fn tx_burst(&mut self, burst: &mut Burst) -> usize {
-        match self {
-            EthernetIo::Tap(io) => io.tx_burst(burst),
-            EthernetIo::AfPacket(io) => io.tx_burst(burst),
-            EthernetIo::AfXdp(io) => io.tx_burst(burst),
-        }
+        whichever!(self, io => io.tx_burst(burst))
     }
 
     fn poll_fd(&self) -> Option<RawFd> {
-        match self {
-            EthernetIo::Tap(io) => io.poll_fd(),
-            EthernetIo::AfPacket(io) => io.poll_fd(),
-            EthernetIo::AfXdp(io) => io.poll_fd(),
-        }
+        whichever!(self, io => io.poll_fd())
     }
 
     fn rx_ready(&self) -> bool {
-        match self {
-            EthernetIo::Tap(io) => io.rx_ready(),
-            EthernetIo::AfPacket(io) => io.rx_ready(),
-            EthernetIo::AfXdp(io) => io.rx_ready(),
-        }
+        whichever!(self, io => io.rx_ready())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        whichever!(self, io => io.deadline())
     }
 
     fn stats(&self) -> IoStats {
-        match self {
-            EthernetIo::Tap(io) => io.stats(),
-            EthernetIo::AfPacket(io) => io.stats(),
-            EthernetIo::AfXdp(io) => io.stats(),
-        }
+        whichever!(self, io => io.stats())
+    }
+
+    fn each_counter(&self, give: &mut dyn FnMut(&'static str, u64)) {
+        whichever!(self, io => io.each_counter(give))
     }
 }
 
@@ -289,3 +304,52 @@ impl PacketIo for TunnelIo {
         }
     }
 }
+
+/// The device's queues, one for each worker, each with the memory of its worker's packets.
+#[cfg(feature = "dpdk")]
+fn dpdk(config: &Config, device: &str, mtu: Option<u16>) -> Result<Vec<EthernetIo>, IoError> {
+    use dataplane::io::dpdk::{DpdkPort, Eal, EalConfig, Mempool, PortConfig};
+
+    let name = device.split(',').next().unwrap_or_default();
+    let eal = Eal::start(&EalConfig {
+        no_huge: config.dpdk.no_huge,
+        memory: config.dpdk.memory.unwrap_or(MEMORY + MEMORY_OF_WORKER * config.workers),
+        // Virtual devices have names of letters.
+        pci: if name.contains(':') { vec![name.to_owned()] } else { Vec::new() },
+        arguments: config.dpdk.arguments.clone(),
+    })?;
+    let mempools = (0..config.workers).map(|_| Mempool::new(eal, POOL)).collect::<Result<Vec<_>, _>>()?;
+    let queues = DpdkPort::open(&PortConfig { mtu, ..PortConfig::new(device) }, &mempools)?;
+    let port = queues[0].port();
+    let (driver, link) = (port.driver(), port.link());
+    tracing::info!(
+        dpdk = eal.version(),
+        device = name,
+        driver,
+        mtu = port.mtu(),
+        up = link.up,
+        mbits = link.mbits,
+        "DPDK"
+    );
+    if config.mode == Mode::Epoll {
+        tracing::warn!(
+            "mode = \"epoll\": there is nothing to sleep on with DPDK, so idle workers ask the device once a millisecond; mode = \"busy-poll\" is faster"
+        );
+    }
+    Ok(queues.into_iter().map(EthernetIo::Dpdk).collect())
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn dpdk(_: &Config, device: &str, _: Option<u16>) -> Result<Vec<EthernetIo>, IoError> {
+    Err(IoError::Dpdk {
+        what: format!("open the device `{device}`"),
+        reason: "this ttg was built without it".to_owned(),
+        advice: "Build ttg with its default features, or configure another kind of network".to_owned(),
+    })
+}
+
+/// MiB of DPDK's memory: for its own tables and the rings of queues, and for the packets of each worker.
+#[cfg(feature = "dpdk")]
+const MEMORY: usize = 128;
+#[cfg(feature = "dpdk")]
+const MEMORY_OF_WORKER: usize = 96;

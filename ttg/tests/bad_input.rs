@@ -56,7 +56,7 @@ fn a_value_of_the_wrong_form_is_named_with_its_line() {
     says(
         "run",
         "network = { kind = \"tun\", name = \"x\" }\n",
-        &["unknown variant `tun`", "`tap`", "`af-packet`", "`af-xdp`"],
+        &["unknown variant `tun`", "`tap`", "`af-packet`", "`af-xdp`", "`dpdk`"],
     );
 }
 
@@ -111,6 +111,34 @@ fn an_interface_that_is_not_there() {
     says("run", &text.replace("af-packet", "af-xdp"), &["no network interface `nope0`", "ip link"]);
     let text = "control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\nnetwork = { kind = \"tap\", name = \"far too long a name\" }\n";
     says("run", text, &["no name for a network interface"]);
+}
+
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_device_that_dpdk_does_not_know() {
+    let text = "control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\n\
+                network = { kind = \"dpdk\", device = \"net_nope0\" }\ndpdk = { no_huge = true }\n";
+    says("run", text, &["cannot open the device `net_nope0`", "net_tap0,iface=NAME"]);
+    says(
+        "run",
+        &text.replace("no_huge = true", "no_huge = true, memory = 16"),
+        &["8192 packets", "more memory"],
+    );
+    says(
+        "run",
+        &text.replace("no_huge = true", "no_huge = true, hugepages = 3"),
+        &["unknown field `hugepages`"],
+    );
+    let queues = text.replace("net_nope0", "net_af_packet0,iface=lo");
+    says("run", &format!("workers = 2\n{queues}"), &["has 1 queues", "2 workers", "Configure 1 workers"]);
+}
+
+#[cfg(not(feature = "dpdk"))]
+#[test]
+fn dpdk_in_a_gateway_without_it() {
+    let text = "control = \"http://127.0.0.1:1\"\nlisten = \"127.0.0.1:0\"\n\
+                network = { kind = \"dpdk\", device = \"net_tap0\" }\n";
+    says("run", text, &["cannot open the device `net_tap0`", "built without it", "default features"]);
 }
 
 /// As an ordinary user the gateway says which capability it lacks.

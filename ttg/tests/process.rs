@@ -206,3 +206,27 @@ fn answers_through(device: &'static str) {
     .join()
     .unwrap();
 }
+
+/// Two workers on the two queues of a port of DPDK's; what DPDK has to say it says on standard error.
+#[cfg(feature = "dpdk")]
+#[test]
+fn the_network_may_be_a_port_of_dpdk() {
+    let (nobody, prometheus) = (free(), free());
+    let tap = format!("ttgd{}", std::process::id());
+    let text = format!(
+        "control = \"http://{nobody}\"\nlisten = \"127.0.0.1:0\"\nworkers = 2\nmetrics = \"{prometheus}\"\n\
+         network = {{ kind = \"dpdk\", device = \"net_tap0,iface={tap}\", mtu = 1400 }}\ndpdk = {{ no_huge = true }}\n"
+    );
+    let mut ttg = Ttg::start("run", &text);
+    ttg.until("the complaint", |said| said.contains("control cannot be reached").then_some(()));
+    let said = ttg.said();
+    assert!(said.contains("net_tap") && said.contains("busy-poll"), "{said}");
+    let interface = Path::new("/sys/class/net").join(&tap);
+    assert_eq!(std::fs::read_to_string(interface.join("mtu")).unwrap().trim(), "1400");
+    let text = ttg.until("metrics", |_| {
+        metrics(prometheus).filter(|text| text.contains("port=\"network\",what=\"rx_copied\""))
+    });
+    assert!(text.contains("ttg_port_total{port=\"network\",what=\"rx_copied\"} 0"), "{text}");
+    ttg.stops();
+    assert!(!interface.exists(), "the TAP interface is still there");
+}
