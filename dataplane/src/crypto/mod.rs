@@ -171,26 +171,27 @@ impl Kernel {
     ///
     /// # Panics
     /// If the processor cannot run this kernel.
+    #[inline]
     pub fn seal(self, jobs: &mut [SealJob<'_>]) {
-        self.demand();
         for jobs in jobs.chunks_mut(BURST) {
-            let mut suites = 0;
-            for job in jobs.iter_mut() {
-                suites |= job.suite.bit();
-                job.done = false;
+            let others = self.seal_ccmp_128(jobs);
+            if others != 0 {
+                self.seal_others(jobs, others);
             }
-            if Suite::Ccmp128.is_in(suites) {
-                self.seal_ccmp_128(jobs);
-            }
-            if Suite::Ccmp256.is_in(suites) {
-                ccmp::seal_256(jobs);
-            }
-            if Suite::Gcmp128.is_in(suites) {
-                gcmp::seal_128(self, jobs);
-            }
-            if Suite::Gcmp256.is_in(suites) {
-                gcmp::seal_256(self, jobs);
-            }
+        }
+    }
+
+    /// Seals those of the jobs that are for other suites, which these are the bits of.
+    #[cold]
+    fn seal_others(self, jobs: &mut [SealJob<'_>], suites: u8) {
+        if Suite::Ccmp256.is_in(suites) {
+            ccmp::seal_256(jobs);
+        }
+        if Suite::Gcmp128.is_in(suites) {
+            gcmp::seal_128(self, jobs);
+        }
+        if Suite::Gcmp256.is_in(suites) {
+            gcmp::seal_256(self, jobs);
         }
     }
 
@@ -198,26 +199,27 @@ impl Kernel {
     ///
     /// # Panics
     /// If the processor cannot run this kernel.
+    #[inline]
     pub fn open(self, jobs: &mut [OpenJob<'_>]) {
-        self.demand();
         for jobs in jobs.chunks_mut(BURST) {
-            let mut suites = 0;
-            for job in jobs.iter_mut() {
-                suites |= job.suite.bit();
-                job.done = false;
+            let others = self.open_ccmp_128(jobs);
+            if others != 0 {
+                self.open_others(jobs, others);
             }
-            if Suite::Ccmp128.is_in(suites) {
-                self.open_ccmp_128(jobs);
-            }
-            if Suite::Ccmp256.is_in(suites) {
-                ccmp::open_256(jobs);
-            }
-            if Suite::Gcmp128.is_in(suites) {
-                gcmp::open_128(self, jobs);
-            }
-            if Suite::Gcmp256.is_in(suites) {
-                gcmp::open_256(self, jobs);
-            }
+        }
+    }
+
+    /// Opens those of the jobs that are for other suites, which these are the bits of.
+    #[cold]
+    fn open_others(self, jobs: &mut [OpenJob<'_>], suites: u8) {
+        if Suite::Ccmp256.is_in(suites) {
+            ccmp::open_256(jobs);
+        }
+        if Suite::Gcmp128.is_in(suites) {
+            gcmp::open_128(self, jobs);
+        }
+        if Suite::Gcmp256.is_in(suites) {
+            gcmp::open_256(self, jobs);
         }
     }
 }

@@ -26,21 +26,21 @@ pub fn has(kernel: Kernel) -> bool {
     kernel == Kernel::Armv8 && std::arch::is_aarch64_feature_detected!("aes")
 }
 
-/// Seals at most a burst.
+/// Seals at most a burst of CCMP-128; the bits of the other suites there are.
 ///
 /// # Safety
 /// The processor can run the kernel.
-pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) {
+pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) -> u8 {
     assert!(kernel == Kernel::Armv8, "no {} here", kernel.name());
     // SAFETY: as the caller says.
     unsafe { seal_aes(jobs) }
 }
 
-/// Opens at most a burst.
+/// Opens at most a burst of CCMP-128; the bits of the other suites there are.
 ///
 /// # Safety
 /// The processor can run the kernel.
-pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) {
+pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) -> u8 {
     assert!(kernel == Kernel::Armv8, "no {} here", kernel.name());
     // SAFETY: as the caller says.
     unsafe { open_aes(jobs) }
@@ -49,27 +49,29 @@ pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) {
 /// # Safety
 /// The processor has the AES extension.
 #[target_feature(enable = "aes")]
-unsafe fn seal_aes(jobs: &mut [SealJob<'_>]) {
+unsafe fn seal_aes(jobs: &mut [SealJob<'_>]) -> u8 {
     let mut frames = Frames::new();
-    prepare::seal_jobs(jobs, &mut frames);
+    let others = prepare::seal_jobs(jobs, &mut frames);
     // SAFETY: the processor has the extension, and `prepare` keeps what [`prepare::Frame`] promises.
     unsafe {
         engine::run::<Aes, 32, true>(&mut frames);
         prepare::sealed(&frames, jobs);
     }
+    others
 }
 
 /// # Safety
 /// The processor has the AES extension.
 #[target_feature(enable = "aes")]
-unsafe fn open_aes(jobs: &mut [OpenJob<'_>]) {
+unsafe fn open_aes(jobs: &mut [OpenJob<'_>]) -> u8 {
     let mut frames = Frames::new();
-    prepare::open_jobs(jobs, &mut frames);
+    let others = prepare::open_jobs(jobs, &mut frames);
     // SAFETY: the processor has the extension, and `prepare` keeps what [`prepare::Frame`] promises.
     unsafe {
         engine::run::<Aes, 32, false>(&mut frames);
         prepare::opened(&frames, jobs);
     }
+    others
 }
 
 // SAFETY: NEON and AES instructions only, which `seal` and `open` enable.

@@ -20,7 +20,6 @@ use dot11::ccmp::{Ccmp, Ccmp256};
 use dot11::rsn::{Tk, Tk256};
 
 use super::{OpenJob, SealJob, Suite, open_by, seal_by};
-use crate::packet::BURST;
 
 /// Blocks of the longest body that kernels take: an A-MSDU of 7935 octets has 496.
 const MAX_BLOCKS: usize = 512;
@@ -76,27 +75,25 @@ impl Kernel {
         }
     }
 
-    /// Seals those of the jobs that are for CCMP-128.
-    pub(super) fn seal_ccmp_128(self, jobs: &mut [SealJob<'_>]) {
+    /// Seals those of at most a burst of jobs that are for CCMP-128; the [bits](Suite::bit) of the suites of the others.
+    #[inline]
+    pub(super) fn seal_ccmp_128(self, jobs: &mut [SealJob<'_>]) -> u8 {
         self.demand();
-        for jobs in jobs.chunks_mut(BURST) {
-            match self {
-                Kernel::Portable => jobs.iter_mut().for_each(seal_one),
-                // SAFETY: the processor has what the kernel needs.
-                kernel => unsafe { processor::seal(kernel, jobs) },
-            }
+        match self {
+            Kernel::Portable => jobs.iter_mut().map(seal_one).fold(0, |bits, bit| bits | bit),
+            // SAFETY: the processor has what the kernel needs.
+            kernel => unsafe { processor::seal(kernel, jobs) },
         }
     }
 
-    /// Opens those of the jobs that are for CCMP-128.
-    pub(super) fn open_ccmp_128(self, jobs: &mut [OpenJob<'_>]) {
+    /// Opens those of at most a burst of jobs that are for CCMP-128; the [bits](Suite::bit) of the suites of the others.
+    #[inline]
+    pub(super) fn open_ccmp_128(self, jobs: &mut [OpenJob<'_>]) -> u8 {
         self.demand();
-        for jobs in jobs.chunks_mut(BURST) {
-            match self {
-                Kernel::Portable => jobs.iter_mut().for_each(open_one),
-                // SAFETY: the processor has what the kernel needs.
-                kernel => unsafe { processor::open(kernel, jobs) },
-            }
+        match self {
+            Kernel::Portable => jobs.iter_mut().map(open_one).fold(0, |bits, bit| bits | bit),
+            // SAFETY: the processor has what the kernel needs.
+            kernel => unsafe { processor::open(kernel, jobs) },
         }
     }
 
@@ -122,14 +119,22 @@ pub(super) fn open_256(jobs: &mut [OpenJob<'_>]) {
     }
 }
 
-/// Seals a frame by the reference, if it is for CCMP-128.
-fn seal_one(job: &mut SealJob<'_>) {
-    let Some(key) = job.key(Suite::Ccmp128) else { return };
+/// Seals a frame by the reference, if it is for CCMP-128; the bit of its suite if not.
+fn seal_one(job: &mut SealJob<'_>) -> u8 {
+    let Some(key) = job.key(Suite::Ccmp128) else {
+        job.done = false;
+        return job.suite.bit();
+    };
     seal_by(Ccmp::new(&Tk::new(*key)), job);
+    0
 }
 
-/// Opens a frame by the reference, if it is for CCMP-128.
-fn open_one(job: &mut OpenJob<'_>) {
-    let Some(key) = job.key(Suite::Ccmp128) else { return };
+/// Opens a frame by the reference, if it is for CCMP-128; the bit of its suite if not.
+fn open_one(job: &mut OpenJob<'_>) -> u8 {
+    let Some(key) = job.key(Suite::Ccmp128) else {
+        job.done = false;
+        return job.suite.bit();
+    };
     open_by(Ccmp::new(&Tk::new(*key)), job);
+    0
 }

@@ -181,11 +181,17 @@ impl Frames {
 
 const _: () = assert!(MAX_BLOCKS * BURST + BURST <= i16::MAX as usize);
 
-/// Takes the jobs that a kernel can do and puts their CCMP headers in; the others go through the reference.
+/// Takes the jobs that a kernel can do and puts their CCMP headers in; the others go through the reference. Returns the
+/// [bits](Suite::bit) of the suites of those that are not for CCMP-128, and so not dealt with.
 #[inline(always)]
-pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) {
+pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) -> u8 {
+    let mut others = 0;
     for (i, job) in jobs.iter_mut().enumerate() {
-        let Some(key) = job.key(Suite::Ccmp128) else { continue };
+        let Some(key) = job.key(Suite::Ccmp128) else {
+            job.done = false;
+            others |= job.suite.bit();
+            continue;
+        };
         if let Some((header, place)) = read(job.buf, job.spare, job.header_len, job.spp_amsdu)
             && job.pn >> 48 == 0
         {
@@ -200,13 +206,20 @@ pub fn seal_jobs(jobs: &mut [SealJob<'_>], frames: &mut Frames) {
         }
     }
     frames.sort();
+    others
 }
 
-/// Takes the jobs that a kernel can do; the others go through the reference.
+/// Takes the jobs that a kernel can do; the others go through the reference. Returns the
+/// [bits](Suite::bit) of the suites of those that are not for CCMP-128, and so not dealt with.
 #[inline(always)]
-pub fn open_jobs(jobs: &mut [OpenJob<'_>], frames: &mut Frames) {
+pub fn open_jobs(jobs: &mut [OpenJob<'_>], frames: &mut Frames) -> u8 {
+    let mut others = 0;
     for (i, job) in jobs.iter_mut().enumerate() {
-        let Some(key) = job.key(Suite::Ccmp128) else { continue };
+        let Some(key) = job.key(Suite::Ccmp128) else {
+            job.done = false;
+            others |= job.suite.bit();
+            continue;
+        };
         if let Some((header, place)) = read(job.buf, job.spare, job.header_len, job.spp_amsdu)
             && job.buf[1] & PROTECTED != 0
             && job.buf[job.header_len + 3] & EXTENDED_IV != 0
@@ -221,6 +234,7 @@ pub fn open_jobs(jobs: &mut [OpenJob<'_>], frames: &mut Frames) {
         }
     }
     frames.sort();
+    others
 }
 
 /// Puts the MICs in.

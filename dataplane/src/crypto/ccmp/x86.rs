@@ -29,11 +29,11 @@ pub fn has(kernel: Kernel) -> bool {
     }
 }
 
-/// Seals at most a burst.
+/// Seals at most a burst of CCMP-128; the bits of the other suites there are.
 ///
 /// # Safety
 /// The processor can run the kernel.
-pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) {
+pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) -> u8 {
     // SAFETY: [`has`] looks for the features that these are compiled for.
     unsafe {
         match kernel {
@@ -45,11 +45,11 @@ pub unsafe fn seal(kernel: Kernel, jobs: &mut [SealJob<'_>]) {
     }
 }
 
-/// Opens at most a burst.
+/// Opens at most a burst of CCMP-128; the bits of the other suites there are.
 ///
 /// # Safety
 /// The processor can run the kernel.
-pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) {
+pub unsafe fn open(kernel: Kernel, jobs: &mut [OpenJob<'_>]) -> u8 {
     // SAFETY: [`has`] looks for the features that these are compiled for.
     unsafe {
         match kernel {
@@ -76,34 +76,36 @@ const SWAPPED: (i64, i64) = (0x0706_0504_0302_0100, 0x0e0f_0d0c_0b0a_0908);
 /// The kernel's two ways in. All of it is compiled for these features, the reading of headers too.
 macro_rules! entries {
     ($isa:ident, $groups:literal, $features:literal, $seal:ident, $open:ident) => {
-        /// Seals at most a burst.
+        /// Seals at most a burst of CCMP-128; the bits of the other suites there are.
         ///
         /// # Safety
         /// The processor has these features.
         #[target_feature(enable = $features)]
-        unsafe fn $seal(jobs: &mut [SealJob<'_>]) {
+        unsafe fn $seal(jobs: &mut [SealJob<'_>]) -> u8 {
             let mut frames = Frames::new();
-            prepare::seal_jobs(jobs, &mut frames);
+            let others = prepare::seal_jobs(jobs, &mut frames);
             // SAFETY: the processor has the features, and `prepare` keeps what [`prepare::Frame`] promises.
             unsafe {
                 engine::run::<$isa, $groups, true>(&mut frames);
                 prepare::sealed(&frames, jobs);
             }
+            others
         }
 
-        /// Opens at most a burst.
+        /// Opens at most a burst of CCMP-128; the bits of the other suites there are.
         ///
         /// # Safety
         /// The processor has these features.
         #[target_feature(enable = $features)]
-        unsafe fn $open(jobs: &mut [OpenJob<'_>]) {
+        unsafe fn $open(jobs: &mut [OpenJob<'_>]) -> u8 {
             let mut frames = Frames::new();
-            prepare::open_jobs(jobs, &mut frames);
+            let others = prepare::open_jobs(jobs, &mut frames);
             // SAFETY: the processor has the features, and `prepare` keeps what [`prepare::Frame`] promises.
             unsafe {
                 engine::run::<$isa, $groups, false>(&mut frames);
                 prepare::opened(&frames, jobs);
             }
+            others
         }
     };
 }
