@@ -273,6 +273,12 @@ impl Index {
         self.find(key, hash)
     }
 
+    /// Starts fetching where a key will be looked for first.
+    #[inline]
+    pub fn expect(&self, key: Key) {
+        prefetch(self.table.entry(self.table.home(self.hash(key))));
+    }
+
     /// The stations of up to a burst of keys: first every home is hashed and prefetched, then probed.
     #[inline]
     pub fn get_burst(&self, keys: &[Key], out: &mut [Option<StationId>]) {

@@ -187,6 +187,12 @@ impl StationTable {
         self.by_segment.get(segment_key(vlan, mac))
     }
 
+    /// Starts fetching what it takes to find a station by the key of BSSID and device address.
+    #[inline]
+    pub fn expect(&self, key: Key) {
+        self.by_bss.expect(key);
+    }
+
     /// Finds up to a burst of stations by the [key](Key) of BSSID and device address, and starts fetching what uplink needs of their hot state.
     #[inline]
     pub fn find_burst(&self, keys: &[Key], out: &mut [Option<StationId>]) {

@@ -54,9 +54,8 @@ pub enum Form {
 impl State {
     /// Sends a station an Ethernet frame, or lets it wait if the station's downlink does.
     pub(crate) fn msdu_down(&mut self, id: StationId, packet: Packet, priority: u8) {
-        let (hot, cold) = self.stations.both_mut(id);
-        if hot.is(Flag::Holding) {
-            if self.hold.push(&mut cold.held, Held { packet, priority }) {
+        if self.stations.hot(id).is(Flag::Holding) {
+            if self.hold.push(&mut self.stations.cold_mut(id).held, Held { packet, priority }) {
                 self.count(Forwarded::Held);
             } else {
                 self.drop(DropReason::HoldFull);

@@ -142,7 +142,10 @@ impl State {
         match Mpdu::parse(packet.data()) {
             Ok(mpdu) => {
                 let (class, station, pn) = (Class::Plain, StationId::default(), 0);
-                items.items.push(Item { signal, station, pn, mpdu, class, handed });
+                let item = Item { signal, station, pn, mpdu, class, handed };
+                // On its way while the rest of the burst is read.
+                self.stations.expect(item.key(&packet));
+                items.items.push(item);
                 items.packets.push(packet);
             }
             Err(reason) => self.drop(reason),

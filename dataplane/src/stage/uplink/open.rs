@@ -147,22 +147,32 @@ impl State {
     /// Counts the MIC's verdict and moves the window under the key that opened the frame.
     #[inline]
     fn accept(&mut self, item: &Item, opened: Opened) -> Result<Protection, DropReason> {
-        let (hot, cold) = self.stations.both_mut(item.station);
-        let index = item.mpdu.index();
-        let (counters, epoch, what) = match (opened, &mut cold.old_key) {
-            (Opened::Current, _) => (&mut hot.replay, hot.key_epoch, Forwarded::Opened),
-            (Opened::Old, Some(old)) => (&mut old.replay, old.epoch, Forwarded::OpenedOld),
-            _ => {
-                cold.mic_failures += 1;
-                return Err(DropReason::MicFailure);
-            }
-        };
-        if !counters.accept(index, item.pn) {
+        if opened != Opened::Current {
+            return self.accept_old(item, opened);
+        }
+        let hot = self.stations.hot_mut(item.station);
+        let protection = Protection { epoch: hot.key_epoch, pn: item.pn };
+        if !hot.replay.accept(item.mpdu.index(), item.pn) {
             // Another frame of this burst came before.
             return Err(self.replayed(item));
         }
-        self.count(what);
-        Ok(Protection { epoch, pn: item.pn })
+        self.count(Forwarded::Opened);
+        Ok(protection)
+    }
+
+    /// The same of a frame that the present key did not open.
+    fn accept_old(&mut self, item: &Item, opened: Opened) -> Result<Protection, DropReason> {
+        let cold = self.stations.cold_mut(item.station);
+        let (Opened::Old, Some(old)) = (opened, &mut cold.old_key) else {
+            cold.mic_failures += 1;
+            return Err(DropReason::MicFailure);
+        };
+        let protection = Protection { epoch: old.epoch, pn: item.pn };
+        if !old.replay.accept(item.mpdu.index(), item.pn) {
+            return Err(self.replayed(item));
+        }
+        self.count(Forwarded::OpenedOld);
+        Ok(protection)
     }
 
     fn punt_management(&mut self, packet: &Packet, item: &Item, was_protected: bool) {
