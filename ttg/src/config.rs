@@ -46,7 +46,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// The network behind the gateway.
     pub network: Network,
-    /// How DPDK is started, if the network is a port of it.
+    /// How DPDK is started, if there is a port of it.
     #[serde(default)]
     pub dpdk: Dpdk,
 }
@@ -119,6 +119,13 @@ pub enum Device {
         /// then the kernel's, so a switch that snoops multicast listener discovery needs the gateway's groups configured.
         #[serde(default)]
         exclusive: bool,
+    },
+    /// A port of DPDK.
+    Dpdk {
+        /// As for the network.
+        device: String,
+        /// Octets of payload in a frame; absent: as the device has it.
+        mtu: Option<u16>,
     },
 }
 
@@ -193,6 +200,19 @@ pub fn load_standalone(path: &Path) -> Result<Standalone, ConfigError> {
 }
 
 impl Config {
+    /// DPDK's devices, without their arguments.
+    pub fn dpdk_devices(&self) -> impl Iterator<Item = &str> {
+        let network = match &self.network {
+            Network::Dpdk { device, .. } => Some(device),
+            _ => None,
+        };
+        let tunnel = match self.tunnel.as_ref().map(|tunnel| &tunnel.device) {
+            Some(Device::Dpdk { device, .. }) => Some(device),
+            _ => None,
+        };
+        [network, tunnel].into_iter().flatten().map(|device| device.split(',').next().unwrap_or_default())
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.workers == 0 || self.workers > 64 {
             return Err(format!("workers = {}: 1 to 64", self.workers));
@@ -246,15 +266,6 @@ impl Config {
                 self.path_mtu
             )),
             _ => Ok(()),
-        }
-    }
-}
-
-impl Device {
-    /// Name of the interface.
-    pub fn name(&self) -> &str {
-        match self {
-            Device::AfPacket { name } | Device::AfXdp { name, .. } => name,
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{error::Error, net::SocketAddr, os::fd::RawFd, sync::Arc};
 
-#[cfg(feature = "dpdk")]
-use dataplane::io::dpdk::DpdkIo;
 use dataplane::{
     clock::Time,
     config::Config as WorkerConfig,
@@ -23,7 +21,15 @@ use dataplane::{
     worker,
 };
 
+use dpdk::DpdkIo;
+
 use crate::config::{Config, Device, Mode, Network, Tunnel};
+
+#[cfg(feature = "dpdk")]
+mod dpdk;
+#[cfg(not(feature = "dpdk"))]
+#[path = "ports/no_dpdk.rs"]
+mod dpdk;
 
 /// Why there are no ports.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +46,7 @@ pub enum PortsError {
     /// The link is narrower than configured.
     #[error(
         "the network interface `{name}` has an MTU of {mtu} octets, and {what} = {wanted}: lower that, or raise the interface's with \
-         `ip link set {name} mtu {wanted}`"
+         {raise}"
     )]
     NarrowLink {
         /// The interface.
@@ -51,13 +57,15 @@ pub enum PortsError {
         what: &'static str,
         /// Its value.
         wanted: u16,
+        /// How to raise it.
+        raise: String,
     },
 }
 
 /// The tunnel side as it is opened, before it has a worker.
 enum Opened {
     Udp(UdpIo),
-    Host(EthernetIo, Arc<Host>),
+    Host(Box<EthernetIo>, Arc<Host>),
 }
 
 /// The tunnel side, whichever it is.
@@ -71,7 +79,7 @@ impl Opened {
         match self {
             Opened::Udp(io) => TunnelIo::Udp(io),
             Opened::Host(port, host) => {
-                TunnelIo::Host(Box::new(HostIo::new(port, host, worker, pool.clone())))
+                TunnelIo::Host(Box::new(HostIo::new(*port, host, worker, pool.clone())))
             }
         }
     }
@@ -82,19 +90,19 @@ enum EthernetIo {
     Tap(TapIo),
     AfPacket(Reopen<AfPacketIo>),
     AfXdp(Reopen<AfXdpIo>),
-    #[cfg(feature = "dpdk")]
     Dpdk(DpdkIo),
 }
 
-impl EthernetIo {
-    /// The packets of its worker, called in the worker's thread.
-    fn pool(&self) -> Pool {
-        // In the port's own memory, so that they need not be copied.
-        #[cfg(feature = "dpdk")]
-        if let EthernetIo::Dpdk(io) = self {
-            return io.mempool().pool();
-        }
-        Pool::new(POOL)
+/// The packets of a worker with these ports, called in the worker's thread.
+fn pool(tunnel: &Opened, network: &EthernetIo) -> Pool {
+    let below = match tunnel {
+        Opened::Host(port, _) => Some(&**port),
+        Opened::Udp(_) => None,
+    };
+    match (network, below) {
+        // In the memory of DPDK's ports, so that they need not be copied. A worker's ports share it.
+        (EthernetIo::Dpdk(queue), _) | (_, Some(EthernetIo::Dpdk(queue))) => dpdk::pool(queue),
+        _ => Pool::new(POOL),
     }
 }
 
@@ -104,13 +112,14 @@ const POOL: PoolConfig = PoolConfig { packets: 8192, buffer: 9216, headroom: 128
 /// Opens every socket and interface, so that what is missing is said before anything runs, and starts the workers. Returns the
 /// addresses that radios send to.
 pub fn start_workers(config: &Config) -> Result<(Handle, Vec<SocketAddr>), PortsError> {
+    let mut dpdk = dpdk::Ports::new(config);
     let (tunnels, listen) = match &config.tunnel {
         None => sockets(config)?,
-        Some(tunnel) => hosts(config, tunnel)?,
+        Some(tunnel) => hosts(config, tunnel, &mut dpdk)?,
     };
-    let ports = tunnels.into_iter().zip(networks(config)?).map(|(tunnel, network)| {
+    let ports = tunnels.into_iter().zip(networks(config, &mut dpdk)?).map(|(tunnel, network)| {
         move |worker: usize| {
-            let pool = network.pool();
+            let pool = pool(&tunnel, &network);
             let tunnel = tunnel.take(worker, &pool);
             Ok::<_, Box<dyn Error + Send + Sync>>(Ports { pool, tunnel, network })
         }
@@ -146,39 +155,58 @@ fn sockets(config: &Config) -> Result<(Vec<Opened>, Vec<SocketAddr>), IoError> {
 }
 
 /// A port that the gateway is a host on.
-fn hosts(config: &Config, tunnel: &Tunnel) -> Result<(Vec<Opened>, Vec<SocketAddr>), PortsError> {
-    let name = tunnel.device.name();
-    let interface = Interface::find(name)?;
-    for (what, wanted) in [("tunnel.mtu", tunnel.mtu), ("path_mtu", Some(config.path_mtu))] {
-        if let Some(wanted) = wanted.filter(|&wanted| u32::from(wanted) > interface.mtu) {
-            return Err(PortsError::NarrowLink { name: name.to_owned(), mtu: interface.mtu, what, wanted });
-        }
-    }
-    let mtu = u16::try_from(interface.mtu).unwrap_or(u16::MAX);
-    let host = Arc::new(Host::new(tunnel.host(interface.mac, mtu))?);
+fn hosts(
+    config: &Config,
+    tunnel: &Tunnel,
+    dpdk: &mut dpdk::Ports,
+) -> Result<(Vec<Opened>, Vec<SocketAddr>), PortsError> {
     let listen = tunnel.addresses.iter().map(|prefix| (prefix.address, tunnel.port).into()).collect();
-    let ports = match &tunnel.device {
-        Device::AfPacket { name } => af_packet(name)?,
+    let (ports, host) = match &tunnel.device {
+        Device::AfPacket { name } => {
+            let host = host(config, tunnel, name, Interface::find(name)?)?;
+            (af_packet(name)?, host)
+        }
         Device::AfXdp { name, generic, exclusive } => {
+            let host = host(config, tunnel, name, Interface::find(name)?)?;
             let take = if *exclusive {
                 Take::Everything
             } else {
                 Take::Addresses(host.addresses().map(|(address, _)| address).collect())
             };
-            af_xdp(name, *generic, config.workers, take)?
+            (af_xdp(name, *generic, config.workers, take)?, host)
+        }
+        Device::Dpdk { device, mtu } => {
+            let queues = dpdk.open(device, *mtu)?;
+            let (name, link) = dpdk::link(&queues[0]);
+            let host = host(config, tunnel, name, link)?;
+            (queues.into_iter().map(EthernetIo::Dpdk).collect(), host)
         }
     };
-    Ok((ports.into_iter().map(|port| Opened::Host(port, host.clone())).collect(), listen))
+    Ok((ports.into_iter().map(|port| Opened::Host(Box::new(port), host.clone())).collect(), listen))
 }
 
-fn networks(config: &Config) -> Result<Vec<EthernetIo>, IoError> {
+/// The host on a link, which has to be as wide as configured.
+fn host(config: &Config, tunnel: &Tunnel, name: &str, link: Interface) -> Result<Arc<Host>, PortsError> {
+    for (what, wanted) in [("tunnel.mtu", tunnel.mtu), ("path_mtu", Some(config.path_mtu))] {
+        if let Some(wanted) = wanted.filter(|&wanted| u32::from(wanted) > link.mtu) {
+            let raise = match tunnel.device {
+                Device::Dpdk { .. } => format!("`mtu = {wanted}` in tunnel.device"),
+                _ => format!("`ip link set {name} mtu {wanted}`"),
+            };
+            return Err(PortsError::NarrowLink { name: name.to_owned(), mtu: link.mtu, what, wanted, raise });
+        }
+    }
+    Ok(Arc::new(Host::new(tunnel.host(link.mac, u16::try_from(link.mtu).unwrap_or(u16::MAX)))?))
+}
+
+fn networks(config: &Config, dpdk: &mut dpdk::Ports) -> Result<Vec<EthernetIo>, IoError> {
     Ok(match &config.network {
         Network::Tap { name } => {
             TapIo::open(name, config.workers)?.into_iter().map(EthernetIo::Tap).collect()
         }
         Network::AfPacket { name } => af_packet(name)?,
         Network::AfXdp { name, generic } => af_xdp(name, *generic, config.workers, Take::Everything)?,
-        Network::Dpdk { device, mtu } => dpdk(config, device, *mtu)?,
+        Network::Dpdk { device, mtu } => dpdk.open(device, *mtu)?.into_iter().map(EthernetIo::Dpdk).collect(),
     })
 }
 
@@ -218,7 +246,6 @@ macro_rules! whichever {
             EthernetIo::Tap($io) => $what,
             EthernetIo::AfPacket($io) => $what,
             EthernetIo::AfXdp($io) => $what,
-            #[cfg(feature = "dpdk")]
             EthernetIo::Dpdk($io) => $what,
         }
     };
@@ -304,52 +331,3 @@ impl PacketIo for TunnelIo {
         }
     }
 }
-
-/// The device's queues, one for each worker, each with the memory of its worker's packets.
-#[cfg(feature = "dpdk")]
-fn dpdk(config: &Config, device: &str, mtu: Option<u16>) -> Result<Vec<EthernetIo>, IoError> {
-    use dataplane::io::dpdk::{DpdkPort, Eal, EalConfig, Mempool, PortConfig};
-
-    let name = device.split(',').next().unwrap_or_default();
-    let eal = Eal::start(&EalConfig {
-        no_huge: config.dpdk.no_huge,
-        memory: config.dpdk.memory.unwrap_or(MEMORY + MEMORY_OF_WORKER * config.workers),
-        // Virtual devices have names of letters.
-        pci: if name.contains(':') { vec![name.to_owned()] } else { Vec::new() },
-        arguments: config.dpdk.arguments.clone(),
-    })?;
-    let mempools = (0..config.workers).map(|_| Mempool::new(eal, POOL)).collect::<Result<Vec<_>, _>>()?;
-    let queues = DpdkPort::open(&PortConfig { mtu, ..PortConfig::new(device) }, &mempools)?;
-    let port = queues[0].port();
-    let (driver, link) = (port.driver(), port.link());
-    tracing::info!(
-        dpdk = eal.version(),
-        device = name,
-        driver,
-        mtu = port.mtu(),
-        up = link.up,
-        mbits = link.mbits,
-        "DPDK"
-    );
-    if config.mode == Mode::Epoll {
-        tracing::warn!(
-            "mode = \"epoll\": there is nothing to sleep on with DPDK, so idle workers ask the device once a millisecond; mode = \"busy-poll\" is faster"
-        );
-    }
-    Ok(queues.into_iter().map(EthernetIo::Dpdk).collect())
-}
-
-#[cfg(not(feature = "dpdk"))]
-fn dpdk(_: &Config, device: &str, _: Option<u16>) -> Result<Vec<EthernetIo>, IoError> {
-    Err(IoError::Dpdk {
-        what: format!("open the device `{device}`"),
-        reason: "this ttg was built without it".to_owned(),
-        advice: "Build ttg with its default features, or configure another kind of network".to_owned(),
-    })
-}
-
-/// MiB of DPDK's memory: for its own tables and the rings of queues, and for the packets of each worker.
-#[cfg(feature = "dpdk")]
-const MEMORY: usize = 128;
-#[cfg(feature = "dpdk")]
-const MEMORY_OF_WORKER: usize = 96;

@@ -131,6 +131,24 @@ fn a_device_that_dpdk_does_not_know() {
     );
     let queues = text.replace("net_nope0", "net_af_packet0,iface=lo");
     says("run", &format!("workers = 2\n{queues}"), &["has 1 queues", "2 workers", "Configure 1 workers"]);
+
+    let tunnel = format!(
+        "control = \"http://127.0.0.1:1\"\n{NETWORK}dpdk = {{ no_huge = true }}\n[tunnel]\naddresses = [\"192.0.2.10/24\"]\n"
+    );
+    let device = |keys| format!("{tunnel}device = {{ kind = \"dpdk\", {keys} }}\n");
+    says(
+        "run",
+        &device("device = \"net_nope0\""),
+        &["cannot open the device `net_nope0`", "net_tap0,iface=NAME"],
+    );
+    says(
+        "run",
+        &device("device = \"net_tap0,iface=ttgbad1\", mtu = 1400"),
+        &["`net_tap0` has an MTU of 1400", "path_mtu = 1500", "`mtu = 1500` in tunnel.device"],
+    );
+    let twice = device("device = \"net_tap0,iface=ttgbad1\"")
+        .replace(NETWORK, "network = { kind = \"dpdk\", device = \"net_tap0,iface=ttgbad2\" }\n");
+    says("run", &twice, &["cannot open the device `net_tap0", "open already", "Configure each device once"]);
 }
 
 #[cfg(not(feature = "dpdk"))]

@@ -146,16 +146,35 @@ fn ip(arguments: &str) {
 /// The gateway as an IP host of its own: it answers for its addresses on an interface where the kernel has none, and counts it.
 #[test]
 fn a_tunnel_port_answers_for_its_addresses() {
-    answers_through("kind = \"af-packet\"");
+    answers_through("kind = \"af-packet\", name = \"port\"", TAP);
 }
 
 /// The same with all frames taken from the kernel.
 #[test]
 fn a_tunnel_port_over_af_xdp_answers_for_its_addresses() {
-    answers_through("kind = \"af-xdp\", generic = true");
+    answers_through("kind = \"af-xdp\", name = \"port\", generic = true", TAP);
 }
 
-fn answers_through(device: &'static str) {
+/// And through DPDK, alone and with the network there as well: one environment for both, and memory that they share.
+#[cfg(feature = "dpdk")]
+#[test]
+fn a_tunnel_port_over_dpdk_answers_for_its_addresses() {
+    const PORT: &str = "kind = \"dpdk\", device = \"net_af_packet0,iface=port\"";
+    let text = answers_through(PORT, TAP);
+    assert!(text.contains("ttg_port_total{port=\"tunnel\",what=\"rx_copied\"} 0"), "{text}");
+    let text = answers_through(PORT, "kind = \"dpdk\", device = \"net_tap0,iface=ttgh0\"");
+    for port in ["tunnel", "network"] {
+        for what in ["rx_copied", "tx_copied"] {
+            let none = format!("ttg_port_total{{port=\"{port}\",what=\"{what}\"}} 0");
+            assert!(text.contains(&none), "{none} is missing in:\n{text}");
+        }
+    }
+}
+
+const TAP: &str = "kind = \"tap\", name = \"ttgh0\"";
+
+/// A gateway with these sides answers and takes a datagram. Returns its metrics then.
+fn answers_through(device: &'static str, network: &'static str) -> String {
     std::thread::spawn(move || {
         // SAFETY: no pointer goes in. It concerns this thread only, and what it starts.
         let result = unsafe { libc::unshare(libc::CLONE_NEWNET) };
@@ -167,8 +186,8 @@ fn answers_through(device: &'static str) {
         ip("link set port up");
         let (grpc, prometheus) = (free(), free());
         let text = format!(
-            "[gateway]\nmetrics = \"{prometheus}\"\nnetwork = {{ kind = \"tap\", name = \"ttgh0\" }}\n\
-             [gateway.tunnel]\ndevice = {{ {device}, name = \"port\" }}\nmac = \"02:00:00:00:00:10\"\n\
+            "[gateway]\nmetrics = \"{prometheus}\"\nnetwork = {{ {network} }}\ndpdk = {{ no_huge = true }}\n\
+             [gateway.tunnel]\ndevice = {{ {device} }}\nmac = \"02:00:00:00:00:10\"\n\
              addresses = [\"192.0.2.10/24\", \"2001:db8::10/64\"]\ngateway = [\"192.0.2.1\"]\n\
              [control]\nlisten = \"{grpc}\"\nstate = \"DIR/state\"\n"
         );
@@ -193,18 +212,19 @@ fn answers_through(device: &'static str) {
         };
         assert_eq!(result, 0);
         radio.send_to(&[0xff; 20], "192.0.2.10:5247").unwrap();
-        ttg.until("the counters", |_| {
+        let text = ttg.until("the counters", |_| {
             let text = metrics(prometheus)?;
             let has = |what: &str| text.lines().any(|line| line.starts_with("ttg_") && line.contains(what));
             (has("what=\"host_tx_echo_reply\"} 1")
                 && has("what=\"host_rx_datagrams\"} 1")
                 && has("what=\"drop_malformed_tunnel\"} 1"))
-            .then_some(())
+            .then(|| text.clone())
         });
         ttg.stops();
+        text
     })
     .join()
-    .unwrap();
+    .unwrap()
 }
 
 /// Two workers on the two queues of a port of DPDK's; what DPDK has to say it says on standard error.
