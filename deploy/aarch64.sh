@@ -17,7 +17,9 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
 	export RUSTC=/usr/bin/rustc
 fi
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu"
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -cpu max"
+# Static: there may be two C libraries for arm64 here, the cross compiler's and the foreign architecture's, and a mixture of them hangs.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 # Emulation is slow: optimised, and fewer random cases.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
 exec cargo test --release --target $target --target-dir target/aarch64 -p dataplane --test crypto "$@"
