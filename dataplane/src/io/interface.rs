@@ -32,7 +32,7 @@ impl Interface {
         interface_ioctl(fd.as_raw_fd(), libc::SIOCGIFHWADDR as _, &mut request).map_err(system)?;
         // SAFETY: the call that succeeded wrote this member of the union.
         let address = unsafe { request.ifr_ifru.ifru_hwaddr };
-        let octets = address.sa_data.map(|octet| octet.cast_unsigned());
+        let octets = address.sa_data.map(|octet| octet as u8);
         let mut request = interface_request(name)?;
         interface_ioctl(fd.as_raw_fd(), libc::SIOCGIFMTU as _, &mut request).map_err(system)?;
         // SAFETY: as above.
