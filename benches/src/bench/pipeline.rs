@@ -83,7 +83,7 @@ fn measure(plan: &Plan, direction: Direction, octets: usize, loads: &mut [Load],
     loads.iter().enumerate().map(row).collect()
 }
 
-/// DESIGN.md's.
+/// The goals.
 fn goals(rows: &[Row]) -> Vec<Goal> {
     let mut goals = Vec::new();
     for row in rows {

@@ -189,7 +189,7 @@ fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [B
     Row { way, sizes, keys: work.keys.keys.len(), cycles, of_ipsec_mb, of_best, wall, of_avx2, of_raw }
 }
 
-/// DESIGN.md's: octets, keys, times ipsec-mb, fraction of raw.
+/// The goals: octets, keys, times ipsec-mb, fraction of raw.
 const GOALS: [(Sizes, usize, f64, Option<f64>); 6] = [
     (Sizes::Fixed(64), 32, 4.0, None),
     (Sizes::Fixed(512), 32, 3.0, Some(0.55)),
