@@ -9,7 +9,9 @@ pub struct Config {
     pub path_mtu: usize,
     /// MSDUs of which only some fragments came, at a time.
     pub fragments: usize,
-    /// Packets that wait for keys, at a time.
+    /// Frames from devices that wait for their key, at a time.
+    pub parked: usize,
+    /// Packets to devices that wait for keys, at a time.
     pub held: usize,
     /// Of these for one station.
     pub held_per_station: usize,
@@ -41,6 +43,7 @@ impl Default for Config {
             stations: 4096,
             path_mtu: 1500,
             fragments: 256,
+            parked: 256,
             held: 1024,
             held_per_station: 64,
             fanout: 64,

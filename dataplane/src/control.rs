@@ -208,6 +208,10 @@ impl State {
         } else {
             self.release_hold(id);
         }
+        // Of a new device they wait for the port as well.
+        if self.stations.hot(id).is(Flag::PortOpen) {
+            self.unpark(id);
+        }
         Ok(())
     }
 
@@ -241,6 +245,9 @@ impl State {
         if port.open {
             self.stations.join_segment(id, vlan);
             self.outside.forget();
+            if self.stations.hot(id).is(Flag::Keyed) {
+                self.unpark(id);
+            }
         } else {
             self.stations.leave_segment(id);
         }

@@ -124,9 +124,9 @@ counters! {
     NoDownlinkKey = "drop_no_downlink_key",
     /// All packet numbers of the key were used.
     PnExhausted = "drop_pn_exhausted",
-    /// The station's downlink waits for a key, and its queue is full.
+    /// It would have to wait for a key, and too many others do.
     HoldFull = "drop_hold_full",
-    /// The station went while its downlink waited.
+    /// The station went while it waited for a key.
     HoldLost = "drop_hold_lost",
     /// Group-addressed, while too many others were still being copied.
     FanoutFull = "drop_fanout_full",
@@ -203,8 +203,10 @@ counters! {
     GroupCopy = "group_copy",
     /// Group-addressed frames under a group key.
     GroupFrame = "group_frame",
-    /// Frames that waited for a key.
+    /// Frames to devices that waited for a key.
     Held = "held",
+    /// Frames from devices that waited for their key.
+    Parked = "parked",
     /// Packets given to another worker.
     HandoffTx = "handoff_tx",
     /// Packets taken from another worker.

@@ -22,7 +22,7 @@ use crate::packet::{BURST, Packet, Pool};
 use crate::ring::Outbox;
 use crate::service::ServiceTable;
 use crate::stage::downlink::{DownItem, Fanout};
-use crate::stage::uplink::{Defragmenter, Items, Retries};
+use crate::stage::uplink::{Defragmenter, Items, Parked, Retries};
 use crate::station::{StationId, StationTable};
 use crate::tick::Progress;
 use crate::tunnel::{FragmentIds, TunnelId, TunnelTable};
@@ -67,6 +67,7 @@ pub struct State {
     pub(crate) defragmenter: Defragmenter,
     pub(crate) retries: Retries,
     pub(crate) hold: HoldQueue,
+    pub(crate) parked: Parked,
     pub(crate) fanout: Fanout,
     pub(crate) requests: TokenBucket,
     pub(crate) request_per_session: HashedLimit,
@@ -113,6 +114,7 @@ impl State {
             defragmenter: Defragmenter::new(config.fragments),
             retries: Retries::new(),
             hold: HoldQueue::new(config.held, config.held_per_station),
+            parked: Parked::new(config.parked),
             fanout: Fanout::new(config.fanout),
             requests: TokenBucket::new(config.requests_per_second, config.requests_per_second),
             request_per_session: HashedLimit::new(4096, Duration::from_millis(900)),
@@ -216,11 +218,12 @@ impl State {
         self.counters.set(Forwarded::Stations, self.stations.len() as u64);
     }
 
-    /// Drops fragments and held packets of a station.
+    /// Drops fragments of a station, and what waits for a key.
     pub(crate) fn forget_frames_of(&mut self, id: StationId) {
         let evicted = self.defragmenter.forget(id);
         self.counters.add(DropReason::FragmentEvicted, evicted);
         let lost = self.hold.clear(&mut self.stations.cold_mut(id).held);
+        let lost = lost + self.forget_parked(id);
         self.counters.add(DropReason::HoldLost, lost);
     }
 

@@ -84,6 +84,7 @@ impl State {
         self.counters.set(Forwarded::ReassemblyGivenUp, reassembly.expired + reassembly.evicted);
         self.stations.maintain();
         self.end_holds();
+        self.expire_parked();
         self.look_at_tunnels();
         self.look_at_stations();
     }
@@ -98,6 +99,7 @@ impl State {
             return Duration::ZERO;
         }
         let waiting = !progress.holding.is_empty()
+            || !self.parked.is_empty()
             || !self.defragmenter.is_empty()
             || !self.reassembler.is_empty()
             || progress.report.is_some()

@@ -141,7 +141,8 @@ impl State {
             }
         }
         let hot = self.stations.hot(item.station);
-        if !hot.is(Flag::Keyed) {
+        let early = self.may_wait_for_key(item);
+        if !hot.is(Flag::Keyed) && !early {
             return Err(DropReason::NoKey);
         }
         let body = packet.data().get(mpdu.header_len()..).unwrap_or_default();
@@ -150,6 +151,10 @@ impl State {
         }
         let header = CcmpHeader::parse(body).map_err(|_| DropReason::MalformedCcmp)?;
         item.pn = header.pn.value();
+        if early {
+            item.class = Class::Early;
+            return Ok(true);
+        }
         let current = header.key_id == hot.key_id;
         let index = mpdu.index();
         if hot.is(Flag::Grace)

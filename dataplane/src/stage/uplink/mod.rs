@@ -8,6 +8,7 @@ mod defragment;
 mod keep_alive;
 mod msdu;
 mod open;
+mod parked;
 mod retries;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::state::State;
 use crate::station::{Key, MANAGEMENT, NON_QOS, StationId};
 
 pub use defragment::{Defragmenter, Fragment, Outcome, Protection};
+pub(crate) use parked::Parked;
 pub use retries::Retries;
 
 /// At most a burst of 802.11 frames on their way through the stage: packets, header first, and what is known of each.
@@ -49,6 +51,8 @@ struct Item {
     class: Class,
     /// Whether another worker handed it over.
     handed: bool,
+    /// Whether it waited for its key before.
+    parked: bool,
 }
 
 const _: () = assert!(size_of::<Item>() <= 32);
@@ -79,6 +83,8 @@ enum Class {
     Protected,
     /// Encrypted, while the replaced key is still accepted.
     Grace,
+    /// Encrypted, perhaps under a key that is agreed on and not here yet.
+    Early,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +133,13 @@ impl State {
             let opened = match item.class {
                 Class::Protected if opened.next() == Some(true) => Opened::Current,
                 Class::Grace => self.open_in_grace(&mut packet, item),
+                Class::Early => match self.open_before_key(&mut packet, item) {
+                    Opened::No => {
+                        self.park(packet, item);
+                        continue;
+                    }
+                    opened => opened,
+                },
                 _ => Opened::No,
             };
             if let Err(reason) = self.finish(packet, item, opened) {
@@ -142,7 +155,7 @@ impl State {
         match Mpdu::parse(packet.data()) {
             Ok(mpdu) => {
                 let (class, station, pn) = (Class::Plain, StationId::default(), 0);
-                let item = Item { signal, station, pn, mpdu, class, handed };
+                let item = Item { signal, station, pn, mpdu, class, handed, parked: false };
                 // On its way while the rest of the burst is read.
                 self.stations.expect(item.key(&packet));
                 items.items.push(item);

@@ -76,7 +76,7 @@ impl State {
             }
             Class::Gone => return Ok(()),
             Class::Plain => None,
-            Class::Protected | Class::Grace => Some(self.accept(item, opened)?),
+            Class::Protected | Class::Grace | Class::Early => Some(self.accept(item, opened)?),
         };
         let id = item.station;
         // Where the MSDU goes is in the header, which comes off.
