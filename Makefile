@@ -21,8 +21,8 @@ demo:
 test:
 	@deploy/setup.sh test
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	cargo test --workspace
+	cargo clippy --workspace --features benches/dpdk --all-targets -- -D warnings
+	cargo test --workspace --features benches/dpdk
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo 'cargo-deny is not installed: licences not checked'; fi
 
 test-aarch64:
@@ -38,7 +38,7 @@ lab:
 bench:
 	@deploy/setup.sh bench
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --quiet -p radio-agent --profile agent --target $(HOST) --target-dir target/static
-	cargo build --quiet -p benches -p ttg -p controlplane --no-default-features --features benches/peers,benches/daemons --release --bin bench --bin ttg --bin controlplane
+	cargo build --quiet -p benches -p ttg -p controlplane --no-default-features --features benches/peers,benches/dpdk,ttg/dpdk --release --bin bench --bin ttg --bin controlplane
 	@target/release/bench target/static/$(HOST)/agent/radio-agent target/bench.json "$(ONLY)"
 
 clean:

@@ -45,7 +45,12 @@ impl Daemon {
     /// It is not there or cannot be started.
     pub fn start(directory: &Path, program: &str, config: &str) -> anyhow::Result<Daemon> {
         let this = std::env::current_exe()?;
-        let path = this.parent().unwrap_or(Path::new(".")).join(program);
+        let mut folder = this.parent().unwrap_or(Path::new("."));
+        // Where tests are.
+        if folder.ends_with("deps") {
+            folder = folder.parent().unwrap_or(folder);
+        }
+        let path = folder.join(program);
         if !path.exists() {
             bail!("{} is not there: `make bench` builds it", path.display());
         }

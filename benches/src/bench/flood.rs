@@ -1,14 +1,15 @@
-//! The load generator's engine: sends prepared datagrams to a gateway over UDP (GSO and GRO), takes what comes back, and says what was lost and
-//! how long the others were under way.
+//! The load generator's engine: sends prepared packets to a gateway through whatever moves packets, takes what comes back, and says what was lost
+//! and how long the others were under way.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use dataplane::endpoint::Endpoint;
 use dataplane::io::PacketIo;
 use dataplane::io::udp::UdpIo;
 use dataplane::packet::{Burst, Pool, PoolConfig};
 
-/// Datagrams of one length, ready to send.
+/// Datagrams, or frames, of one length, ready to send.
 pub struct Datagrams {
     /// Octets of each.
     pub len: usize,
@@ -62,27 +63,39 @@ impl Outcome {
     }
 }
 
-/// A socket and its packets.
-pub struct Flood {
-    io: UdpIo,
+/// A socket, or other port, and its packets.
+pub struct Flood<P = UdpIo> {
+    io: P,
     pool: Pool,
     /// How long after the last that came back the others count as lost.
     silence: Duration,
 }
 
-impl Flood {
-    /// On any port of loopback.
+impl Flood<UdpIo> {
+    /// On any port of loopback, with GSO and GRO.
     ///
     /// # Errors
     /// The system's.
-    pub fn new() -> anyhow::Result<Flood> {
+    pub fn udp() -> anyhow::Result<Flood> {
         let io = UdpIo::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false)?;
-        Ok(Flood { io, pool: Pool::new(PoolConfig::default()), silence: Duration::from_millis(300) })
+        Ok(Flood::new(io, Pool::new(PoolConfig::default())))
     }
 
     /// Where gateways find it.
     pub fn address(&self) -> SocketAddr {
         self.io.local_addr()
+    }
+}
+
+impl<P: PacketIo> Flood<P> {
+    /// Through this port, with packets of this pool.
+    pub fn new(io: P, pool: Pool) -> Flood<P> {
+        Flood { io, pool, silence: Duration::from_millis(300) }
+    }
+
+    /// What it sends and receives through.
+    pub fn io(&mut self) -> &mut P {
+        &mut self.io
     }
 
     /// Takes what has come, and throws it away.
@@ -93,10 +106,10 @@ impl Flood {
         }
     }
 
-    /// Sends all of it; `whose` says which of the sent ones came back.
+    /// Sends all of it, to an endpoint if the port knows such; `whose` says which of the sent ones came back.
     pub fn run(
         &mut self,
-        to: SocketAddr,
+        to: Endpoint,
         datagrams: &Datagrams,
         pace: Pace,
         mut whose: impl FnMut(&[u8]) -> Option<usize>,
@@ -122,7 +135,7 @@ impl Flood {
                 let Some(mut packet) = self.pool.alloc() else { break };
                 let at = queued * datagrams.len;
                 packet.copy_from(&datagrams.octets[at..at + datagrams.len]);
-                packet.meta.endpoint = to.into();
+                packet.meta.endpoint = to;
                 sent_at[queued] = since(now);
                 queued += 1;
                 // There is room, as was asked.
@@ -177,11 +190,11 @@ mod tests {
         let mut io = UdpIo::bind(SocketAddr::from(([127, 0, 0, 1], 0)), false).unwrap();
         let to = io.local_addr();
         let peer = std::thread::spawn(move || echo(&mut io, 400));
-        let mut flood = Flood { silence: Duration::from_secs(3), ..Flood::new().unwrap() };
+        let mut flood = Flood { silence: Duration::from_secs(3), ..Flood::udp().unwrap() };
         let octets = (0..400u16).flat_map(|n| [(n % 256) as u8, (n / 256) as u8, 0, 0]).collect();
         let datagrams = Datagrams { len: 4, octets };
         let whose = |octets: &[u8]| Some(usize::from(octets[0]) + 256 * usize::from(octets[1]));
-        let outcome = flood.run(to, &datagrams, Pace::Window(400), whose);
+        let outcome = flood.run(to.into(), &datagrams, Pace::Window(400), whose);
         peer.join().unwrap();
         assert_eq!((outcome.sent, outcome.received), (400, 300));
         assert!((outcome.loss() - 0.25).abs() < 1e-9);

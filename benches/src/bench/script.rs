@@ -49,7 +49,10 @@ struct Shared {
 const BATCH: usize = 256;
 /// Messages under way.
 const DEPTH: usize = 16;
-const SERVICE: [u8; 16] = [7; 16];
+/// The service that all tunnels are for.
+pub const SERVICE: [u8; 16] = [7; 16];
+/// Of the service: not untagged, so that what this machine says on the gateway's interface reaches no station.
+pub const VLAN: u16 = 7;
 
 impl Script {
     /// Listens on loopback for a gateway.
@@ -111,9 +114,9 @@ async fn follow(shared: Arc<Shared>, mut stream: Streaming<AttachRequest>, comma
         for event in batch.events.into_iter().filter_map(|event| event.event) {
             match event {
                 Event::Hello(_) => {
-                    // A VLAN, so that what this machine says on the gateway's interface reaches no station.
                     let ssid = "bench".to_owned();
-                    let service = Service { uuid: SERVICE.to_vec(), ssid, vlan: 7, ..Service::default() };
+                    let service =
+                        Service { uuid: SERVICE.to_vec(), ssid, vlan: VLAN.into(), ..Service::default() };
                     let welcome = Welcome { services: vec![service], ..Welcome::default() };
                     let command = Command { id: 1, command: Some(Kind::Welcome(welcome)) };
                     let _ = commands.send(Ok(AttachResponse { commands: vec![command] })).await;
@@ -149,7 +152,7 @@ async fn install(sessions: Sessions, to: Outgoing) {
 fn accept(sessions: &Sessions, n: usize) -> Kind {
     let bssid = sessions.bssid(n).0;
     let tunnel = Tunnel {
-        session_id: [&bssid[..], &[0; 10]].concat(),
+        session_id: session_id(sessions.bssid(n)).to_vec(),
         bssid: bssid.to_vec(),
         radio: bssid.to_vec(),
         service: SERVICE.to_vec(),
@@ -184,7 +187,19 @@ fn session(sessions: &Sessions, n: usize) -> [Kind; 3] {
     [Kind::StationAdd(add), Kind::KeyInstall(key), Kind::PortOpen(port)]
 }
 
+/// The name of a tunnel.
+pub fn session_id(bssid: MacAddr) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..6].copy_from_slice(&bssid.0);
+    id
+}
+
 impl Sessions {
+    /// How many tunnels.
+    pub fn tunnels(&self) -> usize {
+        self.stations.div_ceil(self.per_bss)
+    }
+
     /// The BSSID of the `n`th device.
     pub fn bssid(&self, n: usize) -> MacAddr {
         let [a, b, c, d] = ((n / self.per_bss) as u32).to_be_bytes();
