@@ -1,8 +1,9 @@
-//! CCMP by itself: the gateway's kernels beside everybody else's, and beside the wall.
+//! CCMP by itself: the gateway's kernels beside everybody else's, and beside the wall; and GCMP beside others' GCM.
 //!
 //! All of them seal or open the same bursts of 32 frames, every frame under another key, in turns. Ours gets whole frames and makes nonce and
-//! additional data itself; the others, which only know CCM, get these ready-made.
+//! additional data itself; the others, which only know CCM or GCM, get these ready-made.
 
+mod gcmp;
 mod ours;
 #[cfg(feature = "peers")]
 mod peers;
@@ -14,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::clock;
 use super::section::{Goal, Section, Target, table};
-use super::turns;
-use dataplane::crypto::Kernel;
+use super::turns::{self, Samples};
+use dataplane::crypto::{Kernel, Suite};
 use dataplane::packet::BURST;
 use ours::Ours;
 use raw::Raw;
@@ -103,7 +104,7 @@ pub fn run(plan: &Plan) -> Section {
     let mut rows = Vec::new();
     let mut peer = "not built: feature `peers`";
     for &keys in plan.keys {
-        let mut work = Work::new(keys);
+        let mut work = Work::new(Suite::Ccmp128, keys);
         let mut contenders = contenders(&work, &mut peer);
         for way in [Way::Seal, Way::Open] {
             for &sizes in plan.sizes {
@@ -112,7 +113,10 @@ pub fn run(plan: &Plan) -> Section {
             }
         }
     }
-    Section { text: text(&rows, peer), json: rows.iter().map(json).collect(), goals: goals(&rows) }
+    let gcmp = gcmp::run(plan);
+    let json = rows.iter().map(json).chain(gcmp.iter().map(gcmp::Row::json));
+    let goals = [goals(&rows), gcmp::goals(&gcmp)].concat();
+    Section { json: json.collect(), goals, text: text(&rows, peer) + &gcmp::text(&gcmp) }
 }
 
 fn contenders(work: &Work, _peer: &mut &'static str) -> Vec<Box<dyn Contender>> {
@@ -129,7 +133,7 @@ fn contenders(work: &Work, _peer: &mut &'static str) -> Vec<Box<dyn Contender>> 
         if is_avx2() {
             all.push(Box::new(IpsecMb::new(keys, Use::Avx2)));
         }
-        all.push(Box::new(peers::AwsLc::new(keys)));
+        all.push(Box::new(peers::AwsLc::ccm(keys)));
         all.push(Box::new(peers::OpenSsl::new(keys)));
     }
     all.push(Box::new(RustCrypto::new(&work.keys)));
@@ -147,9 +151,16 @@ fn is_avx2() -> bool {
     return false;
 }
 
-fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [Box<dyn Contender>]) -> Row {
+/// Lets all of them take turns; cycles per octet of body.
+fn samples(
+    plan: &Plan,
+    way: Way,
+    sizes: Sizes,
+    work: &mut Work,
+    contenders: &mut [Box<dyn Contender>],
+) -> Samples {
     let bursts = (plan.turn / (sizes.mean() * BURST)).clamp(1, 64);
-    let samples = turns::take(contenders.len(), plan.rounds, |whose| {
+    turns::take(contenders.len(), plan.rounds, |whose| {
         let contender = &mut contenders[whose];
         let (mut taken, mut octets) = (0, 0);
         for _ in 0..bursts {
@@ -171,7 +182,11 @@ fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [B
             octets += work.octets();
         }
         taken as f64 / octets as f64
-    });
+    })
+}
+
+fn row(plan: &Plan, way: Way, sizes: Sizes, work: &mut Work, contenders: &mut [Box<dyn Contender>]) -> Row {
+    let samples = samples(plan, way, sizes, work, contenders);
     let cycles: Vec<_> =
         contenders.iter().enumerate().map(|(at, contender)| (contender.name(), samples.median(at))).collect();
     let find = |name: &str| cycles.iter().position(|(known, _)| *known == name);
@@ -260,7 +275,7 @@ fn json(row: &Row) -> Value {
     let cycles: serde_json::Map<_, _> =
         row.cycles.iter().map(|&(name, cycles)| (name.to_owned(), json!(cycles))).collect();
     json!({
-        "way": row.way.name(), "octets": row.sizes.name(), "keys": row.keys, "cycles_per_octet": cycles,
+        "suite": "CCMP-128", "way": row.way.name(), "octets": row.sizes.name(), "keys": row.keys, "cycles_per_octet": cycles,
         "times_ipsec_mb": row.of_ipsec_mb, "times_best_ipsec_mb": row.of_best, "raw_times_ipsec_mb": row.wall, "of_raw": row.of_raw,
         "vaes_256_times_ipsec_mb_avx2": row.of_avx2[0], "aes_ni_times_ipsec_mb_avx2": row.of_avx2[1],
     })
@@ -273,7 +288,7 @@ mod tests {
     #[test]
     fn all_contenders_seal_alike_and_open_what_another_sealed() {
         for keys in [32, 1000] {
-            let mut work = Work::new(keys);
+            let mut work = Work::new(Suite::Ccmp128, keys);
             let mut contenders = contenders(&work, &mut "");
             for sizes in [Sizes::Fixed(64), Sizes::Random, Sizes::Imix] {
                 work.set_sizes(sizes);
@@ -313,8 +328,9 @@ mod tests {
             Plan { sizes: &[Sizes::Fixed(64), Sizes::Fixed(1500)], keys: &[32, 100], rounds: 3, turn: 1 };
         let section = run(&plan);
         let rows = section.json.as_array().unwrap();
-        assert_eq!(rows.len(), 8);
+        let of = |suite| rows.iter().filter(|row| row["suite"] == suite).collect::<Vec<_>>();
+        assert_eq!((of("CCMP-128").len(), of("GCMP-128").len()), (8, 6));
         assert!(rows.iter().all(|row| row["cycles_per_octet"]["ours"].as_f64().unwrap() > 0.0));
-        assert_eq!(rows[7]["way"], "open");
+        assert_eq!(of("CCMP-128")[7]["way"], "open");
     }
 }

@@ -31,25 +31,25 @@ impl Contender for Ours {
     }
 
     fn seal(&mut self, work: &mut Work) {
-        let keys = &work.keys.keys;
+        let (suite, keys) = (work.suite, &work.keys.keys);
         work.frames.iter().for_each(|frame| prefetch(&keys[frame.key]));
         let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
         for (job, frame) in jobs.iter_mut().zip(&mut work.frames) {
             let Frame { key, pn, buf, .. } = frame;
             let key = &keys[*key].0;
-            *job = SealJob { key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
+            *job = SealJob { suite, key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
         }
         self.kernel.seal(&mut jobs);
     }
 
     fn open(&mut self, work: &mut Work) -> usize {
-        let keys = &work.keys.keys;
+        let (suite, keys) = (work.suite, &work.keys.keys);
         work.frames.iter().for_each(|frame| prefetch(&keys[frame.key]));
         let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
         for (job, frame) in jobs.iter_mut().zip(&mut work.frames) {
             let Frame { key, buf, .. } = frame;
             let key = &keys[*key].0;
-            *job = OpenJob { key, header_len: HEADER, buf, spare: SPARE, ..OpenJob::idle() };
+            *job = OpenJob { suite, key, header_len: HEADER, buf, spare: SPARE, ..OpenJob::idle() };
         }
         self.kernel.open(&mut jobs);
         jobs.iter().filter(|job| job.done).count()

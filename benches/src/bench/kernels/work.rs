@@ -1,9 +1,9 @@
 //! The frames that kernels seal and open: bursts of 32, each frame under another key.
 //!
-//! A frame is what a gateway has: QoS header with three addresses, room for the CCMP header, body, room for the MIC. Kernels that only know
-//! CCM get nonce and additional data ready-made, outside of the timing.
+//! A frame is what a gateway has: QoS header with three addresses, room for the CCMP or GCMP header, body, room for the MIC. Kernels that only know
+//! CCM or GCM get nonce and additional data ready-made, outside of the timing.
 
-use dataplane::crypto::{self, SealJob};
+use dataplane::crypto::{self, SealJob, Suite};
 use dataplane::packet::BURST;
 use dot11::build::DataHeader;
 use dot11::ccmp::{self, MAX_AAD_LEN};
@@ -51,11 +51,11 @@ pub struct Frame {
     pub len: usize,
     /// Packet number.
     pub pn: u64,
-    /// Of CCM.
+    /// Of CCM; without its first octet, of GCM.
     pub nonce: [u8; 13],
     /// Additional data.
     pub aad: [u8; AAD],
-    /// Header, CCMP header, body, MIC, spare octets.
+    /// Header, CCMP or GCMP header, body, MIC, spare octets.
     pub buf: Vec<u8>,
 }
 
@@ -65,6 +65,8 @@ pub struct Work {
     pub frames: Vec<Frame>,
     /// The keys.
     pub keys: Keys,
+    /// What they are for.
+    pub suite: Suite,
     sizes: Sizes,
     pn: u64,
 }
@@ -112,8 +114,8 @@ fn key(n: usize) -> [u8; 16] {
 }
 
 impl Work {
-    /// With this many keys.
-    pub fn new(keys: usize) -> Work {
+    /// With this many keys, of 16 octets.
+    pub fn new(suite: Suite, keys: usize) -> Work {
         let frame = |n: usize| {
             let mac = |m| MacAddr([2, 0, 0, 0, m, n as u8]);
             let buf =
@@ -125,7 +127,7 @@ impl Work {
             Frame { key: 0, len: 0, pn: 0, nonce: [0; 13], aad, buf }
         };
         let frames = (0..BURST).map(frame).collect();
-        Work { frames, keys: Keys::new(keys), sizes: Sizes::Fixed(64), pn: 0 }
+        Work { frames, keys: Keys::new(keys), suite, sizes: Sizes::Fixed(64), pn: 0 }
     }
 
     /// How long bodies are from now on.
@@ -160,7 +162,7 @@ impl Work {
             frame.nonce[7..].copy_from_slice(&self.pn.to_be_bytes()[2..]);
             // Not protected yet: sealing sets the bit.
             frame.buf[1] &= !0x40;
-            frame.buf.resize(BODY + frame.len + ccmp::MIC_LEN + SPARE, 0x55);
+            frame.buf.resize(BODY + frame.len + self.suite.mic_len() + SPARE, 0x55);
         }
     }
 
@@ -171,10 +173,11 @@ impl Work {
     pub fn next_sealed(&mut self) {
         self.next();
         let keys: [[u8; 16]; BURST] = std::array::from_fn(|n| key(self.frames[n].key));
+        let suite = self.suite;
         let mut jobs: [SealJob<'_>; BURST] = std::array::from_fn(|_| SealJob::idle());
         for ((job, frame), key) in jobs.iter_mut().zip(&mut self.frames).zip(&keys) {
             let Frame { pn, buf, .. } = frame;
-            *job = SealJob { key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
+            *job = SealJob { suite, key, pn: *pn, header_len: HEADER, buf, spare: SPARE, ..SealJob::idle() };
         }
         crypto::seal(&mut jobs);
         assert!(jobs.iter().all(|job| job.done), "every frame is sealed");
@@ -182,8 +185,13 @@ impl Work {
 }
 
 impl Frame {
-    /// Body and MIC.
+    /// Body and MIC, of CCMP-128.
     pub fn parts(&mut self) -> (&mut [u8], &mut [u8; 8]) {
+        self.parts_of()
+    }
+
+    /// Body and MIC of so many octets.
+    pub fn parts_of<const MIC: usize>(&mut self) -> (&mut [u8], &mut [u8; MIC]) {
         let (body, mic) = self.buf[BODY..].split_at_mut(self.len);
         (body, mic.first_chunk_mut().expect("a MIC behind every body"))
     }

@@ -11,7 +11,7 @@ struct bench_frame {
 	const uint8_t *nonce;
 	const uint8_t *aad;
 	uint8_t *mic;
-	uint8_t computed[8];
+	uint8_t computed[16];
 };
 
 enum { NONCE = 13, AAD = 24, MIC = 8 };
@@ -94,4 +94,34 @@ uint32_t bench_ipsec_mb_right(const struct bench_frame *frames, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		right += memcmp(frames[i].computed, frames[i].mic, MIC) == 0;
 	return right;
+}
+
+/* GCM, one frame after the other: its own interface for that is the fastest that it has. */
+
+enum { GCM_MIC = 16 };
+
+size_t bench_ipsec_mb_gcm_schedule(void)
+{
+	return sizeof(struct gcm_key_data);
+}
+
+void bench_ipsec_mb_gcm_expand(IMB_MGR *mgr, const void *key, void *schedule)
+{
+	IMB_AES128_GCM_PRE(mgr, key, schedule);
+}
+
+/* Opens one frame, or seals it; whether it had the right MIC. */
+int bench_ipsec_mb_gcm(IMB_MGR *mgr, struct bench_frame *frame, int seal)
+{
+	struct gcm_context_data context;
+	const struct gcm_key_data *schedule = frame->schedule;
+
+	if (seal) {
+		IMB_AES128_GCM_ENC(mgr, schedule, &context, frame->body, frame->body, frame->len, frame->nonce, frame->aad,
+				   AAD, frame->mic, GCM_MIC);
+		return 1;
+	}
+	IMB_AES128_GCM_DEC(mgr, schedule, &context, frame->body, frame->body, frame->len, frame->nonce, frame->aad, AAD,
+			   frame->computed, GCM_MIC);
+	return memcmp(frame->computed, frame->mic, GCM_MIC) == 0;
 }

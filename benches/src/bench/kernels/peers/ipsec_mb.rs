@@ -11,14 +11,14 @@ use super::super::work::{Keys, Work};
 
 /// One frame, as ipsec_mb.c reads it.
 #[repr(C)]
-struct Frame {
-    schedule: *const Schedule,
-    body: *mut u8,
-    len: u64,
-    nonce: *const u8,
-    aad: *const u8,
-    mic: *mut u8,
-    computed: [u8; 8],
+pub struct Frame {
+    pub schedule: *const c_void,
+    pub body: *mut u8,
+    pub len: u64,
+    pub nonce: *const u8,
+    pub aad: *const u8,
+    pub mic: *mut u8,
+    pub computed: [u8; 16],
 }
 
 /// A key with its rounds: 176 octets.
@@ -52,11 +52,34 @@ pub enum Use {
     Avx2,
 }
 
+/// A manager: which functions it uses, and jobs under way.
+pub struct Manager {
+    manager: NonNull<c_void>,
+    arch: u32,
+}
+
+impl Manager {
+    /// At its best, or held to AVX2, which the processor must have then.
+    ///
+    /// # Panics
+    /// If there is no memory.
+    pub fn new(avx2: bool) -> Manager {
+        let mut arch = 0;
+        // SAFETY: it writes one number; AVX2 is only asked for where the processor has it.
+        let manager = unsafe { bench_ipsec_mb_new(avx2.into(), &mut arch) };
+        Manager { manager: NonNull::new(manager).expect("memory for ipsec-mb"), arch }
+    }
+
+    /// For the library.
+    pub fn as_ptr(&self) -> *mut c_void {
+        self.manager.as_ptr()
+    }
+}
+
 /// A manager, and the keys it is to use.
 pub struct IpsecMb {
     how: Use,
-    manager: NonNull<c_void>,
-    arch: u32,
+    manager: Manager,
     frames: Vec<Frame>,
     /// All of the working set; empty: a key is expanded when a frame needs it.
     stored: Vec<Schedule>,
@@ -69,12 +92,9 @@ impl IpsecMb {
     /// # Panics
     /// If there is no memory.
     pub fn new(keys: &Keys, how: Use) -> IpsecMb {
-        let mut arch = 0;
-        // SAFETY: it writes one number; AVX2 is only asked for where the processor has it.
-        let manager = unsafe { bench_ipsec_mb_new((how == Use::Avx2).into(), &mut arch) };
-        let manager = NonNull::new(manager).expect("memory for ipsec-mb");
+        let manager = Manager::new(how == Use::Avx2);
         let (frames, scratch) = (Vec::new(), vec![EMPTY; BURST]);
-        let mut this = IpsecMb { how, manager, arch, frames, stored: Vec::new(), scratch };
+        let mut this = IpsecMb { how, manager, frames, stored: Vec::new(), scratch };
         if how != Use::Expanding {
             let expand = |key: &super::super::work::Key| {
                 let mut schedule = EMPTY;
@@ -88,7 +108,7 @@ impl IpsecMb {
 
     /// The instruction set it uses.
     pub fn arch(&self) -> &'static str {
-        match self.arch {
+        match self.manager.arch {
             1 => "no AES-NI",
             2 => "SSE",
             3 => "AVX",
@@ -138,13 +158,14 @@ impl Contender for IpsecMb {
         self.frames.clear();
         for (place, frame) in work.frames.iter_mut().enumerate() {
             let schedule = match self.stored.get(frame.key) {
-                Some(schedule) => ptr::from_ref(schedule),
-                None => ptr::from_ref(&self.scratch[place]),
+                Some(schedule) => schedule,
+                None => &self.scratch[place],
             };
+            let schedule = ptr::from_ref(schedule).cast();
             let (nonce, aad, len) = (frame.nonce.as_ptr(), frame.aad.as_ptr(), frame.len as u64);
             let (body, mic) = frame.parts();
             let (body, mic) = (body.as_mut_ptr(), mic.as_mut_ptr());
-            self.frames.push(Frame { schedule, body, len, nonce, aad, mic, computed: [0; 8] });
+            self.frames.push(Frame { schedule, body, len, nonce, aad, mic, computed: [0; 16] });
         }
     }
 
@@ -160,9 +181,9 @@ impl Contender for IpsecMb {
     }
 }
 
-impl Drop for IpsecMb {
+impl Drop for Manager {
     fn drop(&mut self) {
         // SAFETY: it was made by `bench_ipsec_mb_new`, and is not used again.
-        unsafe { bench_ipsec_mb_free(self.manager.as_ptr()) };
+        unsafe { bench_ipsec_mb_free(self.as_ptr()) };
     }
 }
