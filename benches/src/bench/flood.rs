@@ -63,6 +63,9 @@ impl Outcome {
     }
 }
 
+/// A port that takes nothing and brings nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A socket, or other port, and its packets.
 pub struct Flood<P = UdpIo> {
     io: P,
@@ -119,15 +122,16 @@ impl<P: PacketIo> Flood<P> {
         let since = |time: Instant| (time - start).as_nanos() as u64;
         let (mut sent_at, mut under_way) = (vec![0u64; count], Vec::with_capacity(count));
         let (mut out, mut back) = (Burst::new(), Burst::new());
-        let (mut queued, mut last_back) = (0, start);
+        let (mut queued, mut last_back, mut last_move) = (0, start, start);
         let mut seen = vec![false; count];
         while under_way.len() < count {
             let now = Instant::now();
-            if queued == count && now - last_back > self.silence {
+            let quiet = now - last_back;
+            if queued == count && quiet > self.silence || now - last_move > PATIENCE {
                 break;
             }
             let allowed = match pace {
-                Pace::Window(window) if now - last_back > self.silence => queued + window,
+                Pace::Window(window) if quiet > self.silence => queued + window,
                 Pace::Window(window) => under_way.len() + window,
                 Pace::Rate(rate) => (now - start).as_secs_f64().mul_add(rate, 1.0) as usize,
             };
@@ -141,15 +145,15 @@ impl<P: PacketIo> Flood<P> {
                 // There is room, as was asked.
                 let _ = out.push(packet);
             }
-            if !out.is_empty() {
-                self.io.tx_burst(&mut out);
+            if !out.is_empty() && self.io.tx_burst(&mut out) > 0 {
+                last_move = now;
             }
             if self.io.rx_burst(&self.pool, &mut back) > 0 {
                 let now = Instant::now();
                 for packet in back.drain() {
                     let Some(n) = whose(packet.data()).filter(|&n| n < count && !seen[n]) else { continue };
                     seen[n] = true;
-                    last_back = now;
+                    (last_back, last_move) = (now, now);
                     under_way.push(u32::try_from(since(now).saturating_sub(sent_at[n])).unwrap_or(u32::MAX));
                 }
             } else {

@@ -29,16 +29,19 @@ mod clock;
 #[cfg(feature = "daemons")]
 mod daemons;
 #[cfg(feature = "daemons")]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod end_to_end;
 #[cfg(feature = "daemons")]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod flood;
 mod kernels;
 mod machine;
 #[cfg(feature = "daemons")]
-#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "it is tested everywhere"))]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod next_hop;
 mod pipeline;
 #[cfg(feature = "daemons")]
+#[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod script;
 mod section;
 mod table;

@@ -165,6 +165,7 @@ impl<P: PacketIo> PacketIo for NextHop<P> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use dataplane::io::channel::ChannelIo;
     use dataplane::io::host::{CAPWAP_DATA, Host, HostConfig, HostIo};
@@ -185,6 +186,8 @@ mod tests {
     #[test]
     fn a_host_understands_the_router_and_the_other_way_round() {
         let (ours, theirs) = ChannelIo::pair(256, 2048).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
         let gateway = std::thread::spawn(move || {
             let address = format!("{}/24", LINK.gateway.ip()).parse().unwrap();
             let config = HostConfig {
@@ -193,9 +196,9 @@ mod tests {
             };
             let pool = Pool::new(PoolConfig::default());
             let mut io = HostIo::new(theirs, Arc::new(Host::new(config).unwrap()), 0, pool.clone());
-            let (mut burst, mut heard) = (Burst::new(), 0);
-            while heard < 408 {
-                heard += io.rx_burst(&pool, &mut burst);
+            let mut burst = Burst::new();
+            while !stopped.load(Ordering::Relaxed) {
+                io.rx_burst(&pool, &mut burst);
                 while !burst.is_empty() {
                     io.tx_burst(&mut burst);
                 }
@@ -212,8 +215,36 @@ mod tests {
             flood.run(endpoint, &frames, Pace::Window(64), whose).received
         };
         // So many the host keeps while it asks for its next hop.
-        assert_eq!(send(&mut flood, 8), 8);
-        assert_eq!(send(&mut flood, 400), 400);
+        let received = [send(&mut flood, 8), send(&mut flood, 400)];
+        stop.store(true, Ordering::Relaxed);
         gateway.join().unwrap();
+        assert_eq!(received, [8, 400]);
+    }
+
+    #[test]
+    fn whatever_comes_is_taken_or_left() {
+        let pool = Pool::new(PoolConfig::default());
+        let datagram = LINK.frames(&Datagrams { len: 5, octets: vec![1; 5] }).octets;
+        let question = Arp {
+            request: true,
+            sender_mac: LINK.gateway_mac,
+            sender: *LINK.gateway.ip(),
+            target_mac: MacAddr::ZERO,
+            target: LINK.router,
+        };
+        let mut asks = [[0xff; 14].as_slice(), &question.encode()].concat();
+        asks[12..14].copy_from_slice(&ARP.to_be_bytes());
+        for frame in [datagram, asks] {
+            for len in 0..=frame.len() {
+                for (at, octet) in (0..len).flat_map(|at| [0, 0x45, 0xff].map(|octet| (at, octet))) {
+                    let mut packet = pool.alloc().unwrap();
+                    assert!(packet.copy_from(&frame[..len]));
+                    packet.data_mut()[at] = octet;
+                    let taken = LINK.unwrap(&mut packet).is_some();
+                    assert!(!taken || packet.len() <= 5);
+                    let _ = LINK.answer(&mut packet);
+                }
+            }
+        }
     }
 }

@@ -7,8 +7,6 @@
 
 use std::time::{Duration, Instant};
 
-#[cfg(feature = "dpdk")]
-use anyhow::Context;
 use serde_json::json;
 
 use super::daemons::{Daemon, free_udp, gateway};
@@ -115,16 +113,12 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
         }
     }
     std::thread::sleep(TOLD);
-    let mut abouts = vec![About { over, installing, dropped: drops(&script.counters()) }];
+    let about = About { over, installing, dropped: drops(&script.counters()) };
     drop(daemon);
     drop(script);
-    #[cfg(feature = "dpdk")]
-    for over in [Over::Memif, Over::VhostUser] {
-        let (more, about) =
-            virtual_ports::run(over, plan).with_context(|| format!("over {}", over.name()))?;
-        rows.extend(more);
-        abouts.push(about);
-    }
+    let (more, mut abouts) = past_the_kernel(plan)?;
+    rows.extend(more);
+    abouts.insert(0, about);
     let memory_rows = memory_to_memory(plan)?;
     let goal = Goal::new("memory of the gateway per station, octets", memory, Target::AtMost(1024.0));
     Ok(Section {
@@ -139,6 +133,25 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
         }),
         goals: vec![goal],
     })
+}
+
+/// Gateways on ports of DPDK, if that was built in.
+#[cfg(feature = "dpdk")]
+fn past_the_kernel(plan: &Plan) -> anyhow::Result<(Vec<Row>, Vec<About>)> {
+    use anyhow::Context;
+    let (mut rows, mut abouts) = (Vec::new(), Vec::new());
+    for over in [Over::Memif, Over::VhostUser] {
+        let (more, about) =
+            virtual_ports::run(over, plan).with_context(|| format!("over {}", over.name()))?;
+        rows.extend(more);
+        abouts.push(about);
+    }
+    Ok((rows, abouts))
+}
+
+#[cfg(not(feature = "dpdk"))]
+fn past_the_kernel(_: &Plan) -> anyhow::Result<(Vec<Row>, Vec<About>)> {
+    Ok((Vec::new(), Vec::new()))
 }
 
 /// WireGuard's part, if it was built in.

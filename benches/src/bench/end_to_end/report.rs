@@ -104,9 +104,8 @@ pub fn text(plan: &Plan, rows: &[Row], memory: f64, abouts: &[About]) -> String 
             format!("{:.0}", row.half.microseconds(99.9)),
         ]
     };
-    let each = |about: &About| {
-        format!("{} in {:.1} s, dropped {}", about.over.name(), about.installing, about.dropped())
-    };
+    let each =
+        |about: &About| format!("{}: {:.1} s, {}", about.over.name(), about.installing, about.dropped());
     let virtual_ports = if cfg!(feature = "dpdk") {
         "memif, vhost-user: shared memory between two processes, with DPDK at both ends, ordinary pages, one copy of each packet on each side. The\n\
          gateway is an IP host on its tunnel port, polls, and verifies and makes UDP checksums; the generator is its next hop, and has frames and\n\
@@ -116,10 +115,10 @@ pub fn text(plan: &Plan, rows: &[Row], memory: f64, abouts: &[About]) -> String 
     };
     format!(
         "End to end. From device to device every packet is opened once and sealed once.\n\n{}\n\
-         ttg: the real program with one worker and {} stations, installed by a scripted control over the real gRPC interface ({});\n\
-         packets are of stations all over the table; {memory:.0} octets of resident memory per station, everything of the process over UDP counted,\n\
-         with {BLOB} octets that control keeps there. UDP: sockets on loopback, with GSO and GRO. boringtun: its data path between {} peers, over\n\
-         the same UDP code.\n\
+         ttg: the real program with one worker and {} stations, installed by a scripted control over the real gRPC interface; packets are of\n\
+         stations all over the table; {memory:.0} octets of resident memory per station, everything of the process over UDP counted, with {BLOB} octets\n\
+         that control keeps there. Installed in, and dropped: {}.\n\
+         UDP: sockets on loopback, with GSO and GRO. boringtun: its data path between {} peers, over the same UDP code.\n\
          {virtual_ports}\
          Generator and gateway have a core each, if the machine has no more to do. {ROUNDS} turns of each with {WINDOW} packets under way, the middle one;\n\
          then at half that rate, for the times under way. {}\n",
