@@ -1,6 +1,8 @@
 //! Everything two processes of the project say to each other: the tunnel between radio and gateway
-//! ([`tunnel`], CAPWAP's data channel) and, with the `grpc` feature, the generated gRPC code.
+//! ([`tunnel`], CAPWAP's data channel), matchmaking, and, with the `grpc` feature, the generated gRPC code.
 
+#[cfg(feature = "matchmaking")]
+pub mod matchmaking;
 pub mod tunnel;
 
 /// Gateway and control: `ttg.gateway.v1`.
