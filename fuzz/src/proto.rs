@@ -3,6 +3,11 @@
 
 use std::time::Duration;
 
+use prost::Message;
+
+use ::proto::matchmaking::check;
+use ::proto::matchmaking::datagram::{self, Datagram, MAX_DATAGRAM, TAG};
+use ::proto::matchmaking::messages::{Answer, Push, Request};
 use ::proto::tunnel::{
     DataHeader, Header, KeepAlive, Limits, MAX_FRAME, MAX_HEADER_LEN, Reassembler, Wireless, fragment,
 };
@@ -11,8 +16,12 @@ use ::proto::tunnel::{
 pub type Target = fn(&[u8]);
 
 /// Name and body of every target.
-pub const TARGETS: &[(&str, Target)] =
-    &[("proto_datagram", datagram), ("proto_keep_alive", keep_alive), ("proto_reassembly", reassembly)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("proto_datagram", datagram),
+    ("proto_keep_alive", keep_alive),
+    ("proto_matchmaking", matchmaking),
+    ("proto_reassembly", reassembly),
+];
 
 /// A datagram of the tunnel: its header built again says the same; its payload, cut up, comes out whole.
 pub fn datagram(data: &[u8]) {
@@ -68,6 +77,58 @@ pub fn keep_alive(data: &[u8]) {
     let (header, payload) = DataHeader::parse(&again).unwrap();
     assert!(header.keep_alive());
     assert_eq!(KeepAlive::parse(payload), Ok(keep_alive));
+}
+
+/// A datagram of matchmaking: built again it is the same, but for what is sealed; and what it would be if it were an
+/// opened request, answer or push.
+pub fn matchmaking(data: &[u8]) {
+    if let Ok(message) = Request::decode(data) {
+        let _ = check::request(&message);
+    }
+    if let Ok(message) = Answer::decode(data) {
+        let _ = check::answer(&message);
+    }
+    if let Ok(message) = Push::decode(data) {
+        let _ = check::push(&message);
+    }
+    let Ok(parsed) = Datagram::parse(data) else { return };
+    assert!(data.len() <= MAX_DATAGRAM && datagram::is_matchmaking(data[0]));
+    let head = parsed.head();
+    let mut again = Vec::new();
+    match parsed {
+        Datagram::Initiation { cookie, noise } => {
+            again = datagram::initiation(cookie, noise).unwrap();
+            assert_eq!(datagram::initiation_id(data), noise.first_chunk());
+            let same = 2 + 16 + 2 + noise.len();
+            assert_eq!(again[..same], data[..same]);
+            return;
+        }
+        Datagram::Cookie { initiation, cookie } => datagram::cookie(initiation, cookie, &mut again),
+        Datagram::Response { initiation, noise, nonce } => {
+            datagram::response(initiation, noise, nonce, &mut again);
+        }
+        Datagram::Request(request) => {
+            datagram::request(request.cookie, request.ticket, request.counter, &mut again);
+        }
+        Datagram::Answer { counter, nonce } => {
+            datagram::downward(datagram::kind::ANSWER, &counter.to_be_bytes(), nonce, &mut again);
+        }
+        Datagram::NotAccepted { counter, echo, cookie } => {
+            datagram::not_accepted(counter, echo, cookie, &mut again);
+        }
+        Datagram::Versions { versions, .. } => return assert!(!versions.is_empty()),
+        Datagram::Push { session, nonce } => {
+            datagram::downward(datagram::kind::PUSH, session, nonce, &mut again);
+        }
+        Datagram::Punch { session_id } => datagram::punch(session_id, &mut again),
+    }
+    match head {
+        0 => assert_eq!(again, data),
+        head => {
+            assert_eq!(again, data[..head]);
+            assert!(data.len() >= head + TAG);
+        }
+    }
 }
 
 /// A row of datagrams, each behind an octet for its source and the time since the last (4 bits each, the time in

@@ -1,0 +1,5 @@
+//! Matchmaking, from the octets of its datagrams to peers and servers on virtual time.
+
+mod checks;
+mod datagrams;
+mod sealing;

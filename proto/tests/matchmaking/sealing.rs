@@ -1,0 +1,66 @@
+//! Both AEADs against RFC 8439's vector, and against each other.
+
+use proptest::prelude::*;
+use proto::matchmaking::Key;
+use proto::matchmaking::seal::{Accelerated, Aead, Forged, Portable, counter_nonce, open, seal};
+
+const TEXT: &[u8] =
+    b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
+sunscreen would be it.";
+/// RFC 8439 §2.8.2.
+const SEALED: [u8; 114] = [
+    0xd3, 0x1a, 0x8d, 0x34, 0x64, 0x8e, 0x60, 0xdb, 0x7b, 0x86, 0xaf, 0xbc, 0x53, 0xef, 0x7e, 0xc2, 0xa4,
+    0xad, 0xed, 0x51, 0x29, 0x6e, 0x08, 0xfe, 0xa9, 0xe2, 0xb5, 0xa7, 0x36, 0xee, 0x62, 0xd6, 0x3d, 0xbe,
+    0xa4, 0x5e, 0x8c, 0xa9, 0x67, 0x12, 0x82, 0xfa, 0xfb, 0x69, 0xda, 0x92, 0x72, 0x8b, 0x1a, 0x71, 0xde,
+    0x0a, 0x9e, 0x06, 0x0b, 0x29, 0x05, 0xd6, 0xa5, 0xb6, 0x7e, 0xcd, 0x3b, 0x36, 0x92, 0xdd, 0xbd, 0x7f,
+    0x2d, 0x77, 0x8b, 0x8c, 0x98, 0x03, 0xae, 0xe3, 0x28, 0x09, 0x1b, 0x58, 0xfa, 0xb3, 0x24, 0xe4, 0xfa,
+    0xd6, 0x75, 0x94, 0x55, 0x85, 0x80, 0x8b, 0x48, 0x31, 0xd7, 0xbc, 0x3f, 0xf4, 0xde, 0xf0, 0x8e, 0x4b,
+    0x7a, 0x9d, 0xe5, 0x76, 0xd2, 0x65, 0x86, 0xce, 0xc6, 0x4b, 0x61, 0x16,
+];
+const TAG: [u8; 16] =
+    [0x1a, 0xe1, 0x0b, 0x59, 0x4f, 0x09, 0xe2, 0x6a, 0x7e, 0x90, 0x2e, 0xcb, 0xd0, 0x60, 0x06, 0x91];
+
+fn vector<A: Aead>() {
+    let key = A::new(&Key(std::array::from_fn(|at| 0x80 + at as u8)));
+    let nonce = [0x07, 0, 0, 0, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47];
+    let head = [0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7];
+    let mut datagram = head.to_vec();
+    datagram.extend_from_slice(TEXT);
+    seal(&key, &nonce, &mut datagram, head.len());
+    assert_eq!(datagram[..12], head);
+    assert_eq!(datagram[12..126], SEALED);
+    assert_eq!(datagram[126..], TAG);
+    assert_eq!(open(&key, &nonce, &mut datagram.clone(), 12).unwrap(), TEXT);
+    for at in 0..datagram.len() {
+        let mut changed = datagram.clone();
+        changed[at] ^= 1;
+        assert_eq!(open(&key, &nonce, &mut changed, 12), Err(Forged));
+    }
+    assert_eq!(open(&key, &nonce, &mut [0; 27], 12), Err(Forged));
+    assert_eq!(open(&key, &nonce, &mut [0; 11], 12), Err(Forged));
+}
+
+#[test]
+fn vector_of_rfc_8439() {
+    vector::<Portable>();
+    vector::<Accelerated>();
+}
+
+#[test]
+fn the_counter_stands_behind_four_zeros() {
+    assert_eq!(counter_nonce(0x0102_0304_0506_0708), [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+proptest! {
+    #[test]
+    fn what_one_seals_the_other_opens(key: [u8; 32], nonce: [u8; 12], data: Vec<u8>, cut: prop::sample::Index) {
+        let head = cut.index(data.len() + 1);
+        let (portable, fast) = (Portable::new(&Key(key)), Accelerated::new(&Key(key)));
+        let (mut a, mut b) = (data.clone(), data.clone());
+        seal(&portable, &nonce, &mut a, head);
+        seal(&fast, &nonce, &mut b, head);
+        prop_assert_eq!(&a, &b);
+        prop_assert_eq!(open(&fast, &nonce, &mut a, head).unwrap(), &data[head..]);
+        prop_assert_eq!(open(&portable, &nonce, &mut b, head).unwrap(), &data[head..]);
+    }
+}
