@@ -1,0 +1,93 @@
+//! Services that are bound or held, by UUID and by place.
+
+use uuid::Uuid;
+
+use super::place::Key;
+use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+
+/// A service.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    pub(super) uuid: Uuid,
+    /// Its youngest binding.
+    pub(super) first: u32,
+    /// Bindings, and others that hold it.
+    held: u32,
+    /// Bindings that name a client and no radio.
+    pub(super) anywhere: u32,
+    /// Bindings that name no client.
+    pub(super) anybody: u32,
+    /// Bindings that name client and radio.
+    pub(super) pairs: u32,
+}
+
+impl Name {
+    fn new(uuid: Uuid) -> Name {
+        Name { uuid, first: NONE, held: 1, anywhere: 0, anybody: 0, pairs: 0 }
+    }
+
+    /// A binding comes or goes.
+    pub(super) fn count(&mut self, key: &Key, one: i32) {
+        let number = match key {
+            Key::Both(..) => &mut self.pairs,
+            Key::Client(_) => &mut self.anywhere,
+            Key::Radio(_) | Key::Neither(_) => &mut self.anybody,
+        };
+        *number = number.wrapping_add_signed(one);
+    }
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Names {
+    seed: Seed,
+    names: Slab<Name>,
+    index: Index,
+}
+
+impl Names {
+    pub(super) fn new(seed: Seed) -> Names {
+        Names { seed, ..Names::default() }
+    }
+
+    pub(super) fn find(&self, uuid: Uuid) -> Option<u32> {
+        self.index.find(hash(self.seed, uuid), |&at| self.names.get(at).uuid == uuid)
+    }
+
+    pub(super) fn get(&self, at: u32) -> &Name {
+        self.names.get(at)
+    }
+
+    pub(super) fn get_mut(&mut self, at: u32) -> &mut Name {
+        self.names.get_mut(at)
+    }
+
+    pub(super) fn hold(&mut self, uuid: Uuid) -> u32 {
+        if let Some(at) = self.find(uuid) {
+            self.names.get_mut(at).held += 1;
+            return at;
+        }
+        let at = self.names.insert(Name::new(uuid));
+        let Names { seed, names, index } = self;
+        index.put(hash(*seed, uuid), at, |_| false, |&at| hash(*seed, names.get(at).uuid));
+        at
+    }
+
+    pub(super) fn release(&mut self, at: u32) {
+        let name = self.names.get_mut(at);
+        name.held -= 1;
+        if name.held == 0 {
+            let uuid = name.uuid;
+            self.index.remove(hash(self.seed, uuid), |&other| other == at);
+            self.names.remove(at, Name::new(Uuid::nil()));
+        }
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.names.memory() + self.index.memory()
+    }
+}
+
+fn hash(seed: Seed, uuid: Uuid) -> u64 {
+    let (high, low) = uuid.as_u64_pair();
+    hash_pair(seed, high, low)
+}

@@ -1,0 +1,13 @@
+//! What large tables are made of: places that do not move, an index over them, and a keyed hash.
+
+mod hash;
+mod index;
+mod slab;
+
+pub use hash::Seed;
+pub(crate) use hash::hash_pair;
+pub(crate) use index::Index;
+pub(crate) use slab::Slab;
+
+/// No place.
+pub(crate) const NONE: u32 = u32::MAX;
