@@ -18,7 +18,7 @@ const BUDGETS: [(&str, &str, &str, u64); 5] = [
     ("seal", "1500", "counted_seal", 4104),
     ("open", "64", "counted_open", 697),
     ("open", "1500", "counted_open", 4365),
-    ("find", "100000", "counted_find", 135),
+    ("find", "100000", "counted_find", 97),
 ];
 
 #[test]

@@ -13,6 +13,8 @@
 //! one is empty. The home is the top bits of the hash, so this goes through both tables from one end to the other. Everything is an offset or
 //! a number, all zeros is an empty index, and what is needed to go on is in [`Head`]: another process can map it elsewhere.
 
+mod line;
+
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use super::StationId;
 use crate::memory::{HUGE, MemoryError, Pages, Region};
 use crate::packet::BURST;
 use crate::prefetch::prefetch;
+use line::{BITS, Compared, compare};
 
 /// A key: two addresses, or a segment and an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -79,11 +82,6 @@ impl Entry {
     #[inline]
     fn key(&self) -> Key {
         Key { high: self.high, low: self.low }
-    }
-
-    #[inline]
-    fn is(&self, key: Key) -> bool {
-        (self.high ^ key.high) | u64::from(self.low ^ key.low) == 0
     }
 }
 
@@ -363,15 +361,15 @@ impl Index {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, key: Key, hash: u64) -> Option<StationId> {
         if let Some(place) = self.table.probe(key, self.table.home(hash), self.head.longest) {
             return Some(StationId(place - 1));
         }
+        self.old.as_ref()?;
         self.find_in_old(key, hash)
     }
 
-    #[inline]
     fn find_in_old(&self, key: Key, hash: u64) -> Option<StationId> {
         let old = self.old.as_ref()?;
         old.probe(key, old.home(hash), self.head.old_longest).map(|place| StationId(place - 1))
@@ -494,14 +492,9 @@ impl Table {
     fn position(&self, key: Key, home: usize, longest: u32) -> Option<usize> {
         let mut at = home;
         for _ in 0..=longest as usize / LINE {
-            let (mut found, mut gaps) = (0usize, 0usize);
-            for (i, entry) in self.line(at).iter().enumerate() {
-                found |= usize::from(entry.is(key)) << i;
-                gaps |= usize::from(entry.place == 0) << i;
-            }
-            found &= !gaps;
+            let Compared { found, gaps } = compare(self.line(at), key);
             if found != 0 {
-                return Some(at + found.trailing_zeros() as usize);
+                return Some(at + found.trailing_zeros() as usize / BITS);
             }
             if gaps != 0 {
                 return None;

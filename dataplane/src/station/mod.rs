@@ -28,6 +28,7 @@ use std::sync::Arc;
 use dot11::MacAddr;
 
 use crate::memory::{MemoryError, Pages, Region};
+use crate::packet::BURST;
 use cold::NOWHERE;
 use layout::{Header, Layout};
 use slab::Slab;
@@ -196,13 +197,19 @@ impl StationTable {
     /// Finds up to a burst of stations by the [key](Key) of BSSID and device address, and starts fetching what uplink needs of their hot state.
     #[inline]
     pub fn find_burst(&self, keys: &[Key], out: &mut [Option<StationId>]) {
-        self.burst(&self.by_bss, keys, |key| key, Hot::prefetch_uplink, out);
+        self.burst(&self.by_bss, keys, Hot::prefetch_uplink, out);
     }
 
     /// Finds up to a burst of stations by VLAN and device address, and starts fetching what downlink needs of their hot state.
     #[inline]
-    pub fn find_in_segment_burst(&self, keys: &[(u16, MacAddr)], out: &mut [Option<StationId>]) {
-        self.burst(&self.by_segment, keys, |(vlan, mac)| segment_key(vlan, mac), Hot::prefetch_downlink, out);
+    pub fn find_in_segment_burst(&self, names: &[(u16, MacAddr)], out: &mut [Option<StationId>]) {
+        let mut keys = [Key::default(); BURST];
+        for (names, out) in names.chunks(BURST).zip(out.chunks_mut(BURST)) {
+            for (key, &(vlan, mac)) in keys.iter_mut().zip(names) {
+                *key = segment_key(vlan, mac);
+            }
+            self.burst(&self.by_segment, &keys[..names.len()], Hot::prefetch_downlink, out);
+        }
     }
 
     /// Hot state.
@@ -339,23 +346,10 @@ impl StationTable {
     }
 
     #[inline]
-    fn burst<K: Copy>(
-        &self,
-        index: &Index,
-        keys: &[K],
-        key: impl Fn(K) -> Key,
-        prefetch: impl Fn(&Hot),
-        out: &mut [Option<StationId>],
-    ) {
-        let mut hashed = [Key::default(); crate::packet::BURST];
-        for (keys, out) in keys.chunks(hashed.len()).zip(out.chunks_mut(hashed.len())) {
-            for (hashed, &k) in hashed.iter_mut().zip(keys) {
-                *hashed = key(k);
-            }
-            index.get_burst(&hashed[..keys.len()], out);
-            for id in out[..keys.len()].iter().flatten() {
-                prefetch(self.hot(*id));
-            }
+    fn burst(&self, index: &Index, keys: &[Key], prefetch: impl Fn(&Hot), out: &mut [Option<StationId>]) {
+        index.get_burst(keys, out);
+        for id in out.iter().take(keys.len()).flatten() {
+            prefetch(self.hot(*id));
         }
     }
 

@@ -155,3 +155,17 @@ fn a_full_index_refuses() {
     assert!(index.insert(key(0), StationId(9)), "known keys are replaced");
     assert_eq!((index.len(), index.get(key(0)), index.get(key(999))), (192, Some(StationId(9)), None));
 }
+
+#[test]
+fn a_key_of_zeros_is_a_key_and_a_gap_is_none() {
+    let mut index = Index::new(100, 1);
+    let (zeros, mut out) = (Key::default(), [Some(StationId(9)); 2]);
+    index.get_burst(&[zeros, key(1)], &mut out);
+    assert_eq!(out, [None, None]);
+    assert!(!index.remove(zeros, StationId(0)));
+    assert!(index.insert(zeros, StationId(0)));
+    index.get_burst(&[zeros, key(1)], &mut out);
+    assert_eq!(out, [Some(StationId(0)), None]);
+    assert!(index.remove(zeros, StationId(0)));
+    assert_eq!(index.get(zeros), None);
+}
