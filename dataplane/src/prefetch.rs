@@ -13,6 +13,20 @@ pub fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
+/// The same, but no nearer than the second-level cache: of such there can be more on their way at a time. For many lines, read after all of
+/// them were asked for.
+#[inline(always)]
+pub fn prefetch_near<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>((&raw const *value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// Asks for every cache line of `value`.
 #[inline(always)]
 pub fn prefetch_all<T>(value: &T) {

@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 use super::replay::{INDEXES, ReplayCounters, slot};
 use crate::clock::Time;
 use crate::endpoint::Endpoint;
-use crate::prefetch::prefetch;
+use crate::prefetch::prefetch_near;
 use crate::tunnel::TunnelId;
 
 /// Number of user priorities, each with a sequence counter of its own (802.11-2020 §10.3.2.14.2, SNS2).
@@ -165,15 +165,15 @@ impl Hot {
     /// Starts fetching what a frame up touches.
     #[inline]
     pub(super) fn prefetch_uplink(&self) {
-        prefetch(self);
-        prefetch(&self.up_packets);
+        prefetch_near(self);
+        prefetch_near(&self.up_packets);
     }
 
     /// Starts fetching what a frame down touches.
     #[inline]
     pub(super) fn prefetch_downlink(&self) {
-        prefetch(self);
-        prefetch(&self.tx_pn);
+        prefetch_near(self);
+        prefetch_near(&self.tx_pn);
     }
 
     /// Sets or clears a fact.
