@@ -35,7 +35,8 @@ async fn hear(link: &mut Link) -> Vec<C> {
     let mut marker = tunnel(0xff, 1);
     marker.bssid = NO_TUNNEL.to_vec();
     marker.service = vec![0; 16];
-    say(link, vec![Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(marker) })]).await;
+    say(link, vec![Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(marker), ..Default::default() })])
+        .await;
     let mut commands = Vec::new();
     loop {
         let batch = tokio::time::timeout(Duration::from_secs(20), link.commands.recv());
@@ -76,7 +77,7 @@ fn tunnel(session: u8, host: u8) -> pb::Tunnel {
 }
 
 fn request(session: u8, host: u8) -> Ev {
-    Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(tunnel(session, host)) })
+    Ev::TunnelRequest(pb::TunnelRequest { tunnel: Some(tunnel(session, host)), ..Default::default() })
 }
 
 fn management(mac: [u8; 6], frame_control: u8, body: &[u8]) -> Ev {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use dot11::MacAddr;
 pub use dot11::rsn::{Gtk, Tk};
-pub use proto::tunnel::{ServiceUuid, SessionId};
+pub use proto::tunnel::{Proof, ServiceUuid, SessionId, TunnelKey};
 
 use crate::endpoint::Endpoint;
 
@@ -61,6 +61,8 @@ pub enum CommandKind {
         /// The new content.
         blob: Blob,
     },
+    /// Sends a datagram from the tunnel socket.
+    Datagram(Datagram),
     /// Asks for [`Event::Counters`].
     CountersRequest {
         /// One station; none: all of them.
@@ -131,6 +133,24 @@ pub struct TunnelAccept {
     pub blob: Blob,
     /// Silence after which the tunnel is down; 0: never.
     pub keepalive_timeout_seconds: u32,
+    /// What keep-alives must prove to have; none: they need not.
+    pub key: Option<TunnelKey>,
+    /// Of the last proof; only larger ones count.
+    pub counter: u64,
+}
+
+/// See `ttg.gateway.v1.Datagram`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// Where it came from, or goes to.
+    pub peer: Endpoint,
+    /// At most [`Datagram::MAX`] octets.
+    pub data: Vec<u8>,
+}
+
+impl Datagram {
+    /// Longest, in octets.
+    pub const MAX: usize = 1200;
 }
 
 /// See `ttg.gateway.v1.TunnelRefuse`.
@@ -239,8 +259,10 @@ pub enum Event {
     StationReport(StationReport),
     /// The report is complete.
     Synced,
-    /// A keep-alive from an endpoint that nobody introduced yet.
-    TunnelRequest(Tunnel),
+    /// A keep-alive from an endpoint that nobody introduced yet, with its proof.
+    TunnelRequest(Tunnel, Option<Proof>),
+    /// A datagram that is not of the tunnel.
+    Datagram(Datagram),
     /// A tunnel fell silent. Its stations are gone; their last [`Counters`] came before.
     TunnelDown {
         /// Which one.
@@ -363,7 +385,7 @@ impl CommandKind {
     /// The virtual BSS that the command is about, if it is about one.
     pub fn bssid(&self) -> Option<MacAddr> {
         match self {
-            Self::Welcome(_) => None,
+            Self::Welcome(_) | Self::Datagram(_) => None,
             Self::TunnelAccept(c) => Some(c.tunnel.bssid),
             Self::TunnelRefuse(c) => Some(c.tunnel.bssid),
             Self::TunnelClose { bssid } | Self::BlobSet { bssid, .. } => Some(*bssid),

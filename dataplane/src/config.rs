@@ -29,6 +29,8 @@ pub struct Config {
     pub handoff_octets: usize,
     /// Tunnel requests given to control per second.
     pub requests_per_second: u32,
+    /// Datagrams of matchmaking given to control per second.
+    pub datagrams_per_second: u32,
     /// Deauthentications per second to devices that are not associated.
     pub class3_per_second: u32,
     /// Incomplete frames in CAPWAP fragments: number and octets.
@@ -53,6 +55,7 @@ impl Default for Config {
             commands: 1024,
             handoff_octets: 1 << 20,
             requests_per_second: 500,
+            datagrams_per_second: 2000,
             class3_per_second: 50,
             reassembly: (256, 1 << 20),
             seed: 0x5bd1_e995_9e37_79b9,

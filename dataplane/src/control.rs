@@ -6,8 +6,8 @@ use dot11::{Frame, MacAddr};
 
 use crate::clock::Time;
 use crate::command::{
-    Command, CommandKind, Counters, Event, FrameKind, GroupKeyInstall, KeyInstall, PortOpen, StationAdd,
-    StationKey, Transmit, TunnelAccept, TunnelRefuse, Welcome,
+    Command, CommandKind, Counters, Datagram, Event, FrameKind, GroupKeyInstall, KeyInstall, PortOpen,
+    StationAdd, StationKey, Transmit, TunnelAccept, TunnelRefuse, Welcome,
 };
 use crate::counters::Forwarded;
 use crate::stage::downlink::{DownItem, Form, To};
@@ -86,6 +86,15 @@ impl State {
                     self.tunnels.get_mut(id).ok_or(NO_TUNNEL)?.blob = blob;
                 }
             },
+            CommandKind::Datagram(Datagram { peer, data }) => {
+                if data.len() > Datagram::MAX || data.first().is_none_or(|first| first & 0x80 == 0) {
+                    return Err("not a datagram of matchmaking");
+                }
+                let mut packet = self.copy_of(&data).ok_or(NO_PACKET)?;
+                packet.meta.endpoint = peer;
+                self.send_to_tunnel(packet);
+                self.count(Forwarded::DatagramTx);
+            }
             CommandKind::CountersRequest { station: Some(key) } => {
                 let id = self.station(key)?;
                 self.tell(Event::Counters(self.counters_of(id)));
@@ -119,7 +128,7 @@ impl State {
     }
 
     fn accept_tunnel(&mut self, accept: TunnelAccept) -> Outcome {
-        let TunnelAccept { tunnel, blob, keepalive_timeout_seconds: seconds } = accept;
+        let TunnelAccept { tunnel, blob, keepalive_timeout_seconds: seconds, key, counter } = accept;
         let service = self.services.find(tunnel.service).ok_or("no such service")?;
         let timeout = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         if let Some(id) = self.tunnels.find(tunnel.bssid) {
@@ -127,11 +136,17 @@ impl State {
             if state.tunnel.session_id == tunnel.session_id {
                 state.blob = blob;
                 state.timeout = timeout;
+                if state.key != key {
+                    (state.key, state.counter) = (key, counter);
+                }
                 return Ok(());
             }
             self.remove_tunnel(id);
         }
-        self.tunnels.add(tunnel, service, blob, timeout, self.now);
+        let id = self.tunnels.add(tunnel, service, blob, timeout, self.now);
+        if let Some(state) = self.tunnels.get_mut(id) {
+            (state.key, state.counter) = (key, counter);
+        }
         self.counters.set(Forwarded::Tunnels, self.tunnels.len() as u64);
         // The radio asks once a second until it is answered; this saves it the rest of that second.
         if let Some(packet) = self.pool.alloc() {

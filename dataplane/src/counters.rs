@@ -54,6 +54,10 @@ counters! {
     TunnelRefused = "drop_tunnel_refused",
     /// Keep-alive of an unknown tunnel, beyond the rate at which control is asked.
     RequestLimited = "drop_request_limited",
+    /// Keep-alive of a known tunnel that does not prove to come from its radio, or is an old one.
+    KeepAliveProof = "drop_keep_alive_proof",
+    /// Datagram of matchmaking, beyond the rate at which control takes them.
+    DatagramLimited = "drop_datagram_limited",
     /// CAPWAP fragment that contradicts its frame.
     TunnelFragment = "drop_tunnel_fragment",
     /// Longer than a packet buffer, or than a tunnel carries.
@@ -161,6 +165,10 @@ counters! {
     TunnelMoved = "tunnel_moved",
     /// Tunnel requests given to control.
     TunnelRequest = "tunnel_request",
+    /// Datagrams of matchmaking given to control.
+    PuntDatagram = "punt_datagram",
+    /// Datagrams of matchmaking sent for control.
+    DatagramTx = "datagram_tx",
     /// Tunnels that fell silent.
     TunnelDown = "tunnel_down",
     /// CAPWAP fragments received.

@@ -95,6 +95,8 @@ impl Handle {
                 return self.broadcast(&command);
             }
             CommandKind::CountersRequest { station: None } => return self.broadcast(&command),
+            // Any worker's socket is the gateway's.
+            CommandKind::Datagram(_) => return self.workers[0].commands.send(ToWorker::Command(command)),
             CommandKind::TunnelAccept(accept) => {
                 let service = accept.tunnel.service;
                 if !self.services.iter().any(|known| known.uuid == service) {
@@ -208,12 +210,12 @@ impl Handle {
                 }
                 self.events.push_back(event);
             }
-            FromWorker::Request(tunnel, worker) => {
+            FromWorker::Request(tunnel, proof, worker) => {
                 if self.requested.len() >= REQUESTS {
                     self.requested.clear();
                 }
                 self.requested.insert(tunnel.bssid, (worker, tunnel.endpoint));
-                self.events.push_back(Event::TunnelRequest(tunnel));
+                self.events.push_back(Event::TunnelRequest(tunnel, proof));
             }
             FromWorker::Reported => {
                 self.reports = self.reports.saturating_sub(1);

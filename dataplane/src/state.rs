@@ -72,6 +72,7 @@ pub struct State {
     pub(crate) requests: TokenBucket,
     pub(crate) request_per_session: HashedLimit,
     pub(crate) class3: TokenBucket,
+    pub(crate) datagrams: TokenBucket,
     /// Frames that wait to be sealed: less than a burst between stages.
     pub(crate) down: Vec<DownItem>,
     /// Scratch of the uplink stage, kept for its memory.
@@ -119,6 +120,7 @@ impl State {
             requests: TokenBucket::new(config.requests_per_second, config.requests_per_second),
             request_per_session: HashedLimit::new(4096, Duration::from_millis(900)),
             class3: TokenBucket::new(config.class3_per_second, config.class3_per_second),
+            datagrams: TokenBucket::new(config.datagrams_per_second, config.datagrams_per_second),
             down: Vec::with_capacity(BURST),
             items: Items::new(),
             copy: Vec::with_capacity(pool.config().buffer),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 
 use crate::clock::Time;
-use crate::command::{Blob, Gtk, SessionId, Tunnel};
+use crate::command::{Blob, Gtk, SessionId, Tunnel, TunnelKey};
 use crate::directory::sharded::Sharded;
 use crate::station::{StationId, next_pn};
 
@@ -26,6 +26,10 @@ pub struct TunnelState {
     pub blob: Blob,
     /// Silence after which it is down.
     pub timeout: Option<Duration>,
+    /// What keep-alives must prove to have.
+    pub key: Option<TunnelKey>,
+    /// Counter of the last proof.
+    pub counter: u64,
     /// When the last keep-alive came.
     pub last_keep_alive: Time,
     /// Group keys with identifiers 1 and 2.
@@ -183,6 +187,8 @@ impl TunnelTable {
             service,
             blob,
             timeout,
+            key: None,
+            counter: 0,
             last_keep_alive: now,
             group_keys: [None, None],
             transmit_key: None,

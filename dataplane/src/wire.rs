@@ -2,7 +2,7 @@
 
 use dot11::MacAddr;
 
-use crate::command::{Command, Event, Tunnel};
+use crate::command::{Command, Event, Proof, Tunnel};
 use crate::directory::{Route, WorkerId};
 use crate::endpoint::Endpoint;
 
@@ -27,7 +27,7 @@ pub enum FromWorker {
     /// For control.
     Event(Event),
     /// For control, with the worker that the keep-alive arrived at.
-    Request(Tunnel, WorkerId),
+    Request(Tunnel, Option<Proof>, WorkerId),
     /// The report asked for is complete.
     Reported,
     /// A tunnel's endpoint moved.

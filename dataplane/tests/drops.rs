@@ -129,6 +129,26 @@ fn play(reason: DropReason) -> (Scene, Changes) {
             s.bench.from_radio(0, other.endpoint, &keep_alive(&other));
             expected.extend([("commands", 1), rx]);
         }
+        KeepAliveProof => {
+            let other = tunnel(5, &service(0));
+            s.bench.from_radio(0, other.endpoint, &keep_alive(&other));
+            s.bench.command(CommandKind::TunnelAccept(TunnelAccept {
+                tunnel: other,
+                blob: Vec::new(),
+                keepalive_timeout_seconds: 60,
+                key: Some(TunnelKey::new([7; 16])),
+                counter: 0,
+            }));
+            s.settle();
+            s.bench.from_radio(0, other.endpoint, &keep_alive(&other));
+            expected.push(rx);
+        }
+        DatagramLimited => {
+            s = up_with(Config { datagrams_per_second: 1, ..Config::default() }, service(0), 1);
+            s.radio(&[0x85; 40]);
+            s.radio(&[0x85; 40]);
+            expected.extend([("punt_datagram", 1), ("tunnel_rx", 2)]);
+        }
         RequestLimited => {
             let other = tunnel(5, &service(0));
             for _ in 0..2 {

@@ -88,11 +88,13 @@ impl World {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let tunnel = Tunnel { endpoint: socket.local_addr().unwrap().into(), ..tunnel(n, &service(0)) };
         socket.send_to(&keep_alive(&tunnel), self.gateway).unwrap();
-        self.event(|event| *event == Event::TunnelRequest(tunnel));
+        self.event(|event| *event == Event::TunnelRequest(tunnel, None));
         self.command(CommandKind::TunnelAccept(TunnelAccept {
             tunnel,
             blob: Vec::new(),
             keepalive_timeout_seconds,
+            key: None,
+            counter: 0,
         }));
         let device = Device::new(&tunnel, mac(u32::from(n) + 1), Some(tk(n)));
         let (station, blob) = (device.key(), Vec::new());

@@ -9,7 +9,7 @@ use dataplane::endpoint::Endpoint;
 use dataplane::harness::*;
 use dot11::MacAddr;
 use dot11::llc::EtherType;
-use proto::tunnel::KeepAlive;
+use proto::tunnel::{Hello, KeepAlive};
 
 fn up() -> (Bench, Tunnel, Device) {
     let mut bench = Bench::new(Config::default(), 1);
@@ -23,11 +23,17 @@ fn up() -> (Bench, Tunnel, Device) {
 }
 
 fn accept(tunnel: Tunnel) -> CommandKind {
-    CommandKind::TunnelAccept(TunnelAccept { tunnel, blob: b"again".to_vec(), keepalive_timeout_seconds: 10 })
+    CommandKind::TunnelAccept(TunnelAccept {
+        tunnel,
+        blob: b"again".to_vec(),
+        keepalive_timeout_seconds: 10,
+        key: None,
+        counter: 0,
+    })
 }
 
 fn echo(tunnel: &Tunnel) -> Vec<u8> {
-    KeepAlive { session_id: tunnel.session_id, hello: None }.datagram()
+    KeepAlive { session_id: tunnel.session_id, hello: None, proof: None }.datagram()
 }
 
 #[test]
@@ -41,7 +47,7 @@ fn nothing_passes_before_control_introduced_the_tunnel() {
     parts.iter().for_each(|part| bench.from_radio(0, tunnel.endpoint, part));
     bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
     assert!(bench.to_radio(0).is_empty() && bench.to_network(0).is_empty());
-    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel)]);
+    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel, None)]);
     assert_eq!(bench.total(DropReason::UnknownTunnel), 1 + parts.len() as u64);
     let id = bench.command(accept(Tunnel { service: ServiceUuid([9; 16]), ..tunnel }));
     assert_eq!(bench.events(), [Event::CommandFailed { command: id, reason: "no such service" }]);
@@ -64,7 +70,7 @@ fn an_endpoint_moves_only_with_the_sessions_own_keep_alive() {
     assert_eq!(sent.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [tunnel.endpoint]);
     assert_eq!(bench.total(DropReason::WrongEndpoint), 1);
     let stolen = Tunnel { session_id: SessionId([9; 16]), endpoint: moved, ..tunnel };
-    assert_eq!(bench.events(), [Event::TunnelRequest(stolen)]);
+    assert_eq!(bench.events(), [Event::TunnelRequest(stolen, None)]);
     bench.from_radio(0, moved, &keep_alive(&tunnel));
     assert_eq!(bench.to_radio(0), [(moved, echo(&tunnel))]);
     bench.from_network(0, &down);
@@ -84,6 +90,74 @@ fn an_endpoint_moves_only_with_the_sessions_own_keep_alive() {
     assert_eq!((bench.total(DropReason::WrongEndpoint), bench.total(Forwarded::TunnelMoved)), (2, 1));
 }
 
+/// The keep-alive of a tunnel as its radio makes it: with the tunnel's key.
+fn proved(tunnel: &Tunnel, key: &TunnelKey, counter: u64) -> Vec<u8> {
+    let hello = Hello { bssid: tunnel.bssid, radio: tunnel.radio, service: tunnel.service };
+    let proof = Some(Proof::new(key, &tunnel.session_id, &hello, counter));
+    KeepAlive { session_id: tunnel.session_id, hello: Some(hello), proof }.datagram()
+}
+
+/// Whoever is on the way sees session ids, and whole keep-alives.
+#[test]
+fn a_tunnel_with_a_key_heeds_only_keep_alives_that_prove_it_and_each_once() {
+    let (mut bench, _, _) = up();
+    let tunnel = tunnel(1, &service(0));
+    let (key, other) = (TunnelKey::new([7; 16]), TunnelKey::new([8; 16]));
+    let moved: Endpoint = "198.51.100.7:7000".parse().unwrap();
+    bench.from_radio(0, tunnel.endpoint, &proved(&tunnel, &key, 5));
+    let hello = Hello { bssid: tunnel.bssid, radio: tunnel.radio, service: tunnel.service };
+    let proof = Some(Proof::new(&key, &tunnel.session_id, &hello, 5));
+    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel, proof)], "control can judge it");
+    bench.command(CommandKind::TunnelAccept(TunnelAccept {
+        tunnel,
+        blob: Vec::new(),
+        keepalive_timeout_seconds: 10,
+        key: Some(key.clone()),
+        counter: 5,
+    }));
+    assert_eq!(bench.to_radio(0), [(tunnel.endpoint, echo(&tunnel))]);
+    let wrong =
+        [keep_alive(&tunnel), proved(&tunnel, &key, 5), proved(&tunnel, &key, 4), proved(&tunnel, &other, 6)];
+    for (n, datagram) in wrong.iter().enumerate() {
+        bench.from_radio(0, moved, datagram);
+        bench.from_radio(0, tunnel.endpoint, datagram);
+        assert!(bench.to_radio(0).is_empty(), "{n}");
+        assert_eq!(bench.total(DropReason::KeepAliveProof), 2 * (n as u64 + 1));
+    }
+    // They do not keep it alive either, and the right one does, from wherever it comes.
+    bench.advance(Duration::from_secs(9));
+    bench.from_radio(0, moved, &proved(&tunnel, &key, 6));
+    assert_eq!(bench.to_radio(0), [(moved, echo(&tunnel))]);
+    bench.advance(Duration::from_secs(9));
+    assert_eq!(bench.total(Forwarded::TunnelDown), 1, "the first tunnel, which nobody kept alive");
+    bench.from_radio(0, moved, &proved(&tunnel, &key, 6));
+    bench.advance(Duration::from_secs(2));
+    assert_eq!(bench.total(Forwarded::TunnelDown), 2, "one that is repeated keeps nothing alive");
+}
+
+#[test]
+fn datagrams_of_matchmaking_go_to_control_and_back() {
+    let config = Config { datagrams_per_second: 2, ..Config::default() };
+    let mut bench = Bench::new(config, 2);
+    let peer: Endpoint = "198.51.100.7:7000".parse().unwrap();
+    let datagram = Datagram { peer, data: vec![0x85, 1, 2, 3] };
+    for _ in 0..3 {
+        bench.from_radio(1, peer, &datagram.data);
+    }
+    bench.from_radio(1, peer, &[0x85; Datagram::MAX + 1]);
+    assert_eq!(bench.events(), vec![Event::Datagram(datagram.clone()); 2]);
+    assert_eq!(bench.total(DropReason::DatagramLimited), 1);
+    assert_eq!(bench.total(DropReason::MalformedTunnel), 1);
+    bench.command(CommandKind::Datagram(datagram.clone()));
+    assert_eq!(bench.to_radio(0), [(peer, datagram.data.clone())]);
+    // Control does not get at tunnels this way.
+    for data in [vec![], vec![0, 0x10, 0x42, 8], vec![0x85; Datagram::MAX + 1]] {
+        let id = bench.command(CommandKind::Datagram(Datagram { peer, data }));
+        let reason = "not a datagram of matchmaking";
+        assert_eq!(bench.events(), [Event::CommandFailed { command: id, reason }]);
+    }
+}
+
 #[test]
 fn answers_leave_from_the_address_that_the_radio_talks_to() {
     let mut bench = Bench::new(Config::default(), 2);
@@ -91,7 +165,7 @@ fn answers_leave_from_the_address_that_the_radio_talks_to() {
     let tunnel = tunnel(0, &service(0));
     let [one, two] = [1, 2].map(|local| tunnel.endpoint.at(local));
     bench.from_radio(1, one, &keep_alive(&tunnel));
-    assert_eq!(bench.events(), [Event::TunnelRequest(Tunnel { endpoint: one, ..tunnel })]);
+    assert_eq!(bench.events(), [Event::TunnelRequest(Tunnel { endpoint: one, ..tunnel }, None)]);
     // Control knows the radio's address only.
     bench.command(accept(tunnel));
     assert_eq!(bench.to_radio(1), [(one, echo(&tunnel))]);
@@ -112,7 +186,7 @@ fn answers_leave_from_the_address_that_the_radio_talks_to() {
     let other =
         Tunnel { endpoint: "198.51.100.7:7000".parse().unwrap(), session_id: SessionId([9; 16]), ..tunnel };
     bench.from_radio(1, two, &keep_alive(&Tunnel { session_id: other.session_id, ..tunnel }));
-    assert!(bench.events().contains(&Event::TunnelRequest(Tunnel { endpoint: two, ..other })));
+    assert!(bench.events().contains(&Event::TunnelRequest(Tunnel { endpoint: two, ..other }, None)));
     bench.command(accept(other));
     assert_eq!(bench.to_radio(1), [(other.endpoint, echo(&other))]);
 }
@@ -183,7 +257,7 @@ fn a_flood_of_strangers_reaches_control_at_a_limited_rate() {
         bench.from_radio(0, stranger.endpoint, &keep_alive(&stranger));
         bench.run();
     }
-    assert_eq!(bench.events(), [Event::TunnelRequest(stranger)], "each session once a second");
+    assert_eq!(bench.events(), [Event::TunnelRequest(stranger, None)], "each session once a second");
 }
 
 #[test]
@@ -201,7 +275,7 @@ fn a_refused_tunnel_asks_again_only_after_its_time() {
     bench.advance(Duration::from_millis(5010));
     bench.from_radio(0, tunnel.endpoint, &keep_alive(&tunnel));
     bench.run();
-    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel)]);
+    assert_eq!(bench.events(), [Event::TunnelRequest(tunnel, None)]);
 }
 
 #[test]

@@ -339,8 +339,9 @@ fn threads_run_sleep_wake_and_stop() {
         );
         let tunnel = tunnel(0, &service(0));
         outsides[1].send(true, tunnel.endpoint, &keep_alive(&tunnel));
-        assert_eq!(event(&mut handle), Event::TunnelRequest(tunnel));
-        let accept = TunnelAccept { tunnel, blob: Vec::new(), keepalive_timeout_seconds: 60 };
+        assert_eq!(event(&mut handle), Event::TunnelRequest(tunnel, None));
+        let accept =
+            TunnelAccept { tunnel, blob: Vec::new(), keepalive_timeout_seconds: 60, key: None, counter: 0 };
         command(&mut handle, CommandKind::TunnelAccept(accept));
         outsides[1].receive(true);
         let mut device = Device::new(&tunnel, mac(1), Some(tk(1)));

@@ -7,6 +7,7 @@
 mod fragment;
 mod header;
 mod keep_alive;
+mod proof;
 mod reassembly;
 
 pub use fragment::{Fragment, FragmentError, Fragments, MIN_DATAGRAM, fragment, max_datagram};
@@ -18,6 +19,7 @@ pub use keep_alive::{
     ELEMENT_HELLO, ENTERPRISE_NUMBER, Hello, KeepAlive, KeepAliveError, ServiceUuid, ServiceUuidError,
     SessionId,
 };
+pub use proof::{ELEMENT_PROOF, Proof, TunnelKey};
 pub use reassembly::{Counters, Limits, Reassembled, Reassembler, Rejected};
 
 /// UDP port of the CAPWAP data channel at the gateway (RFC 5415 §3.1).

@@ -84,8 +84,8 @@ fn keep_alives_are_dissected() {
     let service = "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap();
     let hello = Hello { bssid: BSSID, radio: MacAddr([2, 0xbb, 0, 0, 0, 2]), service };
     let packets = [
-        up(&KeepAlive { session_id, hello: Some(hello) }.datagram()),
-        down(&KeepAlive { session_id, hello: None }.datagram()),
+        up(&KeepAlive { session_id, hello: Some(hello), proof: None }.datagram()),
+        down(&KeepAlive { session_id, hello: None, proof: None }.datagram()),
     ];
     let rows = dissect(
         "keep-alive",

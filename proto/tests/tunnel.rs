@@ -83,10 +83,37 @@ fn headers_that_are_not_ours_are_named() {
     assert_eq!(DataHeader::parse(&overlong).unwrap().0.radio_mac(), None, "fits, but is no EUI-48");
 }
 
+/// The MAC was computed with OpenSSL: `openssl dgst -sha256 -mac HMAC -macopt hexkey:…` over the concatenation.
+#[test]
+fn a_proof_is_right_for_its_keep_alive_only() {
+    let key = TunnelKey::new(std::array::from_fn(|i| i as u8));
+    let session_id = SessionId(*b"0123456789abcdef");
+    let hello = Hello {
+        bssid: MacAddr([2, 0xaa, 0, 0, 0, 1]),
+        radio: MacAddr([2, 0xbb, 0, 0, 0, 2]),
+        service: "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap(),
+    };
+    let proof = Proof::new(&key, &session_id, &hello, 0x0102);
+    assert_eq!(
+        proof.mac,
+        [0x13, 0x80, 0x58, 0x7b, 0xa3, 0xf0, 0x20, 0x2c, 0x54, 0xa0, 0x7a, 0xaa, 0xfb, 0x0f, 0xe6, 0x87]
+    );
+    let sent = KeepAlive { session_id, hello: Some(hello), proof: Some(proof) };
+    let octets = sent.datagram();
+    assert_eq!(octets.len(), 102);
+    assert_eq!(octets[68..78], [0, 37, 0, 30, 0, 0, 0x7e, 0xd9, 0, 2]);
+    assert_eq!(KeepAlive::parse(&octets[8..]), Ok(sent));
+    assert!(proof.is_right(&key, &session_id, &hello));
+    assert!(!proof.is_right(&TunnelKey::new([0; 16]), &session_id, &hello));
+    assert!(!proof.is_right(&key, &SessionId([0; 16]), &hello));
+    assert!(!proof.is_right(&key, &session_id, &Hello { bssid: hello.radio, ..hello }));
+    assert!(!Proof { counter: 0x0103, ..proof }.is_right(&key, &session_id, &hello));
+}
+
 #[test]
 fn keep_alive_has_the_octets_of_the_rfc() {
     let session_id = SessionId(*b"0123456789abcdef");
-    let echo = KeepAlive { session_id, hello: None };
+    let echo = KeepAlive { session_id, hello: None, proof: None };
     let mut octets = b"\x00\x10\x42\x08\0\0\0\0\0\x16\0\x23\0\x10".to_vec();
     octets.extend_from_slice(&session_id.0);
     assert_eq!(echo.datagram(), octets);
@@ -96,7 +123,7 @@ fn keep_alive_has_the_octets_of_the_rfc() {
         radio: MacAddr([2, 0xbb, 0, 0, 0, 2]),
         service: "00112233-4455-6677-8899-aabbccddeeff".parse().unwrap(),
     };
-    let introduced = KeepAlive { session_id, hello: Some(hello) };
+    let introduced = KeepAlive { session_id, hello: Some(hello), proof: None };
     let octets = introduced.datagram();
     assert_eq!(octets.len(), 68);
     assert_eq!(octets[8..10], [0, 60]);
@@ -109,7 +136,7 @@ fn keep_alive_has_the_octets_of_the_rfc() {
 
 #[test]
 fn keep_alives_that_lie_are_refused() {
-    let whole = KeepAlive { session_id: SessionId([7; 16]), hello: None }.datagram();
+    let whole = KeepAlive { session_id: SessionId([7; 16]), hello: None, proof: None }.datagram();
     let good = &whole[8..];
     for len in 0..good.len() {
         assert_eq!(KeepAlive::parse(&good[..len]), Err(KeepAliveError::Length));
@@ -342,7 +369,7 @@ proptest! {
     }
 
     #[test]
-    fn keep_alives_survive_the_wire(session in any::<[u8; 16]>(), hello in prop::option::of(any::<([u8; 6], [u8; 6], [u8; 16])>())) {
+    fn keep_alives_survive_the_wire(session in any::<[u8; 16]>(), hello in prop::option::of(any::<([u8; 6], [u8; 6], [u8; 16])>()), proof in prop::option::of(any::<(u64, [u8; 16])>())) {
         let sent = KeepAlive {
             session_id: SessionId(session),
             hello: hello.map(|(bssid, radio, service)| Hello {
@@ -350,6 +377,7 @@ proptest! {
                 radio: MacAddr(radio),
                 service: ServiceUuid(service),
             }),
+            proof: proof.map(|(counter, mac)| Proof { counter, mac }),
         };
         let octets = sent.datagram();
         prop_assert_eq!(KeepAlive::parse(&octets[8..]), Ok(sent));

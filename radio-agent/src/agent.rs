@@ -260,7 +260,7 @@ impl Agent {
         };
         if header.keep_alive() {
             match KeepAlive::parse(payload) {
-                Ok(KeepAlive { session_id, hello: None }) => self.echo(from, session_id, now),
+                Ok(KeepAlive { session_id, hello: None, .. }) => self.echo(from, session_id, now),
                 _ => self.counters.bad_datagram += 1,
             }
             return;
@@ -329,7 +329,7 @@ impl Agent {
     fn keep_alive(&mut self, bss: usize, gateway: SocketAddr, session_id: SessionId) {
         let bssid = self.bsses[bss].template.bssid();
         let hello = Some(Hello { bssid, radio: self.radio, service: self.services[bss] });
-        let datagram = KeepAlive { session_id, hello }.datagram();
+        let datagram = KeepAlive { session_id, hello, proof: None }.datagram();
         self.outputs.push_back(Output::Send { to: gateway, datagram });
     }
 

@@ -102,7 +102,7 @@ impl World {
     }
 
     fn echo(&mut self, from: SocketAddr, session_id: SessionId) {
-        self.agent.datagram(from, &KeepAlive { session_id, hello: None }.datagram(), self.now);
+        self.agent.datagram(from, &KeepAlive { session_id, hello: None, proof: None }.datagram(), self.now);
     }
 
     fn hear(&mut self, frame: &[u8]) -> Vec<Output> {
@@ -196,7 +196,7 @@ fn a_bss_opens_when_its_gateway_answers_and_not_before() {
         let asked = world.step();
         let asked = keep_alives(&asked);
         assert_eq!(asked.len(), 2, "attempt {count}");
-        let (to, KeepAlive { session_id, hello }) = asked[0];
+        let (to, KeepAlive { session_id, hello, .. }) = asked[0];
         assert_eq!((to, session_id), (gateway(0), SessionId([1; 16])), "the same session each time");
         let hello = hello.unwrap();
         assert_eq!((hello.bssid, hello.radio), (BSSID, RADIO));

@@ -345,7 +345,7 @@ impl Gateway {
     }
 
     fn echo(&self, session_id: SessionId, to: std::net::SocketAddr) {
-        self.socket.send_to(&KeepAlive { session_id, hello: None }.datagram(), to).unwrap();
+        self.socket.send_to(&KeepAlive { session_id, hello: None, proof: None }.datagram(), to).unwrap();
     }
 
     /// Answers one keep-alive; returns when `device` hears the first beacon.

@@ -122,7 +122,7 @@ fn answer(gateway: &UdpSocket, done: &AtomicBool) {
         if header.keep_alive()
             && let Ok(asked) = KeepAlive::parse(payload)
         {
-            let echo = KeepAlive { session_id: asked.session_id, hello: None };
+            let echo = KeepAlive { session_id: asked.session_id, hello: None, proof: None };
             // If it is lost, the agent asks again.
             let _ = gateway.send_to(&echo.datagram(), from);
         }

@@ -179,7 +179,8 @@ impl Air {
     fn open_tunnels(&mut self) -> bool {
         for bss in self.bsses.iter().filter(|bss| !bss.open) {
             let hello = Hello { bssid: bss.template.bssid, radio: bss.template.bssid, service: SERVICE_UUID };
-            self.to_send.push(KeepAlive { session_id: bss.session_id, hello: Some(hello) }.datagram());
+            self.to_send
+                .push(KeepAlive { session_id: bss.session_id, hello: Some(hello), proof: None }.datagram());
         }
         self.send();
         self.receive();

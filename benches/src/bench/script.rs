@@ -162,6 +162,7 @@ fn accept(sessions: &Sessions, n: usize) -> Kind {
         tunnel: Some(tunnel),
         blob: b"tunnel".to_vec(),
         keepalive_timeout_seconds: 0,
+        ..Default::default()
     })
 }
 

@@ -147,6 +147,7 @@ impl Core {
                     gateway.stats = stats;
                 }
             }
+            event::Event::Datagram(_) => self.counters.add("datagrams_without_matchmaking", 1),
             event::Event::DecryptFailures(failures) => self.decrypt_failures(&failures),
         }
     }

@@ -272,5 +272,6 @@ fn accept_command(tunnel: &Tunnel, blob: Vec<u8>) -> command::Command {
         tunnel: Some(tunnel.message()),
         blob,
         keepalive_timeout_seconds: KEEPALIVE_TIMEOUT_SECONDS,
+        ..Default::default()
     })
 }

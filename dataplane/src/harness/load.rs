@@ -95,6 +95,8 @@ impl Load {
                 tunnel,
                 blob: blob_of_tunnel,
                 keepalive_timeout_seconds: 0,
+                key: None,
+                counter: 0,
             }));
             for n in n * PER_BSS..stations.min((n + 1) * PER_BSS) {
                 add(&mut bench, StationKey { bssid: tunnel.bssid, mac: mac(n as u32) }, key(n), blob);

@@ -217,14 +217,16 @@ impl Bench {
     /// If the gateway does not ask for it or does not answer.
     pub fn open_tunnel(&mut self, worker: WorkerId, tunnel: &Tunnel, keepalive_timeout_seconds: u32) {
         self.from_radio(worker, tunnel.endpoint, &keep_alive(tunnel));
-        let asked = self.events().contains(&Event::TunnelRequest(*tunnel));
+        let asked = self.events().contains(&Event::TunnelRequest(*tunnel, None));
         assert!(asked, "the gateway asks about {tunnel:?}");
         self.command(CommandKind::TunnelAccept(TunnelAccept {
             tunnel: *tunnel,
             blob: b"tunnel".to_vec(),
             keepalive_timeout_seconds,
+            key: None,
+            counter: 0,
         }));
-        let echo = KeepAlive { session_id: tunnel.session_id, hello: None }.datagram();
+        let echo = KeepAlive { session_id: tunnel.session_id, hello: None, proof: None }.datagram();
         assert_eq!(self.to_radio(worker), [(tunnel.endpoint, echo)]);
     }
 
@@ -417,7 +419,7 @@ pub fn fragmented(frame: &[u8], max: usize, id: u16) -> Vec<Vec<u8>> {
 /// A radio's keep-alive.
 pub fn keep_alive(tunnel: &Tunnel) -> Vec<u8> {
     let hello = Hello { bssid: tunnel.bssid, radio: tunnel.radio, service: tunnel.service };
-    KeepAlive { session_id: tunnel.session_id, hello: Some(hello) }.datagram()
+    KeepAlive { session_id: tunnel.session_id, hello: Some(hello), proof: None }.datagram()
 }
 
 /// An Ethernet frame, tagged unless `vlan` is 0.

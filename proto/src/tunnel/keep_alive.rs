@@ -7,6 +7,8 @@
 //! 0 35 | 0 16 | session id[16]     Session ID
 //! 0 37 | 0 34 | enterprise u32 | element u16 | bssid[6] radio[6] service[16]    Hello: Vendor Specific Payload
 //! ```
+//!
+//! and what [`Proof`] says.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +16,7 @@ use std::str::FromStr;
 use dot11::MacAddr;
 
 use super::header::Header;
+use super::proof::{ELEMENT_PROOF, Proof};
 
 /// Enterprise number in our Vendor Specific Payloads: the one for documentation (RFC 5612), until one is registered.
 pub const ENTERPRISE_NUMBER: u32 = 32473;
@@ -101,6 +104,8 @@ pub struct KeepAlive {
     pub session_id: SessionId,
     /// The radio's introduction of itself.
     pub hello: Option<Hello>,
+    /// That it is the radio which was introduced.
+    pub proof: Option<Proof>,
 }
 
 /// Why octets are not a keep-alive.
@@ -125,7 +130,7 @@ impl KeepAlive {
             return Err(KeepAliveError::Length);
         }
         let mut session_id = None;
-        let mut hello = None;
+        let (mut hello, mut proof) = (None, None);
         while !rest.is_empty() {
             let (kind, after) = take_u16(rest).ok_or(KeepAliveError::Length)?;
             let (len, after) = take_u16(after).ok_or(KeepAliveError::Element(kind))?;
@@ -138,23 +143,28 @@ impl KeepAlive {
                 ELEMENT_VENDOR_SPECIFIC => {
                     if let Some(body) = body.strip_prefix(&HELLO_PREFIX) {
                         hello = Some(Hello::parse(body).ok_or(KeepAliveError::Element(kind))?);
+                    } else if let Some(body) = body.strip_prefix(&PROOF_PREFIX) {
+                        proof = Some(Proof::parse(body).ok_or(KeepAliveError::Element(kind))?);
                     }
                 }
                 _ => {}
             }
         }
-        Ok(KeepAlive { session_id: session_id.ok_or(KeepAliveError::NoSession)?, hello })
+        Ok(KeepAlive { session_id: session_id.ok_or(KeepAliveError::NoSession)?, hello, proof })
     }
 
-    /// The whole datagram, header included: 30 octets, with a Hello 68.
+    /// The whole datagram, header included: 30 octets, with a Hello 68, with a proof 34 more.
     pub fn datagram(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(68);
+        let mut out = Vec::with_capacity(102);
         out.extend_from_slice(Header::KEEP_ALIVE.encode().as_bytes());
         let start = out.len();
         out.extend_from_slice(&[0, 0]);
         element(&mut out, ELEMENT_SESSION_ID, &[&self.session_id.0]);
         if let Some(Hello { bssid, radio, service }) = &self.hello {
             element(&mut out, ELEMENT_VENDOR_SPECIFIC, &[&HELLO_PREFIX, &bssid.0, &radio.0, &service.0]);
+        }
+        if let Some(proof) = &self.proof {
+            element(&mut out, ELEMENT_VENDOR_SPECIFIC, &[&PROOF_PREFIX, &proof.octets()]);
         }
         let length = (out.len() - start) as u16;
         out[start..start + 2].copy_from_slice(&length.to_be_bytes());
@@ -180,11 +190,14 @@ const ELEMENT_SESSION_ID: u16 = 35;
 /// RFC 5415 §4.6.39.
 const ELEMENT_VENDOR_SPECIFIC: u16 = 37;
 
-const HELLO_PREFIX: [u8; 6] = {
+const HELLO_PREFIX: [u8; 6] = prefix(ELEMENT_HELLO);
+const PROOF_PREFIX: [u8; 6] = prefix(ELEMENT_PROOF);
+
+const fn prefix(element: u16) -> [u8; 6] {
     let [a, b, c, d] = ENTERPRISE_NUMBER.to_be_bytes();
-    let [e, f] = ELEMENT_HELLO.to_be_bytes();
+    let [e, f] = element.to_be_bytes();
     [a, b, c, d, e, f]
-};
+}
 
 fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let (value, rest) = bytes.split_first_chunk::<2>()?;

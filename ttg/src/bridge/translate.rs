@@ -8,7 +8,7 @@ use dot11::{
 };
 use proto::{
     gateway as pb,
-    tunnel::{ServiceUuid, SessionId},
+    tunnel::{ServiceUuid, SessionId, TunnelKey},
 };
 
 /// A command that makes no sense; the text goes back to control.
@@ -70,6 +70,8 @@ pub fn command(command: pb::Command) -> Result<dp::Command, BadCommand> {
             tunnel: tunnel(c.tunnel)?,
             blob: c.blob,
             keepalive_timeout_seconds: c.keepalive_timeout_seconds,
+            key: if c.key.is_empty() { None } else { Some(TunnelKey::new(octets("key", &c.key)?)) },
+            counter: c.counter,
         }),
         Pb::TunnelRefuse(c) => dp::CommandKind::TunnelRefuse(dp::TunnelRefuse {
             tunnel: tunnel(c.tunnel)?,
@@ -123,6 +125,10 @@ pub fn command(command: pb::Command) -> Result<dp::Command, BadCommand> {
             mac: if c.mac.is_empty() { None } else { Some(mac("mac", &c.mac)?) },
             blob: c.blob,
         },
+        Pb::Datagram(c) => dp::CommandKind::Datagram(dp::Datagram {
+            peer: c.peer.parse().map_err(|_| bad("peer", format!("`{}` is no address", c.peer)))?,
+            data: c.data,
+        }),
         Pb::CountersRequest(c) => dp::CommandKind::CountersRequest {
             station: if c.bssid.is_empty() { None } else { Some(station(&c.bssid, &c.mac)?) },
         },
@@ -159,7 +165,12 @@ pub fn event(event: dp::Event) -> pb::Event {
             counters: Some(counters(&r.counters)),
         }),
         dp::Event::Synced => Pb::Synced(pb::Synced {}),
-        dp::Event::TunnelRequest(t) => Pb::TunnelRequest(pb::TunnelRequest { tunnel: Some(tunnel_out(&t)) }),
+        dp::Event::TunnelRequest(t, proof) => Pb::TunnelRequest(pb::TunnelRequest {
+            tunnel: Some(tunnel_out(&t)),
+            counter: proof.map_or(0, |proof| proof.counter),
+            proof: proof.map_or_else(Vec::new, |proof| proof.mac.to_vec()),
+        }),
+        dp::Event::Datagram(d) => Pb::Datagram(pb::Datagram { peer: d.peer.to_string(), data: d.data }),
         dp::Event::TunnelDown { bssid, session_id, reason } => Pb::TunnelDown(pb::TunnelDown {
             bssid: octets_of(bssid),
             session_id: session_id.0.to_vec(),
@@ -273,12 +284,17 @@ mod tests {
             service: vec![3; 16],
             endpoint: "[2001:db8::1]:5247".to_owned(),
         };
-        let accept =
-            pb::TunnelAccept { tunnel: Some(tunnel.clone()), blob: vec![1], keepalive_timeout_seconds: 15 };
+        let accept = pb::TunnelAccept {
+            tunnel: Some(tunnel.clone()),
+            blob: vec![1],
+            keepalive_timeout_seconds: 15,
+            ..Default::default()
+        };
         let dp::CommandKind::TunnelAccept(got) = translate(Pb::TunnelAccept(accept)).unwrap().kind else {
             panic!("another command")
         };
-        let Some(pb::event::Event::TunnelRequest(back)) = event(dp::Event::TunnelRequest(got.tunnel)).event
+        let Some(pb::event::Event::TunnelRequest(back)) =
+            event(dp::Event::TunnelRequest(got.tunnel, None)).event
         else {
             panic!("another event")
         };

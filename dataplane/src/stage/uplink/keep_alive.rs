@@ -2,7 +2,7 @@
 
 use proto::tunnel::{DataHeader, KeepAlive};
 
-use crate::command::{SessionId, Signal, Tunnel};
+use crate::command::{Datagram, Event, Proof, SessionId, Signal, Tunnel};
 use crate::counters::{DropReason, Forwarded};
 use crate::directory::WorkerId;
 use crate::endpoint::Endpoint;
@@ -18,13 +18,20 @@ impl State {
             .ok()
             .filter(|(header, _)| header.keep_alive())
             .and_then(|(_, payload)| KeepAlive::parse(payload).ok());
-        let Some(KeepAlive { session_id, hello: Some(hello) }) = parsed else {
+        let Some(KeepAlive { session_id, hello: Some(hello), proof }) = parsed else {
             return self.drop(DropReason::MalformedTunnel);
         };
         let request =
             Tunnel { session_id, bssid: hello.bssid, radio: hello.radio, service: hello.service, endpoint };
         match self.tunnels.find(hello.bssid).and_then(|id| self.tunnels.get_mut(id)) {
             Some(state) if state.tunnel.session_id == session_id => {
+                if let Some(key) = &state.key {
+                    let proof = proof.filter(|proof| proof.counter > state.counter);
+                    match proof.filter(|proof| proof.is_right(key, &session_id, &hello)) {
+                        Some(proof) => state.counter = proof.counter,
+                        None => return self.drop(DropReason::KeepAliveProof),
+                    }
+                }
                 state.last_keep_alive = self.now;
                 if state.tunnel.endpoint != endpoint {
                     state.tunnel.endpoint = endpoint;
@@ -38,7 +45,7 @@ impl State {
                 self.count(Forwarded::KeepAlive);
                 self.echo(packet, endpoint, session_id);
             }
-            Some(_) => self.request(request, origin),
+            Some(_) => self.request(request, proof, origin),
             None => match self.directory.owner_of_bss(hello.bssid).filter(|&owner| owner != self.me) {
                 Some(_) if origin != self.me => self.drop(DropReason::HandoffLost),
                 Some(owner) => {
@@ -46,14 +53,14 @@ impl State {
                     let handoff = Handoff { kind: Kind::Datagram, endpoint, vlan: 0, priority: 0, signal };
                     self.hand_off(owner, &handoff, packet.data());
                 }
-                None => self.request(request, origin),
+                None => self.request(request, proof, origin),
             },
         }
     }
 
     /// Asks control about a tunnel that nobody introduced: once a second for each session, and all together at a
     /// limited rate.
-    fn request(&mut self, tunnel: Tunnel, origin: WorkerId) {
+    fn request(&mut self, tunnel: Tunnel, proof: Option<Proof>, origin: WorkerId) {
         if self.tunnels.is_refused(tunnel.bssid, tunnel.session_id, self.now) {
             return self.drop(DropReason::TunnelRefused);
         }
@@ -65,8 +72,22 @@ impl State {
         if !self.request_per_session.take(hash, self.now) || !self.requests.take(self.now) {
             return self.drop(DropReason::RequestLimited);
         }
-        if self.offer(|| FromWorker::Request(tunnel, origin)) {
+        if self.offer(|| FromWorker::Request(tunnel, proof, origin)) {
             self.count(Forwarded::TunnelRequest);
+        }
+    }
+
+    /// Gives a datagram that is not of the tunnel to control, at a limited rate.
+    pub(super) fn datagram(&mut self, packet: &Packet, endpoint: Endpoint) {
+        if packet.data().len() > Datagram::MAX {
+            return self.drop(DropReason::MalformedTunnel);
+        }
+        if !self.datagrams.take(self.now) {
+            return self.drop(DropReason::DatagramLimited);
+        }
+        let event = || Event::Datagram(Datagram { peer: endpoint, data: packet.data().to_vec() });
+        if self.offer(|| FromWorker::Event(event())) {
+            self.count(Forwarded::PuntDatagram);
         }
     }
 
@@ -92,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_echo_is_what_the_protocol_crate_makes() {
-        let made = KeepAlive { session_id: SessionId([0; 16]), hello: None }.datagram();
+        let made = KeepAlive { session_id: SessionId([0; 16]), hello: None, proof: None }.datagram();
         assert_eq!(ECHO.as_slice(), made);
     }
 }
