@@ -87,7 +87,9 @@ impl State {
                 }
             },
             CommandKind::Datagram(Datagram { peer, data }) => {
-                if data.len() > Datagram::MAX || data.first().is_none_or(|first| first & 0x80 == 0) {
+                if data.len() > Datagram::MAX
+                    || !data.first().is_some_and(|first| proto::MATCHMAKING.contains(first))
+                {
                     return Err("not a datagram of matchmaking");
                 }
                 let mut packet = self.copy_of(&data).ok_or(NO_PACKET)?;

@@ -5,6 +5,9 @@
 pub mod matchmaking;
 pub mod tunnel;
 
+/// First octets of datagrams that are matchmaking's. Those of the tunnel begin with 0 (RFC 5415 §4.1).
+pub const MATCHMAKING: std::ops::RangeInclusive<u8> = 0x81..=0x8f;
+
 /// Gateway and control: `ttg.gateway.v1`.
 #[cfg(feature = "grpc")]
 #[allow(missing_docs)]

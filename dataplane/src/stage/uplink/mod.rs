@@ -182,8 +182,7 @@ impl State {
         let Some(endpoint) = packet.meta.endpoint.known() else {
             return self.drop(DropReason::UnknownTunnel);
         };
-        // The CAPWAP preamble begins with version 0 (RFC 5415 §4.1).
-        if packet.data().first().is_some_and(|first| first & 0x80 != 0) {
+        if packet.data().first().is_some_and(|first| proto::MATCHMAKING.contains(first)) {
             return self.datagram(&packet, endpoint);
         }
         let Ok((header, payload)) = DataHeader::parse(packet.data()) else {
