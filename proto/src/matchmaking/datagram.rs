@@ -6,6 +6,8 @@ pub const MAX_DATAGRAM: usize = 1200;
 pub const MIN_INITIATION: usize = 512;
 /// The longest Response.
 pub const MAX_RESPONSE: usize = 480;
+/// The shortest ticket: a request is longer than a Not accepted.
+pub const MIN_TICKET: usize = 16;
 /// The longest ticket.
 pub const MAX_TICKET: usize = 192;
 /// The longest encoded `Request`: it fits behind the longest ticket and a cookie.
@@ -133,7 +135,7 @@ impl<'a> Datagram<'a> {
                 let cookie = if first == kind::FRESH_REQUEST { Some(rest.array()?) } else { None };
                 let length = usize::from(u16::from_be_bytes(*rest.array()?));
                 let (ticket, behind) = rest.0.split_at_checked(length).ok_or(Length)?;
-                if ticket.is_empty() || ticket.len() > MAX_TICKET {
+                if !(MIN_TICKET..=MAX_TICKET).contains(&ticket.len()) {
                     return Err(Length);
                 }
                 rest = Rest(behind);

@@ -81,6 +81,19 @@ fn a_datagram_that_is_cut_off_or_goes_on_is_refused() {
 }
 
 #[test]
+fn the_shortest_request_is_longer_than_its_refusal() {
+    let (mut request_, mut refusal) = (Vec::new(), Vec::new());
+    not_accepted(0, &[0; 8], &NO_COOKIE, &mut refusal);
+    for length in 0..=MAX_TICKET + 1 {
+        request(None, &vec![1; length], 0, &mut request_);
+        let request = sealed(request_.clone());
+        let fits = (MIN_TICKET..=MAX_TICKET).contains(&length);
+        assert_eq!(Datagram::parse(&request).is_ok(), fits, "{length}");
+        assert!(!fits || request.len() > refusal.len());
+    }
+}
+
+#[test]
 fn other_kinds_and_versions_are_named() {
     for first in (0..=0x80).chain(0x8b..=0xff) {
         assert!(!is_matchmaking(first));

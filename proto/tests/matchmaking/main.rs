@@ -2,4 +2,8 @@
 
 mod checks;
 mod datagrams;
+mod drops;
+mod pairs;
+mod pushes;
 mod sealing;
+mod world;
