@@ -7,11 +7,23 @@
 #![forbid(unsafe_code)]
 
 pub mod bindings;
+mod connect;
+mod explain;
+pub mod gate;
+mod look_up;
+mod matchmaker;
 mod memory;
 pub mod objects;
+pub mod presence;
+mod refusal;
 pub mod scope;
 
 pub use bindings::{Bindings, DuplicateBinding};
+pub use connect::{Connect, Introduction, MARGIN};
+pub use explain::{Explanation, Outcome, WhyNot};
+pub use look_up::{MAX_DEVICES, Near, Offer, Offers};
+pub use matchmaker::{AutoBind, MAX_AUTO_BOUND, Matchmaker, Predictions, Settings};
 pub use memory::Seed;
 pub use objects::{Binding, BindingId, Change, Pattern, PatternError};
+pub use refusal::{Asker, Refusal};
 pub use uuid::Uuid;

@@ -98,7 +98,7 @@ fn ids(found: Vec<(Uuid, u64, u32)>) -> Vec<(Uuid, u64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_answers_as_a_list_does(steps in proptest::collection::vec(step(), 1..120), seed: [u8; 16]) {

@@ -12,7 +12,7 @@ use dot11::MacAddr;
 use uuid::Uuid;
 
 use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
-use crate::objects::{Binding, BindingId, Cause, NewBinding, Origin, Pattern};
+use crate::objects::{Binding, BindingId, Cause, NewBinding, Origin, Pattern, WILD};
 use crate::scope::{AccountRef, Reach};
 use names::Names;
 use place::{Key, Place};
@@ -293,15 +293,39 @@ impl Bindings {
     /// Whether there may be a client to which the service is visible near this radio. Of bindings that name a client only
     /// the youngest `most` of the service are looked at.
     pub fn shows_somebody(&self, reach: Reach<'_>, service: ServiceRef, radio: MacAddr, most: usize) -> bool {
-        let entry = self.names.get(service);
-        let of_radio = |radios: Pattern| radios == Pattern::Any || radios == Pattern::Exactly(radio);
-        let of_client = |(account, binding): (AccountRef, Binding)| {
-            binding.client != Pattern::Any && of_radio(binding.radio) && reach.allows(account)
-        };
-        let has = |key| self.matches(key, reach).any(|found| found.service == service);
-        (entry.anybody > 0
-            && (has(Key::Radio(radio)) || reach.by_name().any(|account| has(Key::Neither(account)))))
-            || (entry.anywhere + entry.pairs > 0 && self.of_service(entry.uuid).take(most).any(of_client))
+        self.plausible(reach, service, radio, most).is_some()
+    }
+
+    /// A binding that makes the service visible to some client near this radio; of those that name a client the youngest `most`
+    /// of the service are looked at.
+    pub fn plausible(
+        &self,
+        reach: Reach<'_>,
+        service: ServiceRef,
+        radio: MacAddr,
+        most: usize,
+    ) -> Option<Match> {
+        // For a client that no binding names.
+        let anybody = self.decides(reach, service, MacAddr::ZERO, radio);
+        anybody.or_else(|| {
+            let mut at = self.names.get(service).first;
+            for _ in 0..most {
+                if at == NONE {
+                    break;
+                }
+                let place = self.places.get(at);
+                if (place.radio == radio || place.radio == WILD)
+                    && reach.allows(place.account)
+                    && self.is_of_service(place)
+                    && place.client != WILD
+                {
+                    let names = place.key().naming();
+                    return Some(Match { service, id: place.id(), account: place.account, names, place: at });
+                }
+                at = place.next_of_service;
+            }
+            None
+        })
     }
 
     /// Whether any binding makes the service visible to whoever is near some radio.
@@ -334,6 +358,11 @@ impl Bindings {
         self.names.hold(uuid)
     }
 
+    /// Whose a held service is: bindings of other accounts do not count for it. As long as that is `None`, all do.
+    pub fn set_owner(&mut self, service: ServiceRef, owner: Option<AccountRef>) {
+        self.names.get_mut(service).owner = owner;
+    }
+
     /// Ends [`Bindings::hold`].
     pub fn release(&mut self, service: ServiceRef) {
         self.names.release(service);
@@ -361,8 +390,13 @@ impl Bindings {
             let place = self.places.get(at);
             let found =
                 Match { service: place.service, id: place.id(), account: place.account, names, place: at };
-            reach.allows(place.account).then_some(found)
+            (reach.allows(place.account) && self.is_of_service(place)).then_some(found)
         })
+    }
+
+    #[inline]
+    fn is_of_service(&self, place: &Place) -> bool {
+        self.names.get(place.service).owner.is_none_or(|owner| owner == place.account)
     }
 
     fn at(&self, account: AccountRef, id: BindingId) -> Option<u32> {

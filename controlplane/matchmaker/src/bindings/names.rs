@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::place::Key;
 use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+use crate::scope::AccountRef;
 
 /// A service.
 #[derive(Debug, Clone, Copy)]
@@ -13,27 +14,22 @@ pub(super) struct Name {
     pub(super) first: u32,
     /// Bindings, and others that hold it.
     held: u32,
-    /// Bindings that name a client and no radio.
-    pub(super) anywhere: u32,
+    /// Whose it is, if that is known: only bindings of its account count then.
+    pub(super) owner: Option<AccountRef>,
     /// Bindings that name no client.
     pub(super) anybody: u32,
-    /// Bindings that name client and radio.
-    pub(super) pairs: u32,
 }
 
 impl Name {
     fn new(uuid: Uuid) -> Name {
-        Name { uuid, first: NONE, held: 1, anywhere: 0, anybody: 0, pairs: 0 }
+        Name { uuid, first: NONE, held: 1, owner: None, anybody: 0 }
     }
 
     /// A binding comes or goes.
     pub(super) fn count(&mut self, key: &Key, one: i32) {
-        let number = match key {
-            Key::Both(..) => &mut self.pairs,
-            Key::Client(_) => &mut self.anywhere,
-            Key::Radio(_) | Key::Neither(_) => &mut self.anybody,
-        };
-        *number = number.wrapping_add_signed(one);
+        if matches!(key, Key::Radio(_) | Key::Neither(_)) {
+            self.anybody = self.anybody.wrapping_add_signed(one);
+        }
     }
 }
 

@@ -1,0 +1,135 @@
+//! Devices that failed to authenticate: refused everywhere, longer each time, forgiven after they were quiet.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use dot11::MacAddr;
+use hashbrown::HashMap;
+
+use crate::memory::Seed;
+
+/// How a failing device is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strikes {
+    /// So many failures in a row are a strike.
+    pub failures: u32,
+    /// A device is refused so long after the first strike, and twice as long after each further one.
+    pub first: Duration,
+    /// But never longer than this.
+    pub longest: Duration,
+    /// Its strikes are forgotten when it was not refused for so long.
+    pub forgiven: Duration,
+    /// Devices remembered; then the oldest strike is forgotten.
+    pub devices: usize,
+}
+
+impl Default for Strikes {
+    fn default() -> Strikes {
+        Strikes {
+            failures: 5,
+            first: Duration::from_secs(60),
+            longest: Duration::from_secs(24 * 3600),
+            forgiven: Duration::from_secs(24 * 3600),
+            devices: 65_536,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Struck {
+    strikes: u32,
+    until: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Failures {
+    rules: Strikes,
+    devices: HashMap<MacAddr, Struck, Seed>,
+    order: VecDeque<MacAddr>,
+}
+
+impl Failures {
+    pub(crate) fn new(seed: Seed, rules: Strikes) -> Failures {
+        Failures { rules, devices: HashMap::with_hasher(seed), order: VecDeque::new() }
+    }
+
+    /// A gateway reports so many failures in a row. Gives until when the device is refused. A report about a device that is
+    /// refused already is an old one, or a repetition, and changes nothing.
+    pub(crate) fn report(&mut self, client: MacAddr, failures: u32, now: Duration) -> Option<Duration> {
+        if let Some(until) = self.refused(client, now) {
+            return Some(until);
+        }
+        if failures < self.rules.failures {
+            return None;
+        }
+        let before = self.devices.get(&client).filter(|struck| now < struck.until + self.rules.forgiven);
+        let strikes = before.map_or(0, |struck| struck.strikes) + 1;
+        let times = 1u32.checked_shl(strikes - 1).unwrap_or(u32::MAX);
+        let until = now + self.rules.first.saturating_mul(times).min(self.rules.longest);
+        if self.devices.insert(client, Struck { strikes, until }).is_none() {
+            self.order.push_back(client);
+            if self.order.len() > self.rules.devices
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.devices.remove(&oldest);
+            }
+        }
+        Some(until)
+    }
+
+    /// Until when it is refused, if it is.
+    #[inline]
+    pub(crate) fn refused(&self, client: MacAddr, now: Duration) -> Option<Duration> {
+        if self.devices.is_empty() {
+            return None;
+        }
+        self.devices.get(&client).map(|struck| struck.until).filter(|&until| now < until)
+    }
+
+    /// Somebody knows better.
+    pub(crate) fn forgive(&mut self, client: MacAddr) {
+        if self.devices.remove(&client).is_some() {
+            self.order.retain(|&other| other != client);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PHONE: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn refusals_double_up_to_a_day_and_are_forgiven_after_a_quiet_one() {
+        let mut failures = Failures::new(Seed::default(), Strikes::default());
+        assert_eq!(failures.report(PHONE, 4, at(0)), None);
+        assert_eq!(failures.report(PHONE, 5, at(0)), Some(at(60)));
+        // Repetitions change nothing.
+        assert_eq!(failures.report(PHONE, 5, at(1)), Some(at(60)));
+        assert_eq!((failures.refused(PHONE, at(59)), failures.refused(PHONE, at(60))), (Some(at(60)), None));
+        let mut now = at(60);
+        for interval in [120, 240, 480, 960, 1920, 3840, 7680, 15_360, 30_720, 61_440, 86_400, 86_400] {
+            assert_eq!(failures.report(PHONE, 9, now), Some(now + at(interval)));
+            now += at(interval);
+        }
+        assert_eq!(failures.report(PHONE, 5, now + at(86_400)), Some(now + at(86_400 + 60)));
+        failures.forgive(PHONE);
+        assert_eq!(failures.refused(PHONE, now + at(86_401)), None);
+    }
+
+    #[test]
+    fn only_so_many_devices_are_remembered() {
+        let rules = Strikes { devices: 2, ..Strikes::default() };
+        let mut failures = Failures::new(Seed::default(), rules);
+        for n in 1..=3 {
+            failures.report(MacAddr([2, 0, 0, 0, 0, n]), 5, at(0));
+        }
+        assert_eq!((failures.devices.len(), failures.order.len()), (2, 2));
+        assert_eq!(failures.refused(PHONE, at(1)), None);
+    }
+}

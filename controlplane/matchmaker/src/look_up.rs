@@ -1,0 +1,294 @@
+//! "These devices are near this radio": which services may it show, to whom, under which policy.
+//!
+//! In the order of rank: what bindings that name a client let it see, connected devices first; what a device with an address
+//! of its own making asked for by name; what anybody may see here; what is predicted. A named binding decides for its client even
+//! if the service is there for anybody too: the radio gets both offers.
+
+use std::time::Duration;
+
+use dot11::MacAddr;
+use dot11::element::Ssid;
+use uuid::Uuid;
+use visibility::{Band, Policy};
+
+use crate::bindings::{Bindings, Match, Naming, ServiceRef};
+use crate::presence::{ServiceState, Services};
+use crate::{BindingId, Matchmaker, Refusal};
+
+/// Devices in one look-up.
+pub const MAX_DEVICES: usize = 16;
+
+/// With one name there may be many services; if there are more than this, only those whose clients were lately near count.
+const NAMESAKES: usize = 4;
+/// Bindings of a service that are looked at when it is not asked which of its clients is here.
+const PLAUSIBLE: usize = 64;
+
+/// A device near a radio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Near<'a> {
+    /// The address that it used.
+    pub client: MacAddr,
+    /// Its signal, in dBm; unknown if `None`.
+    pub rssi_dbm: Option<i8>,
+    /// In directed probe requests.
+    pub ssids: &'a [Ssid],
+    /// It is connected through this radio.
+    pub connected: bool,
+}
+
+/// One service, for one device or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Which.
+    pub service: Uuid,
+    /// `None`: for whoever is near.
+    pub client: Option<MacAddr>,
+    /// Which said so.
+    pub binding: BindingId,
+    /// When it is shown: service, binding and overload merged.
+    pub policy: Policy,
+    /// Radios that the device was near in the last ten minutes.
+    pub mobility: u32,
+    /// The lower goes first when there are fewer BSSIDs than offers.
+    pub rank: u32,
+    /// Nobody said that its client is here: it lately was, or was near.
+    pub predicted: bool,
+}
+
+/// What a radio may show.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// So long the answer holds.
+    pub ttl: Duration,
+    /// By rank.
+    pub offers: Vec<Offer>,
+    /// Of those shown: no longer to be shown to anybody.
+    pub withdrawn: Vec<Uuid>,
+}
+
+/// Classes of rank; the signal orders within one.
+#[derive(Clone, Copy)]
+enum Class {
+    Connected,
+    Named,
+    Asked,
+    HereForAnybody,
+    Broadcast,
+    Predicted,
+}
+
+impl Class {
+    fn rank(self, rssi_dbm: Option<i8>) -> u32 {
+        let weakness = rssi_dbm.map_or(255, |rssi| (0 - i32::from(rssi)).clamp(0, 254) as u32);
+        (self as u32) << 8 | weakness
+    }
+}
+
+impl Matchmaker {
+    /// Answers a look-up of a registered radio; `out` is written anew. Devices beyond [`MAX_DEVICES`] are not looked at.
+    pub fn look_up(
+        &mut self,
+        radio: MacAddr,
+        devices: &[Near<'_>],
+        shown: &[Uuid],
+        now: Duration,
+        out: &mut Offers,
+    ) -> Result<(), Refusal> {
+        (out.ttl, out.offers, out.withdrawn) =
+            (self.settings.offers, std::mem::take(&mut out.offers), std::mem::take(&mut out.withdrawn));
+        out.offers.clear();
+        out.withdrawn.clear();
+        let at = self.radios.live(radio, now)?;
+        let (account, band, bssids) = self.radios.at(at);
+        let devices = &devices[..devices.len().min(MAX_DEVICES)];
+        // All questions to the index first: they do not depend on each other, so the processor waits for memory once.
+        let mut matches = std::mem::take(&mut self.matches);
+        matches.clear();
+        let (mut ends, mut unknown) = ([0; MAX_DEVICES], false);
+        let reach = self.accounts.reach(account);
+        for (device, end) in devices.iter().zip(&mut ends) {
+            if !device.client.is_group() && self.failures.refused(device.client, now).is_none() {
+                let before = matches.len();
+                self.bindings.naming_client(reach, device.client, radio, &mut matches);
+                unknown |= before == matches.len() && device.client.is_local() && !device.connected;
+            }
+            *end = matches.len();
+        }
+        let anybody = matches.len();
+        self.bindings.for_anybody(reach, radio, &mut matches);
+
+        let mut start = 0;
+        for (device, &end) in devices.iter().zip(&ends) {
+            let class = if device.connected { Class::Connected } else { Class::Named };
+            for found in &matches[start..end] {
+                let Some(mut offer) = offer(&self.bindings, &mut self.services, found, device.connected, now)
+                else {
+                    continue;
+                };
+                self.radios.note(at, device.client, found.service, now);
+                offer.client = Some(device.client);
+                offer.mobility = self.sightings.see(device.client, at, now);
+                offer.rank = class.rank(device.rssi_dbm);
+                out.offers.push(offer);
+            }
+            start = end;
+        }
+        for found in &matches[anybody..] {
+            if let Some(mut offer) = offer(&self.bindings, &mut self.services, found, false, now) {
+                let class =
+                    if found.names == Naming::Radio { Class::HereForAnybody } else { Class::Broadcast };
+                offer.rank = class.rank(None);
+                out.offers.push(offer);
+            }
+        }
+        self.matches = matches;
+        if unknown {
+            self.asked_for(at, radio, devices, now, out);
+            self.predict(at, radio, bssids, now, out);
+        }
+        if band == Band::Ghz2_4
+            && out.offers.iter().any(|offer| offer.policy.steer_delay.is_some())
+            && !self.radios.other_band_near(at, now)
+        {
+            // There is nothing to steer to.
+            out.offers.iter_mut().for_each(|offer| offer.policy.steer_delay = None);
+        }
+        out.offers.sort_by_key(|offer| offer.rank);
+        for &service in shown {
+            if !out.offers.iter().any(|offer| offer.service == service)
+                && !self.may_be_shown(service, radio, account, now)
+            {
+                out.withdrawn.push(service);
+            }
+        }
+        Ok(())
+    }
+
+    /// Networks that devices whose scanning address says nothing asked for by name.
+    fn asked_for(&mut self, at: u32, radio: MacAddr, devices: &[Near<'_>], now: Duration, out: &mut Offers) {
+        let (account, ..) = self.radios.at(at);
+        for device in devices.iter().filter(|device| device.client.is_local() && !device.connected) {
+            if self.failures.refused(device.client, now).is_some() {
+                continue;
+            }
+            for ssid in device.ssids.iter().filter(|ssid| !ssid.is_wildcard()).take(4) {
+                let named = self.services.named(ssid);
+                let candidates: Vec<ServiceRef> = if named.len() <= NAMESAKES {
+                    named.to_vec()
+                } else {
+                    let mut near: Vec<_> = self.radios.recent(at).map(|(recent, _)| recent.service).collect();
+                    near.sort_unstable();
+                    near.dedup();
+                    let is = |service: &ServiceRef| {
+                        self.services.get(*service).is_some_and(|state| state.record.ssid == *ssid)
+                    };
+                    near.into_iter().filter(is).take(NAMESAKES).collect()
+                };
+                for service in candidates {
+                    let reach = self.accounts.reach(account);
+                    let Some(found) = self.bindings.plausible(reach, service, radio, PLAUSIBLE) else {
+                        continue;
+                    };
+                    let Some(mut offer) = offer(&self.bindings, &mut self.services, &found, false, now)
+                    else {
+                        continue;
+                    };
+                    let there = |other: &Offer| {
+                        other.service == offer.service && other.client.is_none_or(|c| c == device.client)
+                    };
+                    if !out.offers.iter().any(there) {
+                        offer.client = Some(device.client);
+                        offer.rank = Class::Asked.rank(device.rssi_dbm);
+                        out.offers.push(offer);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Services whose clients were lately at this radio or at its neighbours, as far as there are BSSIDs left: somebody is here
+    /// whom nobody knows by this address. Visits count by how often and how long ago, at neighbours half.
+    fn predict(&mut self, at: u32, radio: MacAddr, bssids: usize, now: Duration, out: &mut Offers) {
+        let mut offered: Vec<_> = out.offers.iter().map(|offer| offer.service).collect();
+        offered.sort_unstable();
+        offered.dedup();
+        let mut left = bssids.saturating_sub(offered.len());
+        if left == 0 {
+            return;
+        }
+        // Service, its most likely client with its weight, and the sum of weights.
+        let mut expected: Vec<(ServiceRef, MacAddr, u32, u32)> = Vec::new();
+        for (recent, at_neighbour) in self.radios.recent(at) {
+            let weight = recent.weight(now) >> u32::from(at_neighbour);
+            if weight == 0 {
+                continue;
+            }
+            match expected.iter_mut().find(|(service, ..)| *service == recent.service) {
+                Some((_, client, best, sum)) => {
+                    *sum += weight;
+                    if weight > *best {
+                        (*client, *best) = (recent.client, weight);
+                    }
+                }
+                None => expected.push((recent.service, recent.client, weight, weight)),
+            }
+        }
+        expected.sort_by_key(|&(service, _, _, sum)| (std::cmp::Reverse(sum), service));
+        let (account, ..) = self.radios.at(at);
+        let mut order = 0;
+        for (service, client, ..) in expected {
+            if left == 0 {
+                break;
+            }
+            let reach = self.accounts.reach(account);
+            let Some(found) = self.bindings.decides(reach, service, client, radio) else { continue };
+            if offered.contains(&self.bindings.uuid(service)) {
+                continue;
+            }
+            let Some(mut offer) = offer(&self.bindings, &mut self.services, &found, false, now) else {
+                continue;
+            };
+            offer.predicted = true;
+            offer.rank = (Class::Predicted as u32) << 8 | order;
+            out.offers.push(offer);
+            self.radios.note_predicted(at, service, now);
+            self.predictions.offered += 1;
+            (left, order) = (left - 1, order + 1);
+        }
+    }
+
+    fn may_be_shown(
+        &self,
+        service: Uuid,
+        radio: MacAddr,
+        account: crate::scope::AccountRef,
+        now: Duration,
+    ) -> bool {
+        let Ok(at) = self.service_at(service) else { return false };
+        self.services.get(at).is_some_and(|state| state.is_live(now))
+            && self.bindings.shows_somebody(self.accounts.reach(account), at, radio, PLAUSIBLE)
+    }
+}
+
+/// An offer, if somebody serves the service.
+fn offer(
+    bindings: &Bindings,
+    services: &mut Services,
+    found: &Match,
+    connected: bool,
+    now: Duration,
+) -> Option<Offer> {
+    let state = services.get_mut(found.service)?;
+    if !serves(state, connected, now) {
+        return None;
+    }
+    let level = state.level(now);
+    let policy = bindings.policy(found).copied().unwrap_or_default();
+    let policy = Policy::merge(&state.record.policy, &policy, level);
+    let (service, binding) = (state.record.uuid, found.id);
+    Some(Offer { service, client: None, binding, policy, mobility: 0, rank: 0, predicted: false })
+}
+
+fn serves(state: &ServiceState, connected: bool, now: Duration) -> bool {
+    if connected { state.is_live(now) } else { state.is_open(now) }
+}

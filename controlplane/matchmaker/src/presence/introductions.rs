@@ -1,0 +1,167 @@
+//! Who was introduced to whom, and the tunnels that came of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use dot11::MacAddr;
+use hashbrown::HashMap;
+use zeroize::ZeroizeOnDrop;
+
+use super::services::InstanceId;
+use crate::bindings::ServiceRef;
+use crate::memory::Seed;
+use crate::objects::BindingId;
+
+/// Authenticates the keep-alives of a tunnel.
+#[derive(Clone, PartialEq, Eq, ZeroizeOnDrop)]
+pub struct SessionKey(pub [u8; 16]);
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// How long what came of an introduction is remembered, if nothing is heard of it.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+/// A device and an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introduced {
+    /// To which service.
+    pub service: ServiceRef,
+    /// To which instance.
+    pub instance: InstanceId,
+    /// Through which radio.
+    pub radio: MacAddr,
+    /// Of the tunnel.
+    pub session_id: [u8; 16],
+    /// Of the tunnel.
+    pub key: SessionKey,
+    /// Which binding let it.
+    pub binding: BindingId,
+    /// The device must begin before.
+    pub valid_until: Duration,
+    remembered_until: Duration,
+}
+
+/// The tunnel of a virtual BSS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tunnel {
+    pub(crate) radio: MacAddr,
+    pub(crate) service: ServiceRef,
+    pub(crate) instance: InstanceId,
+    pub(crate) session_id: [u8; 16],
+    pub(crate) key: SessionKey,
+}
+
+#[derive(Debug)]
+pub(crate) struct Introductions {
+    by_device: HashMap<(MacAddr, MacAddr), Introduced, Seed>,
+    tunnels: HashMap<MacAddr, (Tunnel, Duration), Seed>,
+    /// The instance that a client last used of a service.
+    last: HashMap<(MacAddr, ServiceRef), (InstanceId, Duration), Seed>,
+    /// In the order in which they are to be looked at: BSSID and client.
+    queue: VecDeque<(Duration, MacAddr, MacAddr)>,
+}
+
+impl Introductions {
+    pub(crate) fn new(seed: Seed) -> Introductions {
+        Introductions {
+            by_device: HashMap::with_hasher(seed),
+            tunnels: HashMap::with_hasher(seed),
+            last: HashMap::with_hasher(seed),
+            queue: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_device.len()
+    }
+
+    pub(crate) fn get(&self, bssid: MacAddr, client: MacAddr) -> Option<&Introduced> {
+        self.by_device.get(&(bssid, client))
+    }
+
+    pub(crate) fn tunnel(&self, bssid: MacAddr) -> Option<&Tunnel> {
+        self.tunnels.get(&bssid).map(|(tunnel, _)| tunnel)
+    }
+
+    /// The instance that the client last used, if that is not long ago.
+    pub(crate) fn last(&self, client: MacAddr, service: ServiceRef, now: Duration) -> Option<InstanceId> {
+        self.last.get(&(client, service)).filter(|(_, until)| *until > now).map(|(instance, _)| *instance)
+    }
+
+    pub(crate) fn put(
+        &mut self,
+        bssid: MacAddr,
+        client: MacAddr,
+        tunnel: Tunnel,
+        binding: BindingId,
+        now: Duration,
+        valid_until: Duration,
+    ) {
+        let until = now + REMEMBERED;
+        let Tunnel { radio, service, instance, session_id, ref key } = tunnel;
+        let introduced = Introduced {
+            service,
+            instance,
+            radio,
+            session_id,
+            key: key.clone(),
+            binding,
+            valid_until,
+            remembered_until: until,
+        };
+        self.last.insert((client, service), (instance, until));
+        self.tunnels.insert(bssid, (tunnel, until));
+        // One that is renewed is in the queue already.
+        match self.by_device.insert((bssid, client), introduced) {
+            None => self.queue.push_back((until, bssid, client)),
+            Some(before) if before.service != service => drop(self.last.remove(&(client, before.service))),
+            Some(_) => {}
+        }
+    }
+
+    /// The client is still connected through this BSS: what was introduced is remembered longer.
+    pub(crate) fn keep(&mut self, bssid: MacAddr, client: MacAddr, now: Duration) {
+        let until = now + REMEMBERED;
+        if let Some(introduced) = self.by_device.get_mut(&(bssid, client)) {
+            introduced.remembered_until = until;
+            self.last.insert((client, introduced.service), (introduced.instance, until));
+        }
+        if let Some((_, remembered)) = self.tunnels.get_mut(&bssid) {
+            *remembered = until;
+        }
+    }
+
+    /// The BSS is closed.
+    pub(crate) fn release(&mut self, bssid: MacAddr) -> Option<Tunnel> {
+        self.tunnels.remove(&bssid).map(|(tunnel, _)| tunnel)
+    }
+
+    /// Forgets what is over, at most `most` at a time.
+    pub(crate) fn sweep(&mut self, most: usize, now: Duration) {
+        for _ in 0..most {
+            let Some(&(at, bssid, client)) = self.queue.front() else { return };
+            if at > now {
+                return;
+            }
+            self.queue.pop_front();
+            let Some(introduced) = self.by_device.get(&(bssid, client)) else { continue };
+            if introduced.remembered_until > now {
+                self.queue.push_back((introduced.remembered_until, bssid, client));
+                continue;
+            }
+            let service = introduced.service;
+            self.by_device.remove(&(bssid, client));
+            if self.last.get(&(client, service)).is_some_and(|(_, until)| *until <= now) {
+                self.last.remove(&(client, service));
+            }
+            if self.tunnels.get(&bssid).is_some_and(|(_, until)| *until <= now) {
+                self.tunnels.remove(&bssid);
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What is there at the moment. All of it is forgotten when it is not said again; losing it costs a registration.
+
+mod introductions;
+mod places;
+mod radios;
+mod recent;
+mod services;
+mod sightings;
+
+pub use introductions::{Introduced, SessionKey};
+pub(crate) use introductions::{Introductions, Tunnel};
+pub use places::{Location, ReplayWindow};
+pub(crate) use radios::Radios;
+pub use radios::{Peer, RadioRegistration, RadioView, RadiosMemory};
+pub use services::{Instance, InstanceId, Load};
+pub(crate) use services::{ServiceState, Services, owns};
+pub(crate) use sightings::Sightings;

@@ -1,0 +1,119 @@
+//! A radio in memory.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use dot11::MacAddr;
+use visibility::Band;
+
+use super::recent::Recent;
+use crate::memory::NONE;
+use crate::objects::{KeyId, WILD};
+use crate::scope::AccountRef;
+
+/// Room for what the protocol remembers of a peer's datagrams.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReplayWindow(pub [u8; 32]);
+
+/// Where a radio is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// WGS 84, degrees times 10^7.
+    pub latitude_e7: i32,
+    /// WGS 84, degrees times 10^7.
+    pub longitude_e7: i32,
+    /// For people.
+    pub civic: Box<str>,
+}
+
+/// At most 168 octets, and what is recent if the radio is not silent. Times are whole seconds since the start.
+#[derive(Debug)]
+pub(super) struct RadioPlace {
+    pub(super) replay: ReplayWindow,
+    /// Places of radios that it hears. One may have gone and its place be another's: they only serve predictions.
+    pub(super) neighbours: [u32; 8],
+    pub(super) key: KeyId,
+    ip: [u8; 16],
+    port: u16,
+    pub(super) mac: MacAddr,
+    /// Not registered from then on; zero: not registered.
+    pub(super) expires: u32,
+    pub(super) civic: Option<Box<str>>,
+    pub(super) recent: Option<Box<Recent>>,
+    /// When the rate limit lets it in, in milliseconds.
+    pub(super) rate: u64,
+    pub(super) latitude_e7: i32,
+    pub(super) longitude_e7: i32,
+    pub(super) up_kbps: u32,
+    pub(super) down_kbps: u32,
+    pub(super) account: AccountRef,
+    pub(super) load_permille: u16,
+    pub(super) band: Band,
+    pub(super) channel: u8,
+    pub(super) bssids: u8,
+    pub(super) capabilities: u8,
+    /// There is a record of it: it stays its owner's when it is not registered.
+    pub(super) recorded: bool,
+    pub(super) located: bool,
+}
+
+const _: () = assert!(size_of::<RadioPlace>() <= 168);
+
+impl RadioPlace {
+    pub(super) fn new(mac: MacAddr, account: AccountRef, key: KeyId) -> RadioPlace {
+        RadioPlace {
+            replay: ReplayWindow::default(),
+            neighbours: [NONE; 8],
+            key,
+            ip: [0; 16],
+            port: 0,
+            mac,
+            expires: 0,
+            civic: None,
+            recent: None,
+            rate: 0,
+            latitude_e7: 0,
+            longitude_e7: 0,
+            up_kbps: 0,
+            down_kbps: 0,
+            account,
+            load_permille: 0,
+            band: Band::Ghz2_4,
+            channel: 0,
+            bssids: 0,
+            capabilities: 0,
+            recorded: false,
+            located: false,
+        }
+    }
+
+    /// Nothing is there.
+    pub(super) fn gone() -> RadioPlace {
+        RadioPlace::new(WILD, AccountRef::POOL, KeyId([0; 16]))
+    }
+
+    pub(super) fn is_live(&self, now: Duration) -> bool {
+        u64::from(self.expires) > now.as_secs()
+    }
+
+    pub(super) fn endpoint(&self) -> SocketAddr {
+        let ip = Ipv6Addr::from(self.ip);
+        SocketAddr::new(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4), self.port)
+    }
+
+    pub(super) fn set_endpoint(&mut self, endpoint: SocketAddr) {
+        self.ip = match endpoint.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        };
+        self.port = endpoint.port();
+    }
+
+    pub(super) fn location(&self) -> Option<Location> {
+        self.located.then(|| Location {
+            latitude_e7: self.latitude_e7,
+            longitude_e7: self.longitude_e7,
+            civic: self.civic.clone().unwrap_or_default(),
+        })
+    }
+}

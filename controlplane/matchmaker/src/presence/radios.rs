@@ -1,0 +1,330 @@
+//! Radios that registered, and those that there is a record of. Made for ten million that are silent: one takes at most 200
+//! octets, all counted.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dot11::MacAddr;
+use visibility::Band;
+
+use super::places::{Location, RadioPlace, ReplayWindow};
+use super::recent::RecentClient;
+use crate::Refusal;
+use crate::gate::Rate;
+use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+use crate::objects::{KeyId, WILD};
+use crate::scope::AccountRef;
+
+/// Who speaks, as the protocol authenticated it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its account, or the pool.
+    pub account: AccountRef,
+    /// Its static key.
+    pub key: KeyId,
+}
+
+/// What a radio says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RadioRegistration {
+    /// Permanent MAC address.
+    pub mac: MacAddr,
+    /// As its datagrams come from.
+    pub endpoint: SocketAddr,
+    /// Where it works.
+    pub band: Band,
+    /// Where it works.
+    pub channel: u8,
+    /// Virtual BSSes that fit at a time.
+    pub bssids: u8,
+    /// Of the backhaul, in kbit/s; zero: unknown.
+    pub up_kbps: u32,
+    /// The same towards the radio.
+    pub down_kbps: u32,
+    /// Of the busiest of its resources, in thousandths.
+    pub load_permille: u16,
+    /// As the message has them.
+    pub capabilities: u8,
+    /// Where it is.
+    pub location: Option<Location>,
+    /// Radios that it hears; the first eight that are registered count.
+    pub neighbours: Vec<MacAddr>,
+}
+
+/// A radio as others may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RadioView {
+    /// What it said.
+    pub registration: RadioRegistration,
+    /// Whose it is.
+    pub owner: Peer,
+    /// It registered and that is still valid.
+    pub registered: bool,
+    /// There is a record of it.
+    pub recorded: bool,
+}
+
+/// What memory the radios take, in octets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RadiosMemory {
+    /// The radios themselves.
+    pub places: usize,
+    /// What they are found by.
+    pub index: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Radios {
+    seed: Seed,
+    places: Slab<RadioPlace>,
+    index: Index,
+    /// Registered ones, by account.
+    registered: Vec<u32>,
+    len: usize,
+    /// Where the sweep goes on.
+    hand: u32,
+}
+
+impl Radios {
+    pub(crate) fn new(seed: Seed) -> Radios {
+        Radios { seed, ..Radios::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Registered radios of an account.
+    pub(crate) fn of_account(&self, account: AccountRef) -> u32 {
+        self.registered.get(account.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The place of a radio that is registered.
+    #[inline]
+    pub(crate) fn live(&self, mac: MacAddr, now: Duration) -> Result<u32, Refusal> {
+        self.find(mac).filter(|&at| self.places.get(at).is_live(now)).ok_or(Refusal::NotRegistered)
+    }
+
+    /// What one key or account registered, another cannot take over while it is alive, or ever if there is a record of it.
+    pub(crate) fn register(
+        &mut self,
+        peer: Peer,
+        said: &RadioRegistration,
+        lifetime: Duration,
+        now: Duration,
+    ) -> Result<u32, Refusal> {
+        let at = match self.find(said.mac) {
+            Some(at) => {
+                let place = self.places.get(at);
+                let pinned = place.is_live(now) || place.recorded;
+                if pinned && !is_owner(place.account, place.key, peer) {
+                    return Err(Refusal::NotYours);
+                }
+                at
+            }
+            None => self.insert(said.mac, peer.account, peer.key),
+        };
+        self.count(at, -1);
+        let mut neighbours = [NONE; 8];
+        let places = said.neighbours.iter().filter_map(|&mac| self.find(mac)).filter(|&other| other != at);
+        neighbours.iter_mut().zip(places).for_each(|(to, place)| *to = place);
+        let place = self.places.get_mut(at);
+        place.set_endpoint(said.endpoint);
+        (place.account, place.key, place.neighbours) = (peer.account, peer.key, neighbours);
+        (place.band, place.channel, place.bssids) = (said.band, said.channel, said.bssids);
+        (place.up_kbps, place.down_kbps) = (said.up_kbps, said.down_kbps);
+        (place.load_permille, place.capabilities) = (said.load_permille, said.capabilities);
+        place.located = said.location.is_some();
+        if let Some(location) = &said.location {
+            (place.latitude_e7, place.longitude_e7) = (location.latitude_e7, location.longitude_e7);
+            place.civic = Some(location.civic.clone()).filter(|civic| !civic.is_empty());
+        }
+        place.expires = now.saturating_add(lifetime).as_secs().min(u64::from(u32::MAX)) as u32;
+        self.count(at, 1);
+        Ok(at)
+    }
+
+    /// There is a record of it.
+    pub(crate) fn record(&mut self, mac: MacAddr, account: AccountRef, key: KeyId) {
+        let at = self.find(mac).unwrap_or_else(|| self.insert(mac, account, key));
+        let place = self.places.get(at);
+        // What another registered ends.
+        if !is_owner(account, key, Peer { account: place.account, key: place.key }) {
+            self.count(at, -1);
+            self.places.get_mut(at).expires = 0;
+        }
+        let place = self.places.get_mut(at);
+        (place.account, place.key, place.recorded) = (account, key, true);
+    }
+
+    /// The radio is going; a record of it stays.
+    pub(crate) fn unregister(&mut self, peer: Peer, mac: MacAddr) -> Result<(), Refusal> {
+        let Some(at) = self.find(mac) else { return Ok(()) };
+        let place = self.places.get(at);
+        if !is_owner(place.account, place.key, peer) {
+            return Err(Refusal::NotYours);
+        }
+        self.end(at);
+        Ok(())
+    }
+
+    pub(crate) fn forget(&mut self, mac: MacAddr) {
+        if let Some(at) = self.find(mac) {
+            self.places.get_mut(at).recorded = false;
+            self.end(at);
+        }
+    }
+
+    /// Looks at the next `most` places, and ends what is over.
+    pub(crate) fn sweep(&mut self, most: u32, now: Duration) {
+        for _ in 0..most.min(self.places.places()) {
+            self.hand = if self.hand + 1 < self.places.places() { self.hand + 1 } else { 0 };
+            let place = self.places.get(self.hand);
+            if place.mac != WILD && place.expires != 0 && !place.is_live(now) {
+                self.end(self.hand);
+            }
+        }
+    }
+
+    pub(crate) fn view(&self, mac: MacAddr, now: Duration) -> Option<RadioView> {
+        let place = self.places.get(self.find(mac)?);
+        let neighbours = place.neighbours.iter().filter(|&&at| at != NONE);
+        let registration = RadioRegistration {
+            mac,
+            endpoint: place.endpoint(),
+            band: place.band,
+            channel: place.channel,
+            bssids: place.bssids,
+            up_kbps: place.up_kbps,
+            down_kbps: place.down_kbps,
+            load_permille: place.load_permille,
+            capabilities: place.capabilities,
+            location: place.location(),
+            neighbours: neighbours.map(|&at| self.places.get(at).mac).filter(|&mac| mac != WILD).collect(),
+        };
+        let owner = Peer { account: place.account, key: place.key };
+        Some(RadioView { registration, owner, registered: place.is_live(now), recorded: place.recorded })
+    }
+
+    /// Its account, its band and how many BSSes fit.
+    #[inline]
+    pub(crate) fn at(&self, at: u32) -> (AccountRef, Band, usize) {
+        let place = self.places.get(at);
+        (place.account, place.band, usize::from(place.bssids))
+    }
+
+    pub(crate) fn endpoint(&self, at: u32) -> SocketAddr {
+        self.places.get(at).endpoint()
+    }
+
+    pub(crate) fn location(&self, at: u32) -> Option<Location> {
+        self.places.get(at).location()
+    }
+
+    pub(crate) fn is_owner(&self, at: u32, peer: Peer) -> bool {
+        let place = self.places.get(at);
+        is_owner(place.account, place.key, peer)
+    }
+
+    pub(crate) fn replay(&mut self, mac: MacAddr) -> Option<&mut ReplayWindow> {
+        let at = self.find(mac)?;
+        Some(&mut self.places.get_mut(at).replay)
+    }
+
+    /// Whether the radio may ask now; if not, for how long not.
+    pub(crate) fn admit(&mut self, at: u32, rate: Rate, now: Duration) -> Result<(), Duration> {
+        let place = self.places.get_mut(at);
+        let mut next = Duration::from_millis(place.rate);
+        let admitted = rate.admit(&mut next, now);
+        place.rate = next.as_millis() as u64;
+        admitted
+    }
+
+    /// Whether a radio that works in another band than 2.4 GHz is near.
+    pub(crate) fn other_band_near(&self, at: u32, now: Duration) -> bool {
+        self.neighbours(at).any(|other| {
+            let other = self.places.get(other);
+            other.is_live(now) && other.band != Band::Ghz2_4
+        })
+    }
+
+    /// A client of a service is, or was, at this radio.
+    pub(crate) fn note(&mut self, at: u32, client: MacAddr, service: u32, now: Duration) {
+        self.places.get_mut(at).recent.get_or_insert_default().note(client, service, now);
+    }
+
+    /// The service is shown because it is predicted here.
+    pub(crate) fn note_predicted(&mut self, at: u32, service: u32, now: Duration) {
+        self.places.get_mut(at).recent.get_or_insert_default().note_predicted(service, now);
+    }
+
+    /// Whether it was predicted here lately.
+    pub(crate) fn was_predicted(&self, at: u32, service: u32, now: Duration) -> bool {
+        self.places.get(at).recent.as_ref().is_some_and(|recent| recent.was_predicted(service, now))
+    }
+
+    /// Clients lately at the radio and at its neighbours, with whether it was at a neighbour.
+    pub(crate) fn recent(&self, at: u32) -> impl Iterator<Item = (&RecentClient, bool)> {
+        let of = |at: u32| self.places.get(at).recent.iter().flat_map(|recent| recent.clients());
+        let near = self.neighbours(at).flat_map(of).map(|client| (client, true));
+        of(at).map(|client| (client, false)).chain(near)
+    }
+
+    pub(crate) fn memory(&self) -> RadiosMemory {
+        RadiosMemory { places: self.places.memory(), index: self.index.memory() }
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, mac: MacAddr) -> Option<u32> {
+        self.index.find(hash(self.seed, mac), |&at| self.places.get(at).mac == mac)
+    }
+
+    fn neighbours(&self, at: u32) -> impl Iterator<Item = u32> {
+        self.places.get(at).neighbours.into_iter().filter(|&at| at != NONE)
+    }
+
+    fn insert(&mut self, mac: MacAddr, account: AccountRef, key: KeyId) -> u32 {
+        let at = self.places.insert(RadioPlace::new(mac, account, key));
+        let Radios { seed, places, index, .. } = self;
+        index.put(hash(*seed, mac), at, |_| false, |&at| hash(*seed, places.get(at).mac));
+        self.len += 1;
+        at
+    }
+
+    /// It is not registered any more, and is forgotten unless there is a record of it.
+    fn end(&mut self, at: u32) {
+        self.count(at, -1);
+        let place = self.places.get_mut(at);
+        place.expires = 0;
+        if place.recorded {
+            (place.recent, place.replay) = (None, ReplayWindow::default());
+        } else {
+            let mac = place.mac;
+            self.index.remove(hash(self.seed, mac), |&other| other == at);
+            self.places.remove(at, RadioPlace::gone());
+            self.len -= 1;
+        }
+    }
+
+    fn count(&mut self, at: u32, one: i32) {
+        let place = self.places.get(at);
+        let account = place.account.0 as usize;
+        if place.expires != 0 {
+            if self.registered.len() <= account {
+                self.registered.resize(account + 1, 0);
+            }
+            self.registered[account] = self.registered[account].wrapping_add_signed(one);
+        }
+    }
+}
+
+/// An account's radio is that of any peer of the account, another that of the one key.
+pub(super) fn is_owner(account: AccountRef, key: KeyId, peer: Peer) -> bool {
+    peer.account == account && (account != AccountRef::POOL || peer.key == key)
+}
+
+#[inline]
+fn hash(seed: Seed, mac: MacAddr) -> u64 {
+    let [a, b, c, d, e, f] = mac.0;
+    hash_pair(seed, u64::from_be_bytes([0, 0, a, b, c, d, e, f]), 1 << 61)
+}

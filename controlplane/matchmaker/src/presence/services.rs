@@ -1,0 +1,245 @@
+//! Services with their instances: the gateways that serve them at the moment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dot11::element::Ssid;
+use hashbrown::HashMap;
+
+use super::Peer;
+use super::radios::is_owner;
+use crate::Refusal;
+use crate::bindings::ServiceRef;
+use crate::gate::Overload;
+use crate::memory::Seed;
+use crate::objects::{KeyId, Service};
+use crate::scope::AccountRef;
+
+/// Drawn once per gateway and service.
+pub type InstanceId = [u8; 16];
+
+/// What an instance says of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Of the busiest of its resources, in thousandths; 1000 and above: full.
+    pub load_permille: u16,
+    /// Devices that it serves.
+    pub sessions: u32,
+    /// It takes at most so many newcomers; zero: no limit.
+    pub admissions_per_second: u32,
+    /// No newcomers at all.
+    pub draining: bool,
+}
+
+/// A gateway that serves a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// Names it.
+    pub id: InstanceId,
+    /// Of its tunnel socket, the likeliest first.
+    pub endpoints: Vec<SocketAddr>,
+    /// What it said last.
+    pub load: Load,
+    /// It is gone from then on.
+    pub expires: Duration,
+    /// Who registered it.
+    pub key: KeyId,
+    /// A radio lost it, and it did not speak since: others go first.
+    pub(crate) lost: bool,
+    /// When the next newcomer fits its rate.
+    pub(crate) next: Duration,
+}
+
+impl Instance {
+    /// Whether it is there.
+    pub fn is_live(&self, now: Duration) -> bool {
+        self.expires > now
+    }
+
+    /// Whether it is there and takes newcomers.
+    pub fn takes_newcomers(&self, now: Duration) -> bool {
+        self.is_live(now) && !self.load.draining && self.load.load_permille < 1000
+    }
+}
+
+/// A service: its record, and what is there of it.
+#[derive(Debug)]
+pub(crate) struct ServiceState {
+    pub(crate) account: AccountRef,
+    pub(crate) record: Service,
+    pub(crate) instances: Vec<Instance>,
+    pub(crate) overload: Overload,
+}
+
+impl ServiceState {
+    pub(crate) fn is_live(&self, now: Duration) -> bool {
+        self.instances.iter().any(|instance| instance.is_live(now))
+    }
+
+    /// Whether it can be shown to somebody who is not connected: full instances count, because the signal that is demanded
+    /// of newcomers grows with their load.
+    pub(crate) fn is_open(&self, now: Duration) -> bool {
+        self.instances.iter().any(|instance| instance.is_live(now) && !instance.load.draining)
+    }
+
+    /// Newcomers that all instances take in a second, if all have a limit; and the load of the one that has the least, in
+    /// thousandths.
+    pub(crate) fn capacity(&self, now: Duration) -> (Option<u32>, u16) {
+        let open =
+            || self.instances.iter().filter(|instance| instance.is_live(now) && !instance.load.draining);
+        let rates = open().map(|instance| Some(instance.load.admissions_per_second).filter(|&rate| rate > 0));
+        let load = open().map(|instance| instance.load.load_permille).min().unwrap_or_default();
+        (rates.sum(), load)
+    }
+
+    /// The level of overload at this moment.
+    pub(crate) fn level(&mut self, now: Duration) -> u8 {
+        let (rate, load) = self.capacity(now);
+        self.overload.level(rate, load, now)
+    }
+}
+
+/// All of them, by the place that bindings know them by.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    states: Vec<Option<Box<ServiceState>>>,
+    by_ssid: HashMap<Ssid, Vec<ServiceRef>, Seed>,
+    hand: usize,
+}
+
+impl Services {
+    pub(crate) fn new(seed: Seed) -> Services {
+        Services { by_ssid: HashMap::with_hasher(seed), ..Services::default() }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: ServiceRef) -> Option<&ServiceState> {
+        self.states.get(at as usize)?.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, at: ServiceRef) -> Option<&mut ServiceState> {
+        self.states.get_mut(at as usize)?.as_deref_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ServiceRef, &ServiceState)> {
+        self.states.iter().enumerate().filter_map(|(at, state)| Some((at as ServiceRef, state.as_deref()?)))
+    }
+
+    /// Services with this name.
+    pub(crate) fn named(&self, ssid: &Ssid) -> &[ServiceRef] {
+        self.by_ssid.get(ssid).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn put(&mut self, at: ServiceRef, account: AccountRef, record: &Service) {
+        if let Some(ssid) = self.get(at).map(|state| state.record.ssid) {
+            self.unname(at, ssid);
+        }
+        self.by_ssid.entry(record.ssid).or_default().push(at);
+        if self.states.len() <= at as usize {
+            self.states.resize_with(at as usize + 1, || None);
+        }
+        match &mut self.states[at as usize] {
+            Some(state) => {
+                if state.account != account {
+                    state.instances.clear();
+                }
+                (state.account, state.record) = (account, record.clone());
+            }
+            state => {
+                let (record, overload) = (record.clone(), Overload::default());
+                *state = Some(Box::new(ServiceState { account, record, instances: Vec::new(), overload }));
+            }
+        }
+    }
+
+    /// Whether it was there.
+    pub(crate) fn remove(&mut self, at: ServiceRef) -> bool {
+        let Some(state) = self.states.get_mut(at as usize).and_then(Option::take) else { return false };
+        self.unname(at, state.record.ssid);
+        true
+    }
+
+    /// An instance is there, for `lifetime`. An instance belongs to the key that registered it while it is there.
+    pub(crate) fn register(
+        &mut self,
+        at: ServiceRef,
+        peer: Peer,
+        id: InstanceId,
+        endpoints: &[SocketAddr],
+        load_permille: u16,
+        until: (Duration, Duration),
+    ) -> Result<(), Refusal> {
+        let (now, expires) = until;
+        let state = self.get_mut(at).ok_or(Refusal::UnknownService)?;
+        owns(state, peer)?;
+        match state.instances.iter_mut().find(|instance| instance.id == id) {
+            Some(instance) if instance.is_live(now) && instance.key != peer.key => {
+                return Err(Refusal::NotYours);
+            }
+            Some(instance) => {
+                instance.endpoints = endpoints.to_vec();
+                (instance.load.load_permille, instance.expires, instance.key) =
+                    (load_permille, expires, peer.key);
+                instance.lost = false;
+            }
+            None => {
+                let load = Load { load_permille, ..Load::default() };
+                let endpoints = endpoints.to_vec();
+                state.instances.push(Instance {
+                    id,
+                    endpoints,
+                    load,
+                    expires,
+                    key: peer.key,
+                    lost: false,
+                    next: Duration::ZERO,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The instance of this peer.
+    pub(crate) fn instance_of(
+        &mut self,
+        at: ServiceRef,
+        peer: Peer,
+        id: InstanceId,
+        now: Duration,
+    ) -> Result<&mut Instance, Refusal> {
+        let state = self.get_mut(at).ok_or(Refusal::UnknownService)?;
+        owns(state, peer)?;
+        let live = state.instances.iter_mut().find(|instance| instance.id == id && instance.is_live(now));
+        let instance = live.ok_or(Refusal::NotRegistered)?;
+        if instance.key == peer.key { Ok(instance) } else { Err(Refusal::NotYours) }
+    }
+
+    /// Looks at the next `most` services, and removes the instances that are gone.
+    pub(crate) fn sweep(&mut self, most: usize, now: Duration, gone: &mut Vec<(ServiceRef, InstanceId)>) {
+        for _ in 0..most.min(self.states.len()) {
+            self.hand = (self.hand + 1) % self.states.len();
+            if let Some(state) = &mut self.states[self.hand] {
+                let over = state.instances.extract_if(.., |instance| !instance.is_live(now));
+                gone.extend(over.map(|instance| (self.hand as ServiceRef, instance.id)));
+            }
+        }
+    }
+
+    fn unname(&mut self, at: ServiceRef, ssid: Ssid) {
+        if let Some(named) = self.by_ssid.get_mut(&ssid) {
+            named.retain(|&other| other != at);
+            if named.is_empty() {
+                self.by_ssid.remove(&ssid);
+            }
+        }
+    }
+}
+
+pub(crate) fn owns(state: &ServiceState, peer: Peer) -> Result<(), Refusal> {
+    let key = match &state.record.owner {
+        crate::objects::Owner::Key(key) => *key,
+        crate::objects::Owner::Account(_) => peer.key,
+    };
+    if is_owner(state.account, key, peer) { Ok(()) } else { Err(Refusal::NotYours) }
+}

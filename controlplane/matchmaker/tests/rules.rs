@@ -1,0 +1,460 @@
+//! What a radio may show: scope, precedence, policies, presence, throw-away addresses, predictions; and why.
+
+mod common;
+
+use common::*;
+use dot11::MacAddr;
+use matchmaker::objects::{Cause, Client, KeyId, Owner, Radio};
+use matchmaker::presence::Load;
+use matchmaker::{AutoBind, Change, MAX_AUTO_BOUND, Near, Offers, Refusal, Settings};
+use visibility::{Band, Device, Facts, Policy};
+
+const ANY: Option<MacAddr> = None;
+const A: Option<&str> = Some("a@example.org");
+const B: Option<&str> = Some("b@example.org");
+
+/// Two accounts with a radio and a service each, and a pool with both.
+fn world() -> World {
+    let mut world = World::new();
+    world.account("a@example.org");
+    world.account("b@example.org");
+    world.radio(None, KITCHEN, at(0)).unwrap();
+    world.radio(A, OFFICE, at(0)).unwrap();
+    world.radio(B, STREET, at(0)).unwrap();
+    world.service(None, HOME, "home", Policy::default(), at(0));
+    world.service(A, WORK, "work", Policy::default(), at(0));
+    world.service(B, CARRIER, "carrier", Policy::default(), at(0));
+    world
+}
+
+#[test]
+fn a_binding_affects_radios_of_its_account_only_unless_granted() {
+    let mut world = world();
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    world.bind(B, CARRIER, ANY, ANY, Policy::default());
+    let phone = [near(PHONE)];
+    assert_eq!(world.seen(KITCHEN, &phone, at(1)), [(HOME, Some(PHONE))]);
+    assert_eq!(world.seen(OFFICE, &phone, at(1)), [(WORK, Some(PHONE))]);
+    assert_eq!(world.seen(STREET, &phone, at(1)), [(CARRIER, None)]);
+    // B lets services of A be shown: named clients and broadcasts.
+    let grant = world.grant("b@example.org", A);
+    assert_eq!(world.seen(STREET, &phone, at(1)), [(WORK, Some(PHONE)), (CARRIER, None)]);
+    assert_eq!(world.seen(OFFICE, &phone, at(1)), [(WORK, Some(PHONE))]);
+    world.m.apply(&Change::DeleteGrant(grant));
+    assert_eq!(world.seen(STREET, &phone, at(1)), [(CARRIER, None)]);
+    // A lets anybody's: what names a client or a radio, no broadcasts of others.
+    world.grant("a@example.org", None);
+    assert_eq!(world.seen(OFFICE, &phone, at(1)), [(HOME, Some(PHONE)), (WORK, Some(PHONE))]);
+    world.bind(B, CARRIER, ANY, Some(OFFICE), Policy::default());
+    assert_eq!(world.seen(OFFICE, &phone, at(1)).len(), 3);
+    world.grant("a@example.org", B);
+    world.m.apply(&Change::DeleteAccount(account("a@example.org")));
+    assert_eq!(world.seen(OFFICE, &phone, at(1)), [(WORK, Some(PHONE))]);
+    assert_eq!(world.m.peer(Some(&account("a@example.org")), KeyId([1; 16])), Err(Refusal::UnknownAccount));
+}
+
+#[test]
+fn bindings_of_another_account_do_not_count_for_a_service() {
+    let mut world = world();
+    world.grant("a@example.org", B);
+    let own = world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    // More specific, but B has no say about A's service.
+    world.bind(B, WORK, Some(PHONE), Some(OFFICE), Policy { min_rssi_dbm: Some(-1), ..Policy::default() });
+    let offers = world.look_up(OFFICE, &[near(PHONE)], at(1));
+    assert_eq!((offers.len(), offers[0].binding, offers[0].policy), (1, own, Policy::default()));
+    world.bind(B, WORK, Some(LAPTOP), ANY, Policy::default());
+    assert_eq!(world.seen(OFFICE, &[near(LAPTOP)], at(1)), []);
+    assert_eq!(world.m.connect(&connect(LAPTOP, WORK, OFFICE), at(1), [0; 16]), Err(Refusal::NoBinding));
+}
+
+#[test]
+fn the_most_specific_binding_says_the_policy_over_the_services_and_ranks() {
+    let mut world = world();
+    let default = Policy { min_rssi_dbm: Some(-75), delay: Some(at(2)), ..Policy::default() };
+    world.service(A, WORK, "work", default, at(0));
+    let delayed = |seconds| Policy { delay: Some(at(seconds)), ..Policy::default() };
+    let broadcast = world.bind(A, WORK, ANY, ANY, delayed(1));
+    assert_eq!(world.look_up(OFFICE, &[], at(1))[0].binding, broadcast);
+    let here = world.bind(A, WORK, ANY, Some(OFFICE), Policy::default());
+    let offers = world.look_up(OFFICE, &[], at(1));
+    assert_eq!((offers.len(), offers[0].binding, offers[0].policy), (1, here, default));
+    let client = world.bind(A, WORK, Some(PHONE), ANY, delayed(3));
+    let offers = world.look_up(OFFICE, &[near(PHONE), near(LAPTOP)], at(1));
+    assert_eq!(offers.iter().map(|offer| offer.binding).collect::<Vec<_>>(), [client, here]);
+    assert_eq!(offers[0].policy, Policy { delay: Some(at(3)), ..default });
+    let both = world.bind(A, WORK, Some(PHONE), Some(OFFICE), delayed(4));
+    assert_eq!(world.look_up(OFFICE, &[near(PHONE)], at(1))[0].binding, both);
+    // The older of two that name the same.
+    world.bind(A, WORK, Some(PHONE), Some(OFFICE), delayed(5));
+    assert_eq!(world.look_up(OFFICE, &[near(PHONE)], at(1))[0].binding, both);
+    // Connected ones first, then the best signal.
+    world.bind(A, WORK, Some(LAPTOP), ANY, Policy::default());
+    let strong = Near { rssi_dbm: Some(-40), ..near(LAPTOP) };
+    assert_eq!(world.seen(OFFICE, &[near(PHONE), strong], at(1))[0].1, Some(LAPTOP));
+    let connected = Near { connected: true, ..near(PHONE) };
+    assert_eq!(world.seen(OFFICE, &[strong, connected], at(1))[0].1, Some(PHONE));
+}
+
+#[test]
+fn nothing_is_offered_without_radio_service_instance_or_to_whom_is_refused() {
+    let mut world = world();
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    let mut offers = Offers::default();
+    let stranger = mac(0, 77);
+    assert_eq!(
+        world.m.look_up(stranger, &[near(PHONE)], &[], at(1), &mut offers),
+        Err(Refusal::NotRegistered)
+    );
+    assert_eq!(
+        world.m.look_up(OFFICE, &[near(PHONE)], &[], at(300), &mut offers),
+        Err(Refusal::NotRegistered)
+    );
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(14)), [(WORK, Some(PHONE))]);
+    // The instance was last heard at 0.
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(15)), []);
+    world.instance(A, WORK, 1, at(20)).unwrap();
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(21)).len(), 1);
+    let draining = Load { draining: true, ..Load::default() };
+    world.load(A, WORK, 1, draining, at(21));
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(22)), []);
+    assert_eq!(world.seen(OFFICE, &[Near { connected: true, ..near(PHONE) }], at(22)).len(), 1);
+    world.load(A, WORK, 1, Load::default(), at(22));
+    let peer = world.peer(A, 100);
+    let report = |world: &mut World, failures| world.m.report_failures(peer, WORK, PHONE, failures, at(23));
+    assert_eq!(report(&mut world, 5), Err(Refusal::NotIntroduced));
+    world.m.connect(&connect(PHONE, WORK, OFFICE), at(22), [0; 16]).unwrap();
+    assert_eq!(report(&mut world, 4), Ok(None));
+    assert_eq!(report(&mut world, 5), Ok(Some(at(60))));
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(24)), []);
+    // Everywhere.
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.instance(None, HOME, 1, at(24)).unwrap();
+    assert_eq!(world.seen(KITCHEN, &[near(PHONE)], at(24)), []);
+    assert_eq!(
+        world.m.connect(&connect(PHONE, HOME, KITCHEN), at(24), [0; 16]),
+        Err(Refusal::Refused { retry: at(59) })
+    );
+    world.m.forgive(PHONE);
+    assert_eq!(world.seen(KITCHEN, &[near(PHONE)], at(24)).len(), 1);
+    world.m.apply(&Change::DeleteService(HOME));
+    assert_eq!(world.seen(KITCHEN, &[near(PHONE)], at(24)), []);
+}
+
+#[test]
+fn what_is_shown_is_withdrawn_when_nobody_may_see_it_any_more() {
+    let mut world = world();
+    let id = world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    let withdrawn = |world: &mut World, now| {
+        let mut offers = Offers::default();
+        world.m.look_up(OFFICE, &[near(LAPTOP)], &[WORK, HOME], now, &mut offers).unwrap();
+        offers.withdrawn
+    };
+    // The phone may still be there.
+    assert_eq!(withdrawn(&mut world, at(1)), [HOME]);
+    assert_eq!(withdrawn(&mut world, at(15)), [WORK, HOME]);
+    world.instance(A, WORK, 1, at(15)).unwrap();
+    assert_eq!(withdrawn(&mut world, at(16)), [HOME]);
+    world.m.apply(&Change::DeleteBinding { account: A.map(account), id });
+    assert_eq!(withdrawn(&mut world, at(16)), [WORK, HOME]);
+}
+
+#[test]
+fn throw_away_addresses_find_networks_by_name() {
+    let mut world = world();
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    let name = [ssid("home")];
+    let asks = Near { ssids: &name, ..near(RANDOM) };
+    assert_eq!(world.seen(KITCHEN, &[asks], at(1)), [(HOME, Some(RANDOM))]);
+    // A lasting address that has no binding is no throw-away one; other accounts' radios do not know it; other names neither.
+    assert_eq!(world.seen(KITCHEN, &[Near { client: LAPTOP, ..asks }], at(1)), []);
+    assert_eq!(world.seen(OFFICE, &[asks], at(1)), []);
+    let other = [ssid("elsewhere")];
+    assert_eq!(world.seen(KITCHEN, &[Near { ssids: &other, ..asks }], at(1)), []);
+    // An address that a device made for a network is an identity like any other.
+    world.bind(None, HOME, Some(RANDOM), ANY, Policy::default());
+    let offers = world.look_up(KITCHEN, &[near(RANDOM)], at(1));
+    assert_eq!((offers.len(), offers[0].client, offers[0].predicted), (1, Some(RANDOM), false));
+    // A service that is bound elsewhere only is not plausible here.
+    let elsewhere = matchmaker::Uuid::from_u128(9);
+    world.service(None, elsewhere, "attic", Policy::default(), at(1));
+    world.bind(None, elsewhere, Some(PHONE), Some(mac(0, 99)), Policy::default());
+    let name = [ssid("attic")];
+    let seen = world.seen(KITCHEN, &[Near { client: mac(2, 1), ssids: &name, ..asks }], at(1));
+    assert!(seen.iter().all(|(service, _)| *service != elsewhere), "{seen:?}");
+}
+
+#[test]
+fn of_many_services_with_one_name_those_lately_near_count() {
+    let mut world = world();
+    let service = |n: u32| matchmaker::Uuid::from_u128(100 + u128::from(n));
+    for n in 0..9 {
+        world.service(None, service(n), "linksys", Policy::default(), at(0));
+        world.bind(None, service(n), Some(mac(0, n)), ANY, Policy::default());
+    }
+    let name = [ssid("linksys")];
+    let asks = Near { ssids: &name, ..near(RANDOM) };
+    assert_eq!(world.seen(KITCHEN, &[asks], at(1)), []);
+    world.look_up(KITCHEN, &[near(mac(0, 7))], at(1));
+    assert_eq!(world.seen(KITCHEN, &[asks], at(2)), [(service(7), Some(RANDOM))]);
+}
+
+#[test]
+fn services_of_lately_seen_clients_are_predicted_within_the_budget_and_hits_are_counted() {
+    let mut world = world();
+    let near_kitchen = mac(0, 50);
+    world.radio_near(None, near_kitchen, Band::Ghz2_4, &[], at(0)).unwrap();
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &[near_kitchen], at(0)).unwrap();
+    let service = |n: u32| matchmaker::Uuid::from_u128(100 + u128::from(n));
+    for n in 0..6 {
+        world.service(None, service(n), &format!("home {n}"), Policy::default(), at(0));
+        world.bind(None, service(n), Some(mac(0, n)), ANY, Policy::default());
+    }
+    let again =
+        |world: &mut World, now| (0..6).for_each(|n| world.instance(None, service(n), 1, now).unwrap());
+    // 1 came often, 0 and 2 once, 3 to the neighbour.
+    for visit in 0..4 {
+        again(&mut world, at(visit * 310));
+        world.radio_near(None, near_kitchen, Band::Ghz2_4, &[], at(visit * 310)).unwrap();
+        world.radio_near(None, KITCHEN, Band::Ghz2_4, &[near_kitchen], at(visit * 310)).unwrap();
+        world.look_up(KITCHEN, &[near(mac(0, 1))], at(visit * 310));
+    }
+    world.look_up(KITCHEN, &[near(mac(0, 0)), near(mac(0, 2))], at(931));
+    world.look_up(near_kitchen, &[near(mac(0, 3)), near(mac(0, 4))], at(931));
+    // Nobody unknown is here: nothing to predict.
+    assert_eq!(world.seen(KITCHEN, &[near(LAPTOP)], at(940)), []);
+    let offers = world.look_up(KITCHEN, &[near(RANDOM)], at(940));
+    assert!(offers.iter().all(|offer| offer.predicted && offer.client.is_none()));
+    let predicted: Vec<_> = offers.iter().map(|offer| offer.service).collect();
+    // Four BSSIDs.
+    assert_eq!(predicted, [service(1), service(0), service(2), service(3)]);
+    assert_eq!(world.m.predictions().offered, 4);
+    world.m.connect(&connect(mac(0, 1), service(1), KITCHEN), at(941), [1; 16]).unwrap();
+    world.bind(None, service(5), Some(RANDOM), ANY, Policy::default());
+    world.m.connect(&connect(RANDOM, service(5), KITCHEN), at(941), [1; 16]).unwrap();
+    assert_eq!((world.m.predictions().hits, world.m.predictions().misses), (1, 1));
+    // What is offered by name takes a BSSID too.
+    let offers = world.look_up(KITCHEN, &[near(mac(2, 9)), near(RANDOM), near(mac(0, 4))], at(942));
+    assert_eq!(offers.iter().filter(|offer| offer.predicted).count(), 2);
+    assert!(!offers[0].predicted && !offers[1].predicted);
+}
+
+#[test]
+fn mobility_is_counted_and_steering_needs_somewhere_to_steer_to() {
+    let mut world = world();
+    let steer = Policy { steer_delay: Some(at(3)), ..Policy::default() };
+    world.service(None, HOME, "home", steer, at(0));
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    for n in 0..3 {
+        world.radio(None, mac(0, 60 + n), at(0)).unwrap();
+        assert_eq!(world.look_up(mac(0, 60 + n), &[near(PHONE)], at(1))[0].mobility, n + 1);
+    }
+    assert_eq!(world.look_up(KITCHEN, &[near(PHONE)], at(1))[0].policy.steer_delay, None);
+    let upstairs = mac(0, 70);
+    world.radio_near(None, upstairs, Band::Ghz5, &[], at(1)).unwrap();
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &[upstairs], at(1)).unwrap();
+    assert_eq!(world.look_up(KITCHEN, &[near(PHONE)], at(1))[0].policy.steer_delay, Some(at(3)));
+}
+
+#[test]
+fn auto_bind_is_idempotent_limited_and_can_be_reset() {
+    let mut world = world();
+    let (gateway, stranger) = (world.peer(None, 100), world.peer(None, 3));
+    let plan = |world: &World, client| world.m.plan_auto_bind(gateway, HOME, client, None, Cause::Local);
+    let Ok(AutoBind::Create { account: None, binding }) = plan(&world, PHONE) else { panic!() };
+    world.m.apply(&Change::PutBinding { account: None, binding: binding.with_id(7) });
+    assert_eq!(plan(&world, PHONE), Ok(AutoBind::Existing(7)));
+    assert_eq!(world.m.plan_auto_bind(stranger, HOME, PHONE, None, Cause::Local), Err(Refusal::NotYours));
+    world.bind(None, HOME, Some(LAPTOP), ANY, Policy::default());
+    let reset = world.m.plan_reset(gateway, HOME).unwrap();
+    assert_eq!(reset, [Change::DeleteBinding { account: None, id: 7 }]);
+    reset.iter().for_each(|change| world.m.apply(change));
+    assert_eq!(world.m.bindings().len(), 1);
+    // One client cannot be bound by everybody.
+    for n in 0..MAX_AUTO_BOUND {
+        let service = matchmaker::Uuid::from_u128(1000 + n as u128);
+        let binding = matchmaker::objects::NewBinding { service, ..binding };
+        world.m.apply(&Change::PutBinding { account: None, binding: binding.with_id(100 + n as u64) });
+    }
+    assert_eq!(plan(&world, PHONE), Err(Refusal::TooManyBindings));
+    world.m.apply(&Change::PutClient(Client { mac: PHONE, name: "phone".to_owned() }));
+}
+
+#[test]
+fn an_enterprise_service_that_nobody_can_see_is_noticed() {
+    let mut world = world();
+    let suggested = |world: &World, of: &str| world.m.broadcast_suggestions(&account(of));
+    let suggestion = suggested(&world, "a@example.org");
+    assert_eq!((suggestion.len(), suggestion[0].service), (1, WORK));
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    assert_eq!(suggested(&world, "a@example.org").len(), 1);
+    world.m.apply(&Change::PutBinding { account: A.map(account), binding: suggestion[0].with_id(9) });
+    assert_eq!(suggested(&world, "a@example.org"), []);
+    assert_eq!(world.seen(OFFICE, &[], at(1)), [(WORK, None)]);
+    // Without radios there is nobody to show it to.
+    assert_eq!(suggested(&world, "b@example.org").len(), 1);
+    let peer = world.peer(B, STREET.0[5]);
+    world.m.unregister_radio(peer, STREET).unwrap();
+    assert_eq!(suggested(&world, "b@example.org"), []);
+}
+
+#[test]
+fn a_radio_is_its_owners_while_it_is_alive_or_recorded() {
+    let mut world = world();
+    let (other_key, other_account) = (world.peer(None, 77), world.peer(B, KITCHEN.0[5]));
+    let kitchen = registration(KITCHEN, Band::Ghz5, &[]);
+    for peer in [other_key, other_account] {
+        assert_eq!(world.m.register_radio(peer, &kitchen, at(299)), Err(Refusal::NotYours));
+        assert_eq!(world.m.unregister_radio(peer, KITCHEN), Err(Refusal::NotYours));
+        assert_eq!(world.m.is_radio_of(peer, KITCHEN, at(1)), Err(Refusal::NotYours));
+    }
+    assert_eq!(world.m.register_radio(other_key, &kitchen, at(300)), Ok(()));
+    // Any peer of an account.
+    let colleague = world.peer(A, 77);
+    assert_eq!(world.m.register_radio(colleague, &registration(OFFICE, Band::Ghz5, &[]), at(1)), Ok(()));
+    // A record outlives registrations, and puts an end to a stranger's.
+    let record = Radio { mac: KITCHEN, owner: Owner::Account(account("a@example.org")) };
+    world.m.apply(&Change::PutRadio(record));
+    let view = world.m.radio(KITCHEN, at(301)).unwrap();
+    assert_eq!((view.registered, view.recorded), (false, true));
+    assert_eq!(world.m.register_radio(other_key, &kitchen, at(10_000)), Err(Refusal::NotYours));
+    assert_eq!(world.m.register_radio(colleague, &kitchen, at(10_000)), Ok(()));
+    world.m.apply(&Change::DeleteRadio(KITCHEN));
+    assert_eq!(world.m.radio(KITCHEN, at(10_000)), None);
+    assert_eq!(world.m.register_radio(other_key, &kitchen, at(10_000)), Ok(()));
+    world.m.replay_window(KITCHEN).unwrap().0[3] = 9;
+    assert_eq!(world.m.replay_window(KITCHEN).unwrap().0[3], 9);
+    assert!(world.m.replay_window(mac(0, 1234)).is_none());
+}
+
+#[test]
+fn what_is_over_is_forgotten_a_part_at_a_time() {
+    let mut world = World::with(Settings { radio_lifetime: at(60), ..Settings::default() });
+    for n in 0..10_000 {
+        world.radio(None, mac(0, n), at(u64::from(n % 2) * 1000)).unwrap();
+    }
+    world.service(None, HOME, "home", Policy::default(), at(0));
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.m.connect(&connect(PHONE, HOME, mac(0, 2)), at(1), [0; 16]).unwrap();
+    assert_eq!(world.m.expire(at(10)), []);
+    assert_eq!((world.m.radios(), world.m.introductions()), (10_000, 1));
+    let mut gone = Vec::new();
+    (0..40).for_each(|second| gone.extend(world.m.expire(at(1000 + second))));
+    assert_eq!(gone, [(HOME, [1; 16])]);
+    assert_eq!((world.m.radios(), world.m.introductions()), (5000, 0));
+}
+
+#[test]
+fn services_are_registered_by_their_owner_and_keep_what_their_operator_set() {
+    let mut world = world();
+    let (gateway, stranger) = (world.peer(A, 100), world.peer(B, 100));
+    let record = world.m.service(WORK).unwrap().clone();
+    assert_eq!(world.m.plan_service(gateway, &record), Ok(None));
+    assert_eq!(world.m.plan_service(stranger, &record), Err(Refusal::NotYours));
+    let set = matchmaker::objects::Service { capture_url: "http://portal".to_owned(), ..record.clone() };
+    world.m.apply(&Change::PutService(set.clone()));
+    assert_eq!(world.m.plan_service(gateway, &record), Ok(None));
+    let renamed = matchmaker::objects::Service { ssid: ssid("office"), ..record.clone() };
+    let expected = matchmaker::objects::Service { ssid: ssid("office"), ..set };
+    assert_eq!(world.m.plan_service(gateway, &renamed), Ok(Some(Change::PutService(expected))));
+    // A new one is its peer's.
+    let new = matchmaker::objects::Service { uuid: matchmaker::Uuid::from_u128(50), ..record };
+    let Ok(Some(Change::PutService(planned))) = world.m.plan_service(stranger, &new) else { panic!() };
+    assert_eq!(planned.owner, Owner::Account(account("b@example.org")));
+    let Ok(Some(Change::PutService(planned))) = world.m.plan_service(world.peer(None, 5), &new) else {
+        panic!()
+    };
+    assert_eq!(planned.owner, Owner::Key(KeyId([5; 16])));
+    assert_eq!(world.instance(None, new.uuid, 1, at(1)), Err(Refusal::UnknownService));
+    assert_eq!(world.instance(B, WORK, 2, at(1)), Err(Refusal::NotYours));
+}
+
+#[test]
+fn requests_are_limited_by_source_radio_and_account() {
+    use matchmaker::Asker;
+    use matchmaker::gate::{Rate, Rates};
+    let one = |burst| Rate { per_second: 1, burst };
+    let rates = Rates { source: one(5), radio: one(3), account: one(4), ..Rates::default() };
+    let mut world = World::with(Settings { rates, ..Settings::default() });
+    world.account("a@example.org");
+    world.radio(A, OFFICE, at(0)).unwrap();
+    let peer = world.peer(A, OFFICE.0[5]);
+    let source = |n: u8| std::net::IpAddr::from([192, 0, 2, n]);
+    let mut admit = |n, radio, now| world.m.admit(source(n), peer, radio, at(now));
+    let refused = |of, seconds| Err(Refusal::Rate { of, retry: at(seconds) });
+    for n in 1..=3 {
+        assert_eq!(admit(n, Some(OFFICE), 1), Ok(()));
+    }
+    assert_eq!(admit(4, Some(OFFICE), 1), refused(Asker::Radio, 1));
+    assert_eq!(admit(4, None, 1), Ok(()));
+    assert_eq!(admit(4, None, 1), refused(Asker::Account, 1));
+    for _ in 0..3 {
+        assert!(admit(4, None, 1).is_err());
+    }
+    assert_eq!(admit(4, None, 1), refused(Asker::Source, 1));
+    assert_eq!(admit(4, Some(OFFICE), 2), Ok(()));
+}
+
+#[test]
+fn explanations_say_which_binding_or_what_is_missing() {
+    let mut world = world();
+    let weak = Policy { min_rssi_dbm: Some(-72), ..Policy::default() };
+    let id = world.bind(A, WORK, Some(PHONE), ANY, weak);
+    let device = Device {
+        rssi_dbm: Some(-78),
+        near_since: at(0),
+        can_other_band: false,
+        mobility: 1,
+        home_heard: false,
+    };
+    let facts = |rssi| Facts {
+        now: at(5),
+        band: Band::Ghz2_4,
+        spare_up_kbps: None,
+        spare_down_kbps: None,
+        clients: 0,
+        device: Some(Device { rssi_dbm: Some(rssi), ..device }),
+    };
+    let explain = |world: &mut World, client, radio, service, facts: Option<&Facts>, now| {
+        let explained = world.m.explain(client, radio, service, facts, now);
+        explained.iter().map(|one| one.outcome.to_string()).collect::<Vec<_>>()
+    };
+    let all = None;
+    let mut phone = |facts: Option<Facts>| explain(&mut world, PHONE, OFFICE, all, facts.as_ref(), at(5));
+    assert_eq!(phone(None), [format!("offered because binding {id}, from -72 dBm")]);
+    assert_eq!(phone(Some(facts(-70))), [format!("shown because binding {id}")]);
+    assert_eq!(phone(Some(facts(-78))), [format!("binding {id}, not shown because −78 dBm < −72 dBm")]);
+    let street = explain(&mut world, PHONE, STREET, all, None, at(5));
+    assert_eq!(
+        street,
+        [format!(
+            "not shown because binding {id} is of a@example.org, whose services the radio's account has not granted"
+        )]
+    );
+    let named = |world: &mut World, client, radio, service, now| {
+        explain(world, client, radio, Some(service), None, now).remove(0)
+    };
+    assert_eq!(named(&mut world, LAPTOP, OFFICE, WORK, at(5)), "not shown because no binding says so");
+    let nowhere = matchmaker::Uuid::from_u128(77);
+    assert_eq!(
+        named(&mut world, LAPTOP, OFFICE, nowhere, at(5)),
+        "not shown because there is no such service"
+    );
+    assert_eq!(
+        named(&mut world, PHONE, mac(0, 99), WORK, at(5)),
+        "not shown because the radio is not registered"
+    );
+    assert_eq!(
+        named(&mut world, PHONE, OFFICE, WORK, at(20)),
+        format!("not shown because no instance of the service takes newcomers (binding {id})")
+    );
+    world.m.connect(&connect(PHONE, WORK, OFFICE), at(5), [0; 16]).unwrap();
+    let peer = world.peer(A, 100);
+    world.m.report_failures(peer, WORK, PHONE, 9, at(5)).unwrap();
+    assert_eq!(
+        named(&mut world, PHONE, OFFICE, WORK, at(10)),
+        "not shown because the client failed to authenticate too often, refused for 55 s more"
+    );
+    let whole = world.m.explain(PHONE, OFFICE, Some(WORK), None, at(10))[0].to_string();
+    assert!(whole.starts_with("service 00000000-0000-0000-0000-000000000002: not shown"), "{whole}");
+}
