@@ -3,9 +3,13 @@
 mod primitives;
 
 use prost::Message;
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifier, HandshakeModifierList,
+    HandshakePattern, HashChoice, NoiseParams,
+};
 use snow::{Builder, HandshakeState};
 
-use self::primitives::Primitives;
+use self::primitives::{Curve, Primitives};
 use super::Entropy;
 use super::datagram::{self, NOISE_2, RESPONSE_HEAD};
 use super::keys::{Key, PublicKey, StaticSecret};
@@ -23,6 +27,11 @@ const OVERHEAD_1: usize = 32 + 48 + 16;
 /// The longest account name: that of an e-mail address (RFC 5321 §4.5.3.1.3, without its brackets).
 const MAX_ACCOUNT: usize = 254;
 const MAX_SOFTWARE: usize = 128;
+
+#[cfg(feature = "matchmaking-server")]
+const RESPONDER: Curve = Curve::ACCELERATED;
+#[cfg(not(feature = "matchmaking-server"))]
+const RESPONDER: Curve = Curve::PORTABLE;
 
 /// Why there is no handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +78,7 @@ impl Initiator {
         entropy: Entropy<'_>,
     ) -> Result<Initiator, HandshakeError> {
         check(identity)?;
-        let mut state = builder(local, PROLOGUE, entropy)?
+        let mut state = builder(Curve::PORTABLE, local, PROLOGUE, entropy)?
             .psk(PSK, &account_key.0)?
             .remote_public_key(&matchmaker.0)?
             .build_initiator()?;
@@ -116,7 +125,7 @@ impl Responder {
         message: &[u8],
         entropy: Entropy<'_>,
     ) -> Result<Responder, HandshakeError> {
-        let mut state = builder(local, PROLOGUE, entropy)?.build_responder()?;
+        let mut state = builder(RESPONDER, local, PROLOGUE, entropy)?.build_responder()?;
         let mut payload = [0; datagram::MAX_DATAGRAM];
         let length = state.read_message(message, &mut payload)?;
         let identity = Identity::decode(&payload[..length]).map_err(|_| HandshakeError::Payload)?;
@@ -151,15 +160,29 @@ fn check(identity: &Identity) -> Result<(), HandshakeError> {
 }
 
 fn builder<'a>(
+    curve: Curve,
     local: &'a StaticSecret,
     prologue: &'a [u8],
     entropy: Entropy<'_>,
 ) -> Result<Builder<'a>, HandshakeError> {
     let mut ephemeral = Key([0; 32]);
     entropy(&mut ephemeral.0);
-    let primitives = Primitives { ephemeral, local: local.clone() };
-    let builder = Builder::with_resolver(PROTOCOL.parse()?, Box::new(primitives));
+    let primitives = Primitives { curve, ephemeral, local: local.clone() };
+    let builder = Builder::with_resolver(protocol(), Box::new(primitives));
     Ok(builder.local_private_key(local.octets())?.prologue(prologue)?)
+}
+
+/// [`PROTOCOL`], without what it takes to read names of protocols: 5 KiB of a radio's flash.
+fn protocol() -> NoiseParams {
+    let modifiers = HandshakeModifierList { list: vec![HandshakeModifier::Psk(PSK)] };
+    NoiseParams::new(
+        PROTOCOL.to_owned(),
+        BaseChoice::Noise,
+        HandshakeChoice { pattern: HandshakePattern::IK, modifiers },
+        DHChoice::Curve25519,
+        CipherChoice::ChaChaPoly,
+        HashChoice::SHA256,
+    )
 }
 
 /// Noise's Split: the initiator's sending key comes first.

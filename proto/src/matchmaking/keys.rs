@@ -54,6 +54,10 @@ impl FromStr for PublicKey {
     }
 }
 
+pub(crate) fn portable_public(secret: [u8; 32]) -> [u8; 32] {
+    x25519(secret, X25519_BASEPOINT_BYTES)
+}
+
 /// A static private key, with its public key, so that it is computed once.
 #[derive(Clone)]
 pub struct StaticSecret {
@@ -64,7 +68,11 @@ pub struct StaticSecret {
 impl StaticSecret {
     /// From its 32 octets.
     pub fn new(secret: [u8; 32]) -> StaticSecret {
-        StaticSecret { public: PublicKey(x25519(secret, X25519_BASEPOINT_BYTES)), secret: Key(secret) }
+        StaticSecret::with(secret, portable_public)
+    }
+
+    pub(crate) fn with(secret: [u8; 32], public: fn([u8; 32]) -> [u8; 32]) -> StaticSecret {
+        StaticSecret { public: PublicKey(public(secret)), secret: Key(secret) }
     }
 
     /// A new one.

@@ -8,12 +8,27 @@ use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::CryptoResolver;
 use snow::types::{Cipher, Dh, Hash, Random};
 use subtle::ConstantTimeEq;
-use x25519_dalek::x25519;
 
-use super::super::keys::{Key, StaticSecret};
+use super::super::keys::{Key, StaticSecret, portable_public};
+
+/// X25519 (RFC 7748): the public key of a private one, and the secret that one shares with somebody's public key.
+#[derive(Clone, Copy)]
+pub(super) struct Curve {
+    pub public: fn([u8; 32]) -> [u8; 32],
+    pub shared: fn([u8; 32], [u8; 32]) -> [u8; 32],
+}
+
+impl Curve {
+    /// Small.
+    pub const PORTABLE: Curve = Curve { public: portable_public, shared: x25519_dalek::x25519 };
+    /// Fast.
+    #[cfg(feature = "matchmaking-server")]
+    pub const ACCELERATED: Curve = Curve { public: accelerated::public, shared: accelerated::shared };
+}
 
 /// For one handshake.
 pub(super) struct Primitives {
+    pub curve: Curve,
     /// What the ephemeral key is made of.
     pub ephemeral: Key,
     /// Its public key is known: a handshake need not compute it.
@@ -26,7 +41,8 @@ impl CryptoResolver for Primitives {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        matches!(choice, DHChoice::Curve25519).then(|| Box::new(X25519(self.local.clone())) as Box<dyn Dh>)
+        let dh = || Box::new(X25519(self.curve, self.local.clone())) as Box<dyn Dh>;
+        matches!(choice, DHChoice::Curve25519).then(dh)
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
@@ -50,7 +66,7 @@ impl Random for Once {
     }
 }
 
-struct X25519(StaticSecret);
+struct X25519(Curve, StaticSecret);
 
 impl Dh for X25519 {
     fn name(&self) -> &'static str {
@@ -66,29 +82,29 @@ impl Dh for X25519 {
     }
 
     fn set(&mut self, privkey: &[u8]) {
-        if !bool::from(self.0.octets()[..].ct_eq(privkey)) {
-            self.0 = StaticSecret::new(privkey.try_into().expect("a key of 32 octets"));
+        if !bool::from(self.1.octets()[..].ct_eq(privkey)) {
+            self.1 = StaticSecret::with(privkey.try_into().expect("a key of 32 octets"), self.0.public);
         }
     }
 
     fn generate(&mut self, rng: &mut dyn Random) -> Result<(), Error> {
         let mut secret = Key([0; 32]);
         rng.try_fill_bytes(&mut secret.0)?;
-        self.0 = StaticSecret::new(secret.0);
+        self.1 = StaticSecret::with(secret.0, self.0.public);
         Ok(())
     }
 
     fn pubkey(&self) -> &[u8] {
-        self.0.public_octets()
+        self.1.public_octets()
     }
 
     fn privkey(&self) -> &[u8] {
-        self.0.octets()
+        self.1.octets()
     }
 
     fn dh(&self, pubkey: &[u8], out: &mut [u8]) -> Result<(), Error> {
         let theirs = pubkey.first_chunk().ok_or(Error::Dh)?;
-        let shared = x25519(*self.0.octets(), *theirs);
+        let shared = (self.0.shared)(*self.1.octets(), *theirs);
         // A point of small order (RFC 7748 §6.1): nobody who has a private key sends it.
         if bool::from(shared.ct_eq(&[0; 32])) {
             return Err(Error::Dh);
@@ -166,5 +182,25 @@ impl Cipher for ChaChaPoly {
             self.0.decrypt_inout_detached(&nonce(counter).into(), authtext, text.into(), &(*tag).into());
         opened.map_err(|_| Error::Decrypt)?;
         Ok(sealed.len())
+    }
+}
+
+#[cfg(feature = "matchmaking-server")]
+mod accelerated {
+    use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
+
+    fn key(secret: [u8; 32]) -> PrivateKey {
+        PrivateKey::from_private_key(&X25519, &secret).expect("any 32 octets are a key")
+    }
+
+    pub(super) fn public(secret: [u8; 32]) -> [u8; 32] {
+        let public = key(secret).compute_public_key().expect("it has one");
+        public.as_ref().try_into().expect("a key of 32 octets")
+    }
+
+    /// Zeros for a point of small order, as RFC 7748 has it; AWS-LC refuses it.
+    pub(super) fn shared(secret: [u8; 32], theirs: [u8; 32]) -> [u8; 32] {
+        let theirs = UnparsedPublicKey::new(&X25519, theirs);
+        agree(&key(secret), theirs, (), |shared| shared.try_into().map_err(|_| ())).unwrap_or_default()
     }
 }

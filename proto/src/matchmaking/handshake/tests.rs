@@ -11,9 +11,14 @@ fn hex32(text: &str) -> [u8; 32] {
     hex(text).try_into().unwrap()
 }
 
-/// From the vectors of cacophony (public domain), the one of this protocol.
 #[test]
 fn vectors_of_cacophony() {
+    cacophony(Curve::PORTABLE);
+    cacophony(Curve::ACCELERATED);
+}
+
+/// From the vectors of cacophony (public domain), the one of this protocol.
+fn cacophony(curve: Curve) {
     let prologue = hex("4a6f686e2047616c74");
     let psk = hex32("54686973206973206d7920417573747269616e20706572737065637469766521");
     let initiator =
@@ -26,11 +31,13 @@ fn vectors_of_cacophony() {
         responder.public().to_string(),
         "31e0303fd6418d2f8c0e78b91f22e8caed0fbe48656dcf4767e4834f701b8f62"
     );
-    let mut a = builder(&initiator, &prologue, &mut |out: &mut [u8]| out.copy_from_slice(&e_i)).unwrap();
+    let mut a =
+        builder(curve, &initiator, &prologue, &mut |out: &mut [u8]| out.copy_from_slice(&e_i)).unwrap();
     let theirs = responder.public();
     a = a.psk(PSK, &psk).unwrap().remote_public_key(&theirs.0).unwrap();
     let mut a = a.build_initiator().unwrap();
-    let mut b = builder(&responder, &prologue, &mut |out: &mut [u8]| out.copy_from_slice(&e_r)).unwrap();
+    let mut b =
+        builder(curve, &responder, &prologue, &mut |out: &mut [u8]| out.copy_from_slice(&e_r)).unwrap();
     b = b.psk(PSK, &psk).unwrap();
     let mut b = b.build_responder().unwrap();
 
@@ -72,6 +79,11 @@ fn vectors_of_cacophony() {
         seal::seal(&Portable::new(key), &[0; 12], &mut datagram, 0);
         assert_eq!(datagram, hex(ciphertext));
     }
+}
+
+#[test]
+fn the_protocol_is_the_one_that_is_named() {
+    assert_eq!(PROTOCOL.parse::<NoiseParams>().unwrap(), protocol());
 }
 
 fn counting(seed: u8) -> impl FnMut(&mut [u8]) {
@@ -157,6 +169,31 @@ fn a_point_of_small_order_is_refused() {
     assert!(Responder::read(&matchmaker, &message, &mut counting(2)).is_err());
     message[0] = 1;
     assert!(Responder::read(&matchmaker, &message, &mut counting(2)).is_err());
+}
+
+/// RFC 7748 §5.2 and §6.1.
+#[test]
+fn both_curves_are_one() {
+    let scalar = hex32("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
+    let point = hex32("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
+    let bob = hex32("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
+    for curve in [Curve::PORTABLE, Curve::ACCELERATED] {
+        let shared = hex("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
+        assert_eq!((curve.shared)(scalar, point)[..], shared);
+        let public = hex("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
+        assert_eq!((curve.public)(bob)[..], public);
+        assert_eq!((curve.shared)(bob, [0; 32]), [0; 32]);
+        assert_eq!((curve.shared)(bob, [[1].as_slice(), &[0; 31]].concat().try_into().unwrap()), [0; 32]);
+    }
+    let mut next = counting(9);
+    for _ in 0..100 {
+        let (mut scalar, mut point) = ([0; 32], [0; 32]);
+        next(&mut scalar);
+        next(&mut point);
+        let (a, b) = (Curve::PORTABLE, Curve::ACCELERATED);
+        assert_eq!((a.public)(scalar), (b.public)(scalar));
+        assert_eq!((a.shared)(scalar, point), (b.shared)(scalar, point));
+    }
 }
 
 #[test]
