@@ -36,8 +36,11 @@ const REMEMBERED: usize = 256;
 
 /// What a request without answer is repeated after; the last is how long its last repetition is waited for.
 const REPETITION: [u64; 5] = [500, 1000, 2000, 4000, 4000];
-/// A peer begins a handshake at most that often.
+/// A peer begins a handshake at most that often. After each round through all addresses in vain but
+/// the first it waits twice as long, up to [`MAX_DOUBLINGS`] times: so that a matchmaker that comes back is not met by
+/// all of its peers at once.
 const HANDSHAKE_INTERVAL: Duration = Duration::from_secs(5);
+const MAX_DOUBLINGS: u32 = 3;
 /// Acknowledgements are collected for so long.
 const ACKNOWLEDGE_DELAY: Duration = Duration::from_millis(20);
 /// A request that is not accepted is sent again at once, but not for ever.
@@ -171,8 +174,11 @@ pub struct Peer {
     at: usize,
     /// Addresses that failed since the last success.
     failed: usize,
+    /// Rounds through all of them since then.
+    rounds: u32,
     hello: Option<Hello>,
-    last_hello: Option<Duration>,
+    /// The next handshake begins then at the earliest.
+    next_hello: Duration,
     session: Option<Session>,
     /// Answers and pushes under it may be on their way.
     previous: Option<Session>,
@@ -197,8 +203,9 @@ impl Peer {
             addresses: Vec::new(),
             at: 0,
             failed: 0,
+            rounds: 0,
             hello: None,
-            last_hello: None,
+            next_hello: Duration::ZERO,
             session: None,
             previous: None,
             requests: VecDeque::new(),
@@ -349,7 +356,14 @@ impl Peer {
             Some(session) if !session.refused => session.renew,
             _ => Duration::ZERO,
         };
-        Some(self.last_hello.map_or(wanted, |last| wanted.max(last + HANDSHAKE_INTERVAL)))
+        Some(wanted.max(self.next_hello))
+    }
+
+    fn handshake_interval(&mut self) -> Duration {
+        match self.rounds.saturating_sub(1).min(MAX_DOUBLINGS) {
+            0 => HANDSHAKE_INTERVAL,
+            doublings => jittered((HANDSHAKE_INTERVAL.as_millis() as u64) << doublings, &mut self.jitter),
+        }
     }
 
     fn can_ask(&self) -> bool {
@@ -383,7 +397,7 @@ impl Peer {
             None => {
                 if self.hello_due().is_some_and(|due| due <= now) {
                     let address = self.address().expect("a handshake is due only if there is one");
-                    self.last_hello = Some(now);
+                    self.next_hello = now + self.handshake_interval();
                     self.hello = Hello::new(&self.config, address, now, entropy);
                     if self.hello.is_none() {
                         self.report(Report::OtherKeys { address });
@@ -468,12 +482,12 @@ impl Peer {
             Err(_) => return,
         };
         self.hello = None;
-        self.failed = 0;
+        (self.failed, self.rounds) = (0, 0);
         self.at = self.addresses.iter().position(|address| *address == from).unwrap_or(self.at);
         self.endpoint.clone_from(&admission.endpoint);
         self.in_epoch(admission.epoch);
         self.report(Report::Admitted { address: from, endpoint: admission.endpoint.clone() });
-        self.previous = self.session.replace(Session::new(admission, keys, now));
+        self.previous = self.session.replace(Session::new(admission, keys, now, &mut self.jitter));
         self.again_at(now);
     }
 
@@ -498,6 +512,7 @@ impl Peer {
         self.again_at(now);
         if self.failed >= self.addresses.len() {
             self.failed = 0;
+            self.rounds += 1;
             self.outputs.push_back(Output::LookUpAddresses);
         }
     }
@@ -522,7 +537,7 @@ impl Peer {
     fn answer(&mut self, answer: Answer) {
         let Some(at) = self.requests.iter().position(|request| request.id == answer.id) else { return };
         let request = self.requests.remove(at).expect("it was just found");
-        self.failed = 0;
+        (self.failed, self.rounds) = (0, 0);
         if let Some(session) = &mut self.session {
             session.cookie = None;
         }

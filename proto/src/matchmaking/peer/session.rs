@@ -6,6 +6,7 @@ use super::super::Keys;
 use super::super::datagram::{self, ANSWER_HEAD, Cookie};
 use super::super::messages::Admission;
 use super::super::seal::{self, Aead, Portable, counter_nonce};
+use super::jittered;
 
 pub(super) struct Session {
     up: Portable,
@@ -22,7 +23,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub fn new(admission: Admission, keys: Keys, now: Duration) -> Session {
+    pub fn new(admission: Admission, keys: Keys, now: Duration, jitter: &mut u64) -> Session {
         let lifetime = Duration::from_secs(admission.lifetime_seconds.into());
         Session {
             up: Portable::new(&keys.up),
@@ -30,7 +31,8 @@ impl Session {
             ticket: admission.ticket,
             counter: 0,
             cookie: admission.cookie.try_into().ok(),
-            renew: now + lifetime / 4 * 3,
+            // From 0.45 to 0.75 of it.
+            renew: now + jittered(u64::from(admission.lifetime_seconds) * 600, jitter),
             expires: now + lifetime,
             refused: false,
         }
