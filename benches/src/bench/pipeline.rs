@@ -106,6 +106,7 @@ fn name(direction: Direction) -> &'static str {
     match direction {
         Direction::Uplink => "uplink",
         Direction::Downlink => "downlink",
+        Direction::Across => "across",
     }
 }
 

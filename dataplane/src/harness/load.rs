@@ -53,6 +53,8 @@ pub enum Direction {
     Uplink,
     /// Ethernet frames in, sealed, tunnel datagrams out.
     Downlink,
+    /// From station to station: tunnel datagrams in, opened, sealed under the other's key, tunnel datagrams out.
+    Across,
 }
 
 /// What of the way is measured.
@@ -133,6 +135,14 @@ impl Load {
         self.run(Direction::Downlink, Part::Whole, bursts, payload)
     }
 
+    /// The same from station to station: datagrams in, datagrams out. Each goes to a station far from the one that it is of.
+    ///
+    /// # Panics
+    /// If `payload` exceeds 1500, a frame did not come out, or there is only one station.
+    pub fn across(&mut self, bursts: usize, payload: usize) -> Taken {
+        self.run(Direction::Across, Part::Whole, bursts, payload)
+    }
+
     /// Does all of it, or a part by itself.
     ///
     /// # Panics
@@ -150,6 +160,7 @@ impl Load {
             taken.time += match (part, direction) {
                 (Part::Whole, Direction::Uplink) => self.whole_uplink(&who, payload),
                 (Part::Whole, Direction::Downlink) => self.whole_downlink(&who, payload),
+                (Part::Whole, Direction::Across) => self.whole_across(&who, payload),
                 (Part::Crypto, _) => self.crypto(direction, &who, payload),
                 (Part::LookUp, _) => self.look_up(direction, &who),
             };
@@ -159,19 +170,26 @@ impl Load {
     }
 
     fn whole_uplink(&mut self, who: &[usize; BURST], payload: usize) -> Duration {
-        self.build_sealed(who, payload);
-        for (packet, &n) in self.burst.iter_mut().zip(who) {
-            let encoded = Header::received(INFO).encode();
-            let header = encoded.as_bytes();
-            packet.prepend(header.len()).expect("headroom").copy_from_slice(header);
-            packet.meta.endpoint = bss(n / PER_BSS, &self.like).endpoint;
-        }
+        self.build_datagrams(who, &[HOST; BURST], payload);
         let state = &mut self.bench.workers[0].state;
         let start = Instant::now();
         state.uplink(&mut self.burst);
         let time = start.elapsed();
         assert_eq!(state.network_tx.len(), BURST, "every frame comes out");
         state.network_tx.clear();
+        time
+    }
+
+    fn whole_across(&mut self, who: &[usize; BURST], payload: usize) -> Duration {
+        let to = who.map(|n| self.other(n)).map(|n| mac(n as u32));
+        self.build_datagrams(who, &to, payload);
+        let state = &mut self.bench.workers[0].state;
+        let start = Instant::now();
+        state.uplink(&mut self.burst);
+        state.seal();
+        let time = start.elapsed();
+        assert_eq!(state.tunnel_tx.len(), BURST, "every frame comes out");
+        state.tunnel_tx.clear();
         time
     }
 
@@ -196,61 +214,82 @@ impl Load {
     }
 
     fn crypto(&mut self, direction: Direction, who: &[usize; BURST], payload: usize) -> Duration {
-        let keys = who.map(key);
-        let time = match direction {
-            Direction::Uplink => {
-                let header_len = self.build_sealed(who, payload);
-                let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
-                for ((job, packet), key) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(&keys) {
-                    let (buf, spare) = packet.data_and_tailroom_mut();
-                    *job = OpenJob { key, header_len, buf, spare, ..OpenJob::idle() };
-                }
-                let start = Instant::now();
-                crypto::open(&mut jobs);
-                let time = start.elapsed();
-                assert!(jobs.iter().all(|job| job.done), "every MIC is right");
-                time
+        let mut time = Duration::ZERO;
+        if direction != Direction::Downlink {
+            let keys = who.map(key);
+            let header_len = self.build_sealed(who, &[HOST; BURST], payload);
+            let mut jobs: [OpenJob<'_>; BURST] = std::array::from_fn(|_| OpenJob::idle());
+            for ((job, packet), key) in jobs.iter_mut().zip(self.burst.iter_mut()).zip(&keys) {
+                let (buf, spare) = packet.data_and_tailroom_mut();
+                *job = OpenJob { key, header_len, buf, spare, ..OpenJob::idle() };
             }
-            Direction::Downlink => {
-                let header_len = self.build(who, payload);
-                self.seal(&keys, header_len)
-            }
-        };
-        self.burst.clear();
+            let start = Instant::now();
+            crypto::open(&mut jobs);
+            time += start.elapsed();
+            assert!(jobs.iter().all(|job| job.done), "every MIC is right");
+            drop(jobs);
+            self.burst.clear();
+        }
+        if direction != Direction::Uplink {
+            let header_len = self.build(who, &[HOST; BURST], payload);
+            time += self.seal(&who.map(|n| key(self.receiver(direction, n))), header_len);
+            self.burst.clear();
+        }
         time
     }
 
     fn look_up(&mut self, direction: Direction, who: &[usize; BURST]) -> Duration {
+        let up = who.map(|n| Key::new(bss(n / PER_BSS, &self.like).bssid.0, mac(n as u32).0));
+        let down = who.map(|n| (0, mac(self.receiver(direction, n) as u32)));
         let table = &self.bench.workers[0].state.stations;
-        let mut found = [None; BURST];
-        let time = match direction {
-            Direction::Uplink => {
-                let keys = who.map(|n| Key::new(bss(n / PER_BSS, &self.like).bssid.0, mac(n as u32).0));
-                let start = Instant::now();
-                table.find_burst(&keys, &mut found);
-                found.iter().flatten().for_each(|&id| touch_up(table.hot(id)));
-                start.elapsed()
-            }
-            Direction::Downlink => {
-                let keys = who.map(|n| (0, mac(n as u32)));
-                let start = Instant::now();
-                table.find_in_segment_burst(&keys, &mut found);
-                found.iter().flatten().for_each(|&id| touch_down(table.hot(id)));
-                start.elapsed()
-            }
-        };
-        assert!(found.iter().all(Option::is_some), "every station is there");
+        let mut found = [[None; BURST]; 2];
+        let mut time = Duration::ZERO;
+        if direction != Direction::Downlink {
+            let start = Instant::now();
+            table.find_burst(&up, &mut found[0]);
+            found[0].iter().flatten().for_each(|&id| touch_up(table.hot(id)));
+            time += start.elapsed();
+        }
+        if direction != Direction::Uplink {
+            let start = Instant::now();
+            table.find_in_segment_burst(&down, &mut found[1]);
+            found[1].iter().flatten().for_each(|&id| touch_down(table.hot(id)));
+            time += start.elapsed();
+        }
+        let lookups = if direction == Direction::Across { 2 * BURST } else { BURST };
+        assert_eq!(found.as_flattened().iter().flatten().count(), lookups, "every station is there");
         time
     }
 
-    /// Fills the burst with frames from these stations, in clear, with holes for CCMP; octets of their headers.
-    fn build(&mut self, who: &[usize; BURST], payload: usize) -> usize {
+    /// The station that gets what is sent by, or of, the `n`th.
+    fn receiver(&self, direction: Direction, n: usize) -> usize {
+        if direction == Direction::Across { self.other(n) } else { n }
+    }
+
+    /// A station far from the `n`th.
+    fn other(&self, n: usize) -> usize {
+        (n + self.stations / 2) % self.stations
+    }
+
+    /// Fills the burst with datagrams from these stations, each to an address.
+    fn build_datagrams(&mut self, who: &[usize; BURST], to: &[MacAddr; BURST], payload: usize) {
+        self.build_sealed(who, to, payload);
+        for (packet, &n) in self.burst.iter_mut().zip(who) {
+            let encoded = Header::received(INFO).encode();
+            let header = encoded.as_bytes();
+            packet.prepend(header.len()).expect("headroom").copy_from_slice(header);
+            packet.meta.endpoint = bss(n / PER_BSS, &self.like).endpoint;
+        }
+    }
+
+    /// Fills the burst with frames from these stations, each to an address, in clear, with holes for CCMP; octets of their headers.
+    fn build(&mut self, who: &[usize; BURST], to: &[MacAddr; BURST], payload: usize) -> usize {
         let llc = llc::header(EtherType::ARP);
         let mut header_len = 0;
-        for &n in who {
+        for (&n, &to) in who.iter().zip(to) {
             self.pn += 1;
             let bssid = bss(n / PER_BSS, &self.like).bssid;
-            let mut header = DataHeader::to_ap(bssid, HOST, mac(n as u32), Some(QosControl::new(0)));
+            let mut header = DataHeader::to_ap(bssid, to, mac(n as u32), Some(QosControl::new(0)));
             header.sequence = SequenceControl::new((self.pn % 4096) as u16, 0);
             header_len = header.len();
             let mut packet = alloc(&mut self.bench.workers[0].state);
@@ -265,8 +304,8 @@ impl Load {
         header_len
     }
 
-    fn build_sealed(&mut self, who: &[usize; BURST], payload: usize) -> usize {
-        let header_len = self.build(who, payload);
+    fn build_sealed(&mut self, who: &[usize; BURST], to: &[MacAddr; BURST], payload: usize) -> usize {
+        let header_len = self.build(who, to, payload);
         self.seal(&who.map(key), header_len);
         header_len
     }
