@@ -212,6 +212,7 @@ impl State {
                     key_id: hot.key_id,
                     key: *hot.key(),
                     replay: hot.replay,
+                    rare_replay: cold.rare_replay.take_if(|_| hot.is(Flag::RareTids)),
                     epoch: hot.key_epoch,
                     until: after_ms(now, install.accept_old_ms),
                 })

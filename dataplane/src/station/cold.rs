@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use zeroize::Zeroize;
 
-use super::replay::ReplayCounters;
+use super::replay::{RareCounters, ReplayCounters};
 use crate::clock::Time;
 use crate::command::Blob;
 
@@ -38,6 +38,9 @@ pub struct Cold {
     pub hold_until: Time,
     /// Packets that wait, newest at the back, as a chain in the hold queue.
     pub held: Chain,
+    /// Receive packet numbers of TIDs 8 to 15 under the pairwise key. They are those of an earlier key, and nothing counted under this one, unless
+    /// [`RareTids`](super::Flag::RareTids) is set.
+    pub(crate) rare_replay: Option<Box<RareCounters>>,
     /// Addresses it was seen to use, oldest first.
     pub addresses: Vec<IpAddr>,
     /// Its place in the list of its tunnel.
@@ -47,7 +50,7 @@ pub struct Cold {
 }
 
 const _: () =
-    assert!(size_of::<Cold>() + size_of::<super::Hot>() <= 640, "with indexes and blob below 1 KiB");
+    assert!(size_of::<Cold>() + size_of::<super::Hot>() <= 400, "with indexes and blob below 1 KiB");
 
 /// No place in a list.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -70,11 +73,28 @@ pub struct OldKey {
     /// The key.
     pub key: [u8; 16],
     /// Receive packet numbers under it, going on from where they were.
-    pub replay: ReplayCounters,
+    pub(crate) replay: ReplayCounters,
+    /// Those of TIDs 8 to 15, if there were any.
+    pub(crate) rare_replay: Option<Box<RareCounters>>,
     /// Its installation count, as in [`super::Hot::key_epoch`].
     pub epoch: u8,
     /// When it stops being good.
     pub until: Time,
+}
+
+impl OldKey {
+    /// Whether a frame of this number may be opened. `index` is the TID (0 to 15) or [`MANAGEMENT`](super::MANAGEMENT).
+    pub fn is_new(&self, index: usize, pn: u64) -> bool {
+        let rare = || self.rare_replay.as_ref().map_or(pn > 0, |rare| rare.is_new(index, pn));
+        self.replay.is_new(index, pn).unwrap_or_else(rare)
+    }
+
+    /// Moves on to a frame whose MIC was right. False, without effect, if another one moved past it since [`is_new`](Self::is_new).
+    #[must_use]
+    pub fn accept(&mut self, index: usize, pn: u64) -> bool {
+        let rare = || self.rare_replay.get_or_insert_default().accept(index, pn);
+        self.replay.accept(index, pn).unwrap_or_else(rare)
+    }
 }
 
 impl Drop for OldKey {

@@ -5,10 +5,10 @@
 //!   line 1   downlink     packet number, sequence numbers, totals        | duplicate detection, TIDs 8 to 15
 //!   line 2   uplink       duplicate detection of the other indexes, totals, last seen | replay counter of TID 0
 //!   line 3   uplink       replay counters of TIDs 1 to 7 and of management
-//!   line 4   uplink       replay counters of TIDs 8 to 15, which EDCA does not use
 //! ```
 //!
-//! So a frame down touches two lines, and so does a frame up on TID 0, which is most of them; on another TID of EDCA it is three. The layout
+//! So a frame down touches two lines, and so does a frame up on TID 0, which is most of them; on another TID of EDCA it is three. The replay
+//! counters of TIDs 8 to 15, which EDCA does not use, are in [cold state](super::Cold), from the first such frame on. The layout
 //! is fixed (`repr(C)`, plain numbers only), because it can be memory shared with another process: whoever changes it changes
 //! [`VERSION`](super::VERSION) too.
 
@@ -72,17 +72,18 @@ pub struct Hot {
     /// Their octets.
     pub up_octets: u64,
     spare_counter: [u8; 8],
-    /// Receive packet numbers under the key.
-    pub replay: ReplayCounters,
+    /// Receive packet numbers under the key, of all but the rarest: ask [`StationTable::is_new`](super::StationTable::is_new).
+    pub(crate) replay: ReplayCounters,
 }
 
 const _: () = {
     use std::mem::offset_of;
-    assert!(size_of::<Hot>() == 5 * 64 && align_of::<Hot>() == 64);
+    assert!(size_of::<Hot>() == 4 * 64 && align_of::<Hot>() == 64);
     assert!(offset_of!(Hot, key) == 24 && offset_of!(Hot, endpoint) == 40 && offset_of!(Hot, tx_pn) == 64);
     assert!(offset_of!(Hot, rx_sequence) + 2 * (INDEXES - 1 - 8) == 128, "slots 0 to 8 are in line 2");
     assert!(offset_of!(Hot, rssi) == 146 && offset_of!(Hot, last_seen) == 152);
     assert!(offset_of!(Hot, replay) == 192 - 8, "TID 0 is the last of line 2");
+    assert!(size_of::<ReplayCounters>() == 8 + 64, "the others of EDCA and management are line 3");
 };
 
 /// Facts about a station that stages ask for.
@@ -103,6 +104,8 @@ pub enum Flag {
     PortOpen = 1 << 5,
     /// Downlink waits.
     Holding = 1 << 6,
+    /// Frames of TIDs 8 to 15 were opened under the pairwise key: [cold state](super::Cold::rare_replay) has their counters.
+    RareTids = 1 << 7,
 }
 
 impl Hot {
@@ -198,6 +201,7 @@ impl Hot {
         self.key_epoch = self.key_epoch.wrapping_add(1);
         self.tx_pn = 0;
         self.replay = ReplayCounters::default();
+        self.set(Flag::RareTids, false);
         self.set(Flag::Keyed, true);
     }
 

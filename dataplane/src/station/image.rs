@@ -224,8 +224,8 @@ mod tests {
         assert!(matches!(open(), LayoutError::Version { found: 7 }));
         assert!(open().to_string().contains("layout 7"));
         put(0, &good);
-        put(12, &256u32.to_ne_bytes());
-        assert!(matches!(open(), LayoutError::Size { what: "hot states", found: 256, expected: 320 }));
+        put(12, &320u32.to_ne_bytes());
+        assert!(matches!(open(), LayoutError::Size { what: "hot states", found: 320, expected: 256 }));
         put(0, &good);
         put(16, &24u32.to_ne_bytes());
         assert!(matches!(open(), LayoutError::Size { what: "index entries", found: 24, expected: 16 }));

@@ -7,7 +7,8 @@
 //! Sections begin at huge pages' boundaries and have room for the most stations there can be; memory is used only where something is. Nothing
 //! in it is a pointer: the indexes name places, free places name the next free one. What is not in it is [`Cold`](super::Cold) state, which
 //! owns heap memory (control's blob, addresses, a replaced key, chains of held packets), and the lists of a tunnel's and of a VLAN's stations.
-//! The first comes back from control, the second from the hot state. There are secrets in it: pairwise keys.
+//! The first comes back from control, the second from the hot state. Only the replay counters of TIDs 8 to 15 do not come back: who goes on
+//! with a station that has [`RareTids`](super::Flag::RareTids) may open no frame of these under its key. There are secrets in it: pairwise keys.
 
 use super::Hot;
 use super::hot::Hot as HotState;
@@ -15,7 +16,7 @@ use super::index::{self, Index};
 use crate::memory::{HUGE, MemoryError, Region};
 
 /// Of the layout. To be counted up with every change to [`Hot`], to an index's entry or head, or to the hash.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"ttg:stas");
 

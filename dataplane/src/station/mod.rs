@@ -17,7 +17,7 @@ pub use hot::{Flag, Hot, LAST_PN, PRIORITIES, next_pn};
 pub use image::Image;
 pub use index::{Index, IndexStats, Key, MAX_PROBE};
 pub use layout::{LayoutError, VERSION};
-pub use replay::{MANAGEMENT, NON_QOS, ReplayCounters};
+pub use replay::{MANAGEMENT, NON_QOS};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,6 +31,7 @@ use crate::memory::{MemoryError, Pages, Region};
 use crate::packet::BURST;
 use cold::NOWHERE;
 use layout::{Header, Layout};
+use replay::RareCounters;
 use slab::Slab;
 
 /// A station's place in the table. Good until the station is removed.
@@ -247,6 +248,38 @@ impl StationTable {
         // SAFETY: as in `hot_mut`; cold state is elsewhere.
         let hot = unsafe { self.hot.add(id.0 as usize).as_mut() };
         (hot, self.cold.get_mut(id.0))
+    }
+
+    /// Whether a frame of this number may be opened under the pairwise key. `index` is the TID (0 to 15) or [`MANAGEMENT`].
+    #[inline]
+    pub fn is_new(&self, id: StationId, index: usize, pn: u64) -> bool {
+        self.hot(id).replay.is_new(index, pn).unwrap_or_else(|| self.is_new_rare(id, index, pn))
+    }
+
+    #[cold]
+    fn is_new_rare(&self, id: StationId, index: usize, pn: u64) -> bool {
+        let counted = self.hot(id).is(Flag::RareTids);
+        let rare = self.cold(id).rare_replay.as_ref().filter(|_| counted);
+        rare.map_or(pn > 0, |rare| rare.is_new(index, pn))
+    }
+
+    /// Moves on to a frame whose MIC was right. False, without effect, if another one moved past it since [`is_new`](Self::is_new).
+    #[inline]
+    #[must_use]
+    pub fn accept(&mut self, id: StationId, index: usize, pn: u64) -> bool {
+        self.hot_mut(id).replay.accept(index, pn).unwrap_or_else(|| self.accept_rare(id, index, pn))
+    }
+
+    /// The counters are made when there is something to count: once in a station's life, if ever.
+    #[cold]
+    fn accept_rare(&mut self, id: StationId, index: usize, pn: u64) -> bool {
+        let (hot, cold) = self.both_mut(id);
+        let rare = cold.rare_replay.get_or_insert_default();
+        if !hot.is(Flag::RareTids) {
+            **rare = RareCounters::default();
+            hot.set(Flag::RareTids, true);
+        }
+        rare.accept(index, pn)
     }
 
     /// Adds a station with its port closed, and appends it to its tunnel's list. The caller knows that its BSSID and address are new, and that

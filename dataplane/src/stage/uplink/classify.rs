@@ -164,8 +164,8 @@ impl State {
             if !current && header.key_id != old.key_id {
                 return Err(DropReason::WrongKeyId);
             }
-            let new = current && hot.replay.is_new(index, item.pn);
-            let new_under_old = header.key_id == old.key_id && old.replay.is_new(index, item.pn);
+            let new = current && self.stations.is_new(item.station, index, item.pn);
+            let new_under_old = header.key_id == old.key_id && old.is_new(index, item.pn);
             if !new && !new_under_old {
                 return Err(self.replayed(item));
             }
@@ -175,7 +175,7 @@ impl State {
         if !current {
             return Err(DropReason::WrongKeyId);
         }
-        if !hot.replay.is_new(index, item.pn) {
+        if !self.stations.is_new(item.station, index, item.pn) {
             return Err(self.replayed(item));
         }
         item.class = Class::Protected;

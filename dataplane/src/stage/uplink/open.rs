@@ -150,9 +150,8 @@ impl State {
         if opened != Opened::Current {
             return self.accept_old(item, opened);
         }
-        let hot = self.stations.hot_mut(item.station);
-        let protection = Protection { epoch: hot.key_epoch, pn: item.pn };
-        if !hot.replay.accept(item.mpdu.index(), item.pn) {
+        let protection = Protection { epoch: self.stations.hot(item.station).key_epoch, pn: item.pn };
+        if !self.stations.accept(item.station, item.mpdu.index(), item.pn) {
             // Another frame of this burst came before.
             return Err(self.replayed(item));
         }
@@ -168,7 +167,7 @@ impl State {
             return Err(DropReason::MicFailure);
         };
         let protection = Protection { epoch: old.epoch, pn: item.pn };
-        if !old.replay.accept(item.mpdu.index(), item.pn) {
+        if !old.accept(item.mpdu.index(), item.pn) {
             return Err(self.replayed(item));
         }
         self.count(Forwarded::OpenedOld);

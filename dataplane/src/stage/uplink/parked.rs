@@ -87,7 +87,10 @@ impl State {
         let header_len = item.mpdu.header_len();
         let key_id = packet.data()[header_len + 3] >> 6;
         let hot = self.stations.hot(item.station);
-        if !hot.is(Flag::Keyed) || key_id != hot.key_id || !hot.replay.is_new(item.mpdu.index(), item.pn) {
+        if !hot.is(Flag::Keyed)
+            || key_id != hot.key_id
+            || !self.stations.is_new(item.station, item.mpdu.index(), item.pn)
+        {
             return Opened::No;
         }
         // A failed attempt leaves nothing to try again on.
