@@ -70,7 +70,7 @@ impl Traffic {
         let datagrams = tunnels.map(|tunnel| {
             let bssid = self.sessions.bssid(tunnel * self.sessions.per_bss);
             let hello = Hello { bssid, radio: bssid, service: ServiceUuid(SERVICE) };
-            KeepAlive { session_id: SessionId(session_id(bssid)), hello: Some(hello) }.datagram()
+            KeepAlive { session_id: SessionId(session_id(bssid)), hello: Some(hello), proof: None }.datagram()
         });
         let datagrams: Vec<_> = datagrams.collect();
         Datagrams { len: datagrams[0].len(), octets: datagrams.concat() }
