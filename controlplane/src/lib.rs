@@ -11,12 +11,14 @@ pub mod shutdown;
 
 mod aaa;
 mod clock;
+mod matchmaking;
 
 use std::sync::Arc;
 
 use proto::gateway::{Command, Event};
 use tokio::sync::{mpsc, oneshot};
 
+pub use crate::matchmaking::{KeysError, MatchmakingError};
 use crate::{
     config::Config,
     core::{Core, Message, Query},
@@ -26,6 +28,16 @@ use crate::{
 #[derive(Clone)]
 pub struct Control {
     messages: mpsc::Sender<Message>,
+    matchmaker: Option<MatchmakerAddress>,
+}
+
+/// Where the matchmaker of this process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatchmakerAddress {
+    /// UDP, as it is bound.
+    pub listen: std::net::SocketAddr,
+    /// What radios and gateways must know it by.
+    pub key: proto::matchmaking::PublicKey,
 }
 
 /// One gateway's connection: what it sends in, what it is told. The connection ends when either half is dropped.
@@ -53,6 +65,9 @@ pub enum StartError {
     /// The RADIUS client has no socket.
     #[error("{0}")]
     Radius(String),
+    /// The matchmaker has no key, no socket, or no records.
+    #[error(transparent)]
+    Matchmaker(#[from] MatchmakingError),
 }
 
 /// What becomes of the sessions when control stops.
@@ -72,9 +87,11 @@ impl Control {
     pub async fn start(config: Config) -> Result<(Control, tokio::task::JoinHandle<()>), StartError> {
         let config = Arc::new(config);
         let (messages, inbox) = mpsc::channel(1024);
-        let core = Core::new(config, messages.downgrade()).await?;
+        let matchmaker = matchmaking::as_configured(&config, messages.downgrade()).await?;
+        let address = matchmaker.address();
+        let core = Core::new(config, messages.downgrade(), matchmaker).await?;
         let task = tokio::spawn(core.run(inbox));
-        Ok((Control { messages }, task))
+        Ok((Control { messages, matchmaker: address }, task))
     }
 
     /// Attaches a gateway. `None`: the core has ended.
@@ -93,6 +110,11 @@ impl Control {
             let _ = messages.send(Message::Detached { connection }).await;
         });
         Some(Link { events, commands })
+    }
+
+    /// The matchmaker of this process, if the configuration has one.
+    pub fn matchmaker(&self) -> Option<MatchmakerAddress> {
+        self.matchmaker
     }
 
     /// Asks the core something. `None`: it has ended.

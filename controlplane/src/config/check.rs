@@ -19,13 +19,51 @@ impl Config {
             self.check_service(service)
                 .map_err(|message| format!("service \"{}\": {message}", service.ssid))?;
         }
+        self.check_matchmaking()?;
         for binding in &self.bindings {
-            if !uuids.contains(&binding.service) {
+            // A matchmaker serves the services of others as well.
+            if !uuids.contains(&binding.service) && (self.matchmaker.is_none() || binding.fixed) {
                 return Err(format!(
                     "a [[binding]] names the service {}, but no [[service]] has that uuid",
                     binding.service
                 ));
             }
+        }
+        Ok(())
+    }
+
+    fn check_matchmaking(&self) -> Result<(), String> {
+        if self.matchmaker.is_some() && self.matchmaking.is_some() {
+            return Err(
+                "[matchmaker] is one in this process and [matchmaking] one elsewhere: have only one of them"
+                    .to_owned(),
+            );
+        }
+        let mut ids = BTreeSet::new();
+        for account in &self.accounts {
+            if !ids.insert(account.id.as_str()) {
+                return Err(format!("two [[account]] have the id \"{}\": remove one", account.id));
+            }
+        }
+        if let Some(own) = self.matchmaker.as_ref().and_then(|matchmaker| matchmaker.account.as_ref())
+            && !ids.contains(own.as_str())
+        {
+            return Err(format!("[matchmaker] has account = \"{own}\", but no [[account]] has that id"));
+        }
+        if self
+            .matchmaking
+            .as_ref()
+            .is_some_and(|there| there.account.is_none() && there.account_key.is_some())
+        {
+            return Err("[matchmaking] has an account_key, but no account".to_owned());
+        }
+        if self.matchmaker.is_none()
+            && self.matchmaking.is_none()
+            && self.bindings.iter().any(|binding| binding.policy != super::Policy::default())
+        {
+            return Err(
+                "a [[binding]] has a policy, but without [matchmaker] no radio hears of it".to_owned()
+            );
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The control daemon's configuration: one TOML file, unknown keys refused with file and line.
 
 mod check;
+mod matchmaking;
 mod read;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
@@ -10,6 +11,7 @@ use matchmaker::Pattern;
 use serde::Deserialize;
 use uuid::Uuid;
 
+pub use matchmaking::{Account, Matchmaker, Matchmaking, Policy, PublicKeyText, SharedKey};
 pub use read::{ConfigError, load, parse};
 
 /// The whole file.
@@ -36,6 +38,19 @@ pub struct Config {
     /// Which radio may show which service to whom.
     #[serde(default, rename = "binding")]
     pub bindings: Vec<Binding>,
+    /// The matchmaker, in this process.
+    pub matchmaker: Option<Matchmaker>,
+    /// A matchmaker elsewhere, that the services are registered with.
+    pub matchmaking: Option<Matchmaking>,
+    /// Legal entities that radios and services belong to.
+    #[serde(default, rename = "account")]
+    pub accounts: Vec<Account>,
+    /// Devices that one gateway takes; the matchmaker sends newcomers elsewhere, or demands more of them, as it fills.
+    #[serde(default = "defaults::capacity")]
+    pub capacity: u64,
+    /// Newcomers that one gateway takes in a second; 0: no limit.
+    #[serde(default)]
+    pub admissions_per_second: u32,
 }
 
 /// Servers that answer for the same users; the first that works is used.
@@ -149,6 +164,12 @@ pub struct Service {
     /// Seconds without a frame after which a device's session ends.
     #[serde(default = "defaults::idle_seconds")]
     pub idle_seconds: u32,
+    /// A device that comes through a wildcard binding and proves who it is gets a binding of its own.
+    #[serde(default)]
+    pub auto_bind: bool,
+    /// When it is shown, unless a binding says otherwise.
+    #[serde(default)]
+    pub policy: Policy,
     /// Seconds between pairwise rekeys; 0: never.
     #[serde(default)]
     pub ptk_rekey_seconds: u32,
@@ -169,6 +190,12 @@ pub struct Binding {
     /// A MAC address, or `*`.
     #[serde(default = "defaults::any")]
     pub radio: Pattern,
+    /// It introduces for good, without the matchmaker: for radios that do not speak matchmaking. All bindings do if there is no matchmaker.
+    #[serde(default)]
+    pub fixed: bool,
+    /// What it says differently from the service's policy.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// A MAC address as people write it.
@@ -185,6 +212,11 @@ impl<'de> Deserialize<'de> for Mac {
 }
 
 impl Config {
+    /// Whether this binding introduces by itself.
+    pub fn is_standing(&self, binding: &Binding) -> bool {
+        binding.fixed || (self.matchmaker.is_none() && self.matchmaking.is_none())
+    }
+
     /// The RADIUS groups by name.
     pub fn radius_by_name(&self) -> BTreeMap<&str, &RadiusGroup> {
         self.radius.iter().map(|group| (group.name.as_str(), group)).collect()
@@ -225,6 +257,9 @@ mod defaults {
     }
     pub fn yes() -> bool {
         true
+    }
+    pub fn capacity() -> u64 {
+        100_000
     }
     pub fn max_failures() -> u32 {
         5

@@ -273,6 +273,8 @@ impl Core {
                 Subject::Interim(key) => self.account_interim(key),
                 Subject::Stop(key) => self.finish_stop(key),
                 Subject::Radio(bssid) => self.radio_timeout(bssid),
+                Subject::Matchmaking => self.renew_registrations(),
+                Subject::Peer(connection) => self.drain_peer(connection),
                 Subject::LostGateways => self.give_up_lost_gateways(),
                 Subject::Orphans => self.close_orphans(),
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use authenticator::{FailureTable, Limits, NamedPsk, Security};
 use dot11::{
-    element::Ssid,
+    element::{ElementsBuilder, Rsn, RsnCapabilities, Ssid},
     rsn::{Akm, Passphrase, Pmk, pmk_from_passphrase},
 };
 
@@ -25,13 +25,7 @@ pub(super) fn authenticator_service(config: &config::Service) -> authenticator::
         }
         config::Security::Eap | config::Security::EapSha256 => authenticator::Service::eap(ssid),
     };
-    service.akms = match config.security {
-        config::Security::Open => Vec::new(),
-        config::Security::Psk => vec![Akm::Psk],
-        config::Security::PskSha256 => vec![Akm::Psk, Akm::PskSha256],
-        config::Security::Eap => vec![Akm::Ieee8021x],
-        config::Security::EapSha256 => vec![Akm::Ieee8021x, Akm::Ieee8021xSha256],
-    };
+    service.akms = akms(config.security);
     debug_assert!(matches!(service.security, Security::Open) == service.akms.is_empty());
     service.timings.ptk_rekey = seconds(config.ptk_rekey_seconds);
     service.timings.gtk_rekey = seconds(config.gtk_rekey_seconds);
@@ -65,6 +59,29 @@ fn named_psk(passphrase: &config::Passphrase, ssid: &[u8]) -> NamedPsk {
         pmk,
         vlan: passphrase.vlan,
         client: passphrase.client.map(|mac| mac.0),
+    }
+}
+
+/// What beacons of the service say of it: name and security. What they say of the radio is the radio's.
+pub(super) fn beacon_elements(config: &config::Service) -> Vec<u8> {
+    let ssid = Ssid::parse(config.ssid.as_bytes()).expect("the configuration was checked");
+    let elements = ElementsBuilder::new().ssid(&ssid);
+    let akms = akms(config.security);
+    if akms.is_empty() {
+        return elements.build();
+    }
+    // With QoS the gateway keeps a replay counter for each TID.
+    let capabilities = RsnCapabilities::default().with_16_ptksa_replay_counters();
+    elements.rsn(&Rsn { capabilities, ..Rsn::ccmp(&akms) }).build()
+}
+
+fn akms(security: config::Security) -> Vec<Akm> {
+    match security {
+        config::Security::Open => Vec::new(),
+        config::Security::Psk => vec![Akm::Psk],
+        config::Security::PskSha256 => vec![Akm::Psk, Akm::PskSha256],
+        config::Security::Eap => vec![Akm::Ieee8021x],
+        config::Security::EapSha256 => vec![Akm::Ieee8021x, Akm::Ieee8021xSha256],
     }
 }
 

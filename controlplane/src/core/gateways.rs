@@ -27,6 +27,8 @@ pub(super) struct GatewayEntry {
     pub stats: pb::GatewayStats,
     /// Its report is complete: commands may flow.
     synced: bool,
+    /// An operator wants it empty: no newcomers.
+    pub draining: bool,
 }
 
 /// A gateway that went away; its sessions go on there, if it lives.
@@ -78,12 +80,14 @@ impl Core {
             attached_unix_ms: unix_ms(self.clock.now()),
             stats: pb::GatewayStats { counters: BTreeMap::new(), tunnels: 0, stations: 0 },
             synced: false,
+            draining: false,
         };
         self.gateways.insert(connection, entry);
     }
 
     pub(super) fn detached(&mut self, connection: Connection) {
         let Some(gateway) = self.gateways.remove(&connection) else { return };
+        self.unregister_gateway(connection);
         if gateway.name.is_empty() {
             return;
         }
@@ -118,6 +122,7 @@ impl Core {
                 | event::Event::TunnelRequest(_)
                 | event::Event::StationIdle(_)
                 | event::Event::StationAddress(_)
+                | event::Event::Datagram(_)
         );
         if early && !synced {
             self.counters.add("gateway_events_before_synced", 1);
@@ -147,7 +152,7 @@ impl Core {
                     gateway.stats = stats;
                 }
             }
-            event::Event::Datagram(_) => self.counters.add("datagrams_without_matchmaking", 1),
+            event::Event::Datagram(datagram) => self.matchmaking_datagram(connection, datagram),
             event::Event::DecryptFailures(failures) => self.decrypt_failures(&failures),
         }
     }
@@ -208,6 +213,7 @@ impl Core {
         for bssid in bssids {
             self.drain_radio(bssid);
         }
+        self.register_gateway(connection);
         tracing::info!(gateway = name, sessions = self.sessions.len(), "gateway's sessions adopted");
     }
 

@@ -4,7 +4,9 @@
 mod accounting;
 mod device;
 mod gateways;
+mod introductions;
 mod radios;
+mod registration;
 mod sessions;
 mod timers;
 mod views;
@@ -23,6 +25,7 @@ use matchmaker::{Bindings, Uuid};
 use proto::{
     admin,
     gateway::{Command, Event, command},
+    matchmaking::messages::{answer, push},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -40,7 +43,7 @@ use self::{
     timers::{Subject, Timers},
 };
 
-pub(crate) use self::sessions::SessionKey;
+pub(crate) use self::{registration::Matchmaker, sessions::SessionKey};
 
 /// Names one attachment of a gateway; a gateway that attaches again gets another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,8 +63,17 @@ pub(crate) enum Message {
     Events { connection: Connection, events: Vec<Event> },
     Detached { connection: Connection },
     Aaa(AaaAnswer),
+    Matchmaking { connection: Connection, said: Said },
+    MatchmakerResolved { connection: Connection, addresses: Vec<std::net::SocketAddr> },
     Query(Query),
     Shutdown { done: oneshot::Sender<()>, sessions: Sessions },
+}
+
+/// What the matchmaker of this process says to the services of a gateway.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Answer(u32, answer::Answer),
+    Push(push::Push),
 }
 
 /// What operators ask; each carries where the answer goes.
@@ -103,12 +115,23 @@ pub(crate) struct Core {
     timers: Timers,
     changes: broadcast::Sender<admin::SessionChange>,
     next_command: u64,
+    /// For tasks that answer later.
+    messages: mpsc::WeakSender<Message>,
+    matchmaker: registration::Matchmaker,
+    registrations: HashMap<Connection, registration::Registration>,
+    introductions: introductions::Introductions,
+    capacity: u64,
+    admissions_per_second: u32,
     counters: crate::metrics::Counters,
 }
 
 impl Core {
-    pub async fn new(config: Arc<Config>, messages: mpsc::WeakSender<Message>) -> Result<Self, StartError> {
-        let aaa = Aaa::start(&config, messages).await?;
+    pub async fn new(
+        config: Arc<Config>,
+        messages: mpsc::WeakSender<Message>,
+        matchmaker: registration::Matchmaker,
+    ) -> Result<Self, StartError> {
+        let aaa = Aaa::start(&config, messages.clone()).await?;
         let mut services = HashMap::new();
         for service in &config.services {
             let entry = ServiceEntry {
@@ -120,7 +143,7 @@ impl Core {
             services.insert(service.uuid, entry);
         }
         let mut bindings = Bindings::default();
-        for binding in &config.bindings {
+        for binding in config.bindings.iter().filter(|binding| config.is_standing(binding)) {
             // Saying the same twice in a file is as harmless as elsewhere.
             let _ = bindings.add(binding.service, binding.client, binding.radio);
         }
@@ -141,6 +164,12 @@ impl Core {
             timers,
             changes: broadcast::channel(4096).0,
             next_command: 0,
+            messages,
+            matchmaker,
+            registrations: HashMap::new(),
+            introductions: introductions::Introductions::default(),
+            capacity: config.capacity,
+            admissions_per_second: config.admissions_per_second,
             counters: crate::metrics::Counters::default(),
         })
     }
@@ -192,6 +221,13 @@ impl Core {
             }
             Message::Detached { connection } => self.detached(connection),
             Message::Aaa(answer) => self.aaa_answer(answer),
+            Message::Matchmaking { connection, said: Said::Answer(id, answer) } => {
+                self.answered(connection, id, answer);
+            }
+            Message::Matchmaking { connection, said: Said::Push(push) } => self.pushed(connection, push),
+            Message::MatchmakerResolved { connection, addresses } => {
+                self.matchmaker_resolved(connection, &addresses);
+            }
             Message::Query(query) => self.query(query),
             Message::Shutdown { .. } => unreachable!("handled by run"),
         }

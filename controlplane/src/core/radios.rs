@@ -9,9 +9,17 @@ use prost::Message as _;
 use proto::{
     control::TunnelState,
     gateway::{self as pb, command},
+    tunnel::{Proof, TunnelKey},
 };
 
-use super::{Connection, Core, mac, octets, os_entropy, sessions::SessionKey, timers::Subject};
+use super::{
+    Connection, Core,
+    introductions::{self, Proved},
+    mac, octets, os_entropy,
+    registration::is_possible_bssid,
+    sessions::SessionKey,
+    timers::Subject,
+};
 use crate::clock::unix_ms;
 
 /// A virtual BSS: one service on one radio, through one tunnel.
@@ -24,6 +32,8 @@ pub(super) struct Bss {
     pub since_unix_ms: i64,
     /// Its gateway attached again and has not reported it yet.
     pub unconfirmed: bool,
+    /// Of the matchmaker's introduction; none if it is a standing one.
+    pub key: Option<TunnelKey>,
 }
 
 /// `ttg.gateway.v1.Tunnel`, checked.
@@ -66,12 +76,13 @@ impl Tunnel {
 
 impl Core {
     pub(super) fn tunnel_request(&mut self, connection: Connection, request: pb::TunnelRequest) {
-        let Some(tunnel) = Tunnel::check(request.tunnel) else {
+        let Some(tunnel) = Tunnel::check(request.tunnel.clone()) else {
             self.counters.add("tunnel_requests_malformed", 1);
             return;
         };
-        match self.admit(&tunnel) {
-            Ok(()) => self.accept(connection, tunnel),
+        match self.admit(&tunnel, introductions::proof(&request)) {
+            Ok(Some(proved)) => self.accept(connection, tunnel, proved),
+            Ok(None) => self.wait_for_introduction(connection, tunnel.bssid, request),
             Err(reason) => {
                 self.counters.add("tunnels_refused", 1);
                 tracing::warn!(radio = %tunnel.radio, bssid = %tunnel.bssid, endpoint = %tunnel.endpoint, reason, "tunnel refused");
@@ -85,16 +96,21 @@ impl Core {
         }
     }
 
-    fn admit(&self, tunnel: &Tunnel) -> Result<(), String> {
+    /// With what the tunnel may be accepted; `None`: not now, but perhaps in a moment.
+    fn admit(&self, tunnel: &Tunnel, proof: Option<Proof>) -> Result<Option<Proved>, String> {
         if !self.services.contains_key(&tunnel.service) {
             return Err(format!("there is no service {}", tunnel.service));
         }
-        if !self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
-            return Err(format!("no binding lets radio {} show service {}", tunnel.radio, tunnel.service));
-        }
-        if tunnel.bssid.is_group() || tunnel.bssid == MacAddr([0; 6]) {
+        if !is_possible_bssid(tunnel.bssid) {
             return Err(format!("{} is not a possible BSSID", tunnel.bssid));
         }
+        let proved = if self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
+            Some(None)
+        } else if self.matchmaker.is_none() {
+            return Err(format!("no binding lets radio {} show service {}", tunnel.radio, tunnel.service));
+        } else {
+            self.introductions.tunnel(tunnel, proof, self.clock.now())
+        };
         match self.radios.get(&tunnel.bssid) {
             Some(other) if other.tunnel.radio != tunnel.radio || other.tunnel.service != tunnel.service => {
                 Err(format!("BSSID {} is in use by radio {}", tunnel.bssid, other.tunnel.radio))
@@ -102,19 +118,20 @@ impl Core {
             // Everything in a keep-alive but the session id is public: while the radio is heard, nobody elsewhere is it.
             Some(other)
                 if other.tunnel.session_id != tunnel.session_id
-                    && other.tunnel.endpoint.ip() != tunnel.endpoint.ip() =>
+                    && other.tunnel.endpoint.ip() != tunnel.endpoint.ip()
+                    && !matches!(proved, Some(Some(_))) =>
             {
                 Err(format!("radio {} is still heard from {}", tunnel.radio, other.tunnel.endpoint))
             }
-            _ => Ok(()),
+            _ => Ok(proved),
         }
     }
 
-    fn accept(&mut self, connection: Connection, tunnel: Tunnel) {
+    fn accept(&mut self, connection: Connection, tunnel: Tunnel, proved: Proved) {
         let bssid = tunnel.bssid;
         if let Some(known) = self.radios.get(&bssid) {
             if known.tunnel.session_id == tunnel.session_id && known.connection == Some(connection) {
-                let accept = accept_command(&tunnel, tunnel_blob(known));
+                let accept = accept_command(&tunnel, tunnel_blob(known), proved);
                 self.command(connection, accept);
                 return;
             }
@@ -132,9 +149,10 @@ impl Core {
             bss,
             since_unix_ms: unix_ms(now),
             unconfirmed: false,
+            key: proved.as_ref().map(|(key, _)| key.clone()),
             tunnel: tunnel.clone(),
         };
-        let accept = accept_command(&tunnel, tunnel_blob(&entry));
+        let accept = accept_command(&tunnel, tunnel_blob(&entry), proved);
         self.radios.insert(bssid, entry);
         self.command(connection, accept);
         self.drain_radio(bssid);
@@ -167,10 +185,11 @@ impl Core {
     fn adopt(&self, connection: Connection, tunnel: Tunnel, blob: &[u8]) -> Result<Bss, String> {
         let service = self.services.get(&tunnel.service).ok_or("its service is no longer configured")?;
         let gateway = self.gateways.get(&connection).ok_or("its gateway is gone")?;
-        if !self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
+        let state = TunnelState::decode(blob).map_err(|e| e.to_string())?;
+        let key = state.key.as_slice().try_into().ok().map(TunnelKey::new);
+        if key.is_none() && !self.bindings.radio_may_show(tunnel.service, tunnel.radio) {
             return Err("no binding lets its radio show the service any more".to_owned());
         }
-        let state = TunnelState::decode(blob).map_err(|e| e.to_string())?;
         let now = self.clock.now();
         let bss = authenticator::Bss::restore(service.authenticator.clone(), tunnel.bssid, &state.bss, now)
             .map_err(|e: RestoreError| e.to_string())?;
@@ -180,6 +199,7 @@ impl Core {
             bss,
             since_unix_ms: state.since_unix_ms,
             unconfirmed: false,
+            key,
             tunnel,
         })
     }
@@ -264,14 +284,18 @@ impl Core {
 }
 
 fn tunnel_blob(radio: &Bss) -> Vec<u8> {
-    TunnelState { bss: radio.bss.snapshot(), since_unix_ms: radio.since_unix_ms }.encode_to_vec()
+    let key = radio.key.as_ref().map_or_else(Vec::new, |key| key.as_bytes().to_vec());
+    TunnelState { bss: radio.bss.snapshot(), since_unix_ms: radio.since_unix_ms, key }.encode_to_vec()
 }
 
-fn accept_command(tunnel: &Tunnel, blob: Vec<u8>) -> command::Command {
+fn accept_command(tunnel: &Tunnel, blob: Vec<u8>, proved: Proved) -> command::Command {
+    let (key, counter) =
+        proved.map_or_else(Default::default, |(key, counter)| (key.as_bytes().to_vec(), counter));
     command::Command::TunnelAccept(pb::TunnelAccept {
+        key,
+        counter,
         tunnel: Some(tunnel.message()),
         blob,
         keepalive_timeout_seconds: KEEPALIVE_TIMEOUT_SECONDS,
-        ..Default::default()
     })
 }

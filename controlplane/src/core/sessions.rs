@@ -160,7 +160,10 @@ impl Core {
             return false;
         };
         let (service, at) = (radio.tunnel.service, radio.tunnel.radio);
-        if self.bindings.find(service, key.mac, at).is_none() {
+        let now = self.clock.now();
+        let introduced =
+            self.bindings.find(service, key.mac, at).is_some() || self.introductions.device(key, now);
+        if !introduced || self.introductions.refused(key.mac, now) {
             self.counters.add("frames_not_introduced", 1);
             return false;
         }
@@ -264,6 +267,7 @@ impl Core {
                     vlan: vlan.unwrap_or(0).into(),
                     blob: session.blob(),
                 };
+                self.bind_automatically(key);
                 self.counters.add("ports_opened", 1);
                 self.command_radio(key.bssid, command::Command::PortOpen(open));
                 self.publish(key, Kind::Updated, "");
@@ -300,6 +304,10 @@ impl Core {
                 self.counters.add("authentications_failed", 1);
                 if blocked_until.is_some() {
                     self.counters.add("devices_blocked", 1);
+                    let service =
+                        self.sessions.get(&key).and_then(|session| self.services.get(&session.service));
+                    let failures = service.map_or(1, |service| service.config.max_failures);
+                    self.report_failures(key, failures);
                 }
                 tracing::info!(client = %key.mac, bssid = %key.bssid, ?kind, blocked = blocked_until.is_some(), "authentication failed");
             }
@@ -448,7 +456,9 @@ impl Core {
 
     fn restore(&mut self, key: SessionKey, blob: &[u8]) -> Result<Session, String> {
         let radio = self.radios.get_mut(&key.bssid).ok_or("its tunnel was not adopted")?;
-        if self.bindings.find(radio.tunnel.service, key.mac, radio.tunnel.radio).is_none() {
+        let introduced = radio.key.is_some()
+            || self.bindings.find(radio.tunnel.service, key.mac, radio.tunnel.radio).is_some();
+        if !introduced {
             return Err("no binding introduces it any more".to_owned());
         }
         let service =

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use authenticator::Time;
 use dot11::MacAddr;
 
-use super::sessions::SessionKey;
+use super::{Connection, sessions::SessionKey};
 
 /// What a timer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +18,10 @@ pub(super) enum Subject {
     Stop(SessionKey),
     /// A virtual BSS's group keys.
     Radio(MacAddr),
+    /// Services are registered with the matchmaker again.
+    Matchmaking,
+    /// A gateway's conversation with a matchmaker elsewhere.
+    Peer(Connection),
     /// Gateways that did not come back.
     LostGateways,
     /// Sessions of an earlier process that no gateway has reported.

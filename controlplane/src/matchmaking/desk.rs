@@ -1,0 +1,576 @@
+//! The desk: takes what radios and service instances ask, has the matchmaker decide, and answers. No socket and no task: datagrams, requests
+//! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use dot11::{MacAddr, element::Ssid};
+use matchmaker::{
+    AutoBind, Change, Connect, Introduction, Matchmaker, Near, Offers, Refusal, Seed, Settings,
+    objects::{AccountId, KeyId, Owner},
+    presence::{InstanceId, Peer},
+};
+use prost::Message as _;
+use proto::matchmaking::{
+    PublicKey,
+    datagram::MAX_ANSWER,
+    messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
+    server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
+};
+use records::{Committed, Draft, Report, Side, Totals};
+use uuid::Uuid;
+
+use super::accounts::AccountTable;
+use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
+use crate::core::Connection;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Send a datagram.
+    Send(SocketAddr, Vec<u8>),
+    /// Answer an instance of this process.
+    Answer { to: Local, answer: Answer },
+    /// Tell an instance of this process something.
+    Push { to: Connection, push: Push },
+    /// Make this durable; then [`Desk::committed`] with the same number.
+    Commit { number: u64, drafts: Vec<Draft> },
+    /// Put this on record; then [`Desk::accounted`] with the same number.
+    Account { number: u64, report: Box<Report> },
+}
+
+/// A request of an instance of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// Which gateway.
+    pub connection: Connection,
+    /// Which request.
+    pub id: u32,
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+enum Asker {
+    Peer { identity: PeerIdentity, reply: ReplyToken },
+    Local(Local),
+}
+
+/// Where an instance is told things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Peer(PublicKey),
+    Local(Connection),
+}
+
+/// What is answered when something is durable.
+#[derive(Debug)]
+enum After {
+    RegisterService { asker: Asker, peer: Peer, said: pb::RegisterService },
+    AutoBind { asker: Asker },
+    Account { asker: Asker },
+}
+
+/// How often what the desk did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub look_ups: u64,
+    pub devices: u64,
+    pub offers: u64,
+    pub introductions: u64,
+    pub refused: u64,
+    pub commits: u64,
+    pub pushes_lost: u64,
+}
+
+/// See the module.
+pub(crate) struct Desk {
+    pub matchmaker: Matchmaker,
+    settings: Settings,
+    server: Server<WindowTable, AccountTable>,
+    /// The account that instances of this process act for.
+    own: Option<AccountId>,
+    routes: HashMap<InstanceId, Route>,
+    waiting: HashMap<u64, After>,
+    next_commit: u64,
+    outputs: VecDeque<Output>,
+    offers: Offers,
+    scratch: Vec<u8>,
+    pub counters: Counters,
+}
+
+/// From the operating system.
+fn entropy(out: &mut [u8]) {
+    getrandom::fill(out).expect("the operating system has entropy");
+}
+
+impl Desk {
+    pub fn new(config: server::Config, settings: Settings, own: Option<AccountId>, now: Duration) -> Desk {
+        let mut seed = [0; 16];
+        entropy(&mut seed);
+        // Windows of 64 octets each: for as many peers as can speak within minutes.
+        let windows = WindowTable::new(1 << 17);
+        Desk {
+            matchmaker: Matchmaker::new(settings, Seed::new(seed)),
+            settings,
+            server: Server::new(config, windows, AccountTable::default(), now, &mut entropy),
+            own,
+            routes: HashMap::new(),
+            waiting: HashMap::new(),
+            next_commit: 0,
+            outputs: VecDeque::new(),
+            offers: Offers::default(),
+            scratch: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Desk::timeout`] has something to do, beyond once a second.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.server.deadline()
+    }
+
+    /// A change is durable.
+    pub fn apply(&mut self, change: &Change) {
+        self.server.accounts.apply(change);
+        self.matchmaker.apply(change);
+    }
+
+    /// Takes a datagram.
+    pub fn datagram(&mut self, source: SocketAddr, bytes: &mut [u8], now: Duration) {
+        let mut out = std::mem::take(&mut self.scratch);
+        match self.server.datagram(source, bytes, now, &mut entropy, &mut out) {
+            Outcome::Dropped(_) => {}
+            Outcome::Reply(_) => self.outputs.push_back(Output::Send(source, out.clone())),
+            Outcome::Received(received) => {
+                let asker = Asker::Peer { identity: received.peer, reply: received.reply };
+                self.request(asker, received.request, now);
+            }
+        }
+        self.scratch = out;
+    }
+
+    /// An instance of this process asks.
+    pub fn local(&mut self, local: Local, request: Request, now: Duration) {
+        self.request(Asker::Local(local), request, now);
+    }
+
+    /// A gateway of this process is gone: nobody is told anything through it.
+    pub fn local_gone(&mut self, connection: Connection) {
+        self.routes.retain(|_, route| *route != Route::Local(connection));
+    }
+
+    /// What waits for the time.
+    pub fn timeout(&mut self, now: Duration) {
+        for (_, instance) in self.matchmaker.expire(now) {
+            if let Some(Route::Peer(key)) = self.routes.remove(&instance)
+                && !self.routes.values().any(|other| *other == Route::Peer(key))
+            {
+                self.server.let_go(&key);
+            }
+        }
+        self.pushes(now);
+    }
+
+    /// This commit is durable; or the store says why it is not.
+    pub fn committed(&mut self, number: u64, result: Result<Committed, String>, now: Duration) {
+        let Some(after) = self.waiting.remove(&number) else { return };
+        let committed = match result {
+            Ok(committed) => committed,
+            Err(text) => return self.not_durable(after, text),
+        };
+        committed.changes().for_each(|change| self.apply(change));
+        self.counters.commits += 1;
+        match after {
+            After::RegisterService { asker, peer, said } => self.register_instance(&asker, peer, &said, now),
+            After::AutoBind { asker } => {
+                let bound = committed.outcomes.iter().find_map(|outcome| match &outcome.change {
+                    Change::PutBinding { binding, .. } => {
+                        Some(pb::Bound { binding: binding.id, created: outcome.made })
+                    }
+                    _ => None,
+                });
+                self.answer(&asker, Answer::Bound(bound.unwrap_or_default()));
+            }
+            After::Account { .. } => {}
+        }
+    }
+
+    /// This report is on record; or the store says why it is not.
+    pub fn accounted(&mut self, number: u64, result: Result<(), String>) {
+        match (self.waiting.remove(&number), result) {
+            (Some(After::Account { asker }), Ok(())) => self.answer(&asker, Answer::Done(pb::Done {})),
+            (Some(after), Err(text)) => self.not_durable(after, text),
+            _ => {}
+        }
+    }
+
+    /// The peer asks again by itself; saying the same again is harmless.
+    fn not_durable(&mut self, after: After, text: String) {
+        let (After::RegisterService { asker, .. } | After::AutoBind { asker } | After::Account { asker }) =
+            after;
+        let failure = pb::Failure { reason: Reason::Rate.into(), text, retry_seconds: 5 };
+        self.answer(&asker, Answer::Failure(failure));
+    }
+
+    fn request(&mut self, asker: Asker, request: Request, now: Duration) {
+        let answer = match self.peer(&asker) {
+            Ok(peer) => self.decide(&asker, peer, request, now),
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
+            Ok(Some(answer)) => self.answer(&asker, answer),
+            Ok(None) => {}
+            Err(refusal) => {
+                self.counters.refused += 1;
+                self.answer(&asker, Answer::Failure(convert::failure(&refusal)));
+            }
+        }
+        self.pushes(now);
+    }
+
+    fn peer(&self, asker: &Asker) -> Result<Peer, Refusal> {
+        match asker {
+            Asker::Peer { identity, .. } => {
+                let account = match &identity.account {
+                    Some(id) => Some(self.server.accounts.name(id).ok_or(Refusal::UnknownAccount)?),
+                    None => None,
+                };
+                self.matchmaker.peer(account, key_id(&identity.key))
+            }
+            Asker::Local(_) => self.matchmaker.peer(self.own.as_ref(), KeyId([0; 16])),
+        }
+    }
+
+    /// The answer; `None` if it comes later.
+    fn decide(
+        &mut self,
+        asker: &Asker,
+        peer: Peer,
+        request: Request,
+        now: Duration,
+    ) -> Result<Option<Answer>, Refusal> {
+        if let Asker::Peer { identity, .. } = asker {
+            let radio = match &request {
+                Request::LookUp(said) => Some(mac(&said.radio)),
+                Request::Connect(said) => Some(mac(&said.radio)),
+                _ => None,
+            };
+            self.matchmaker.admit(identity.endpoint.ip(), peer, radio, now)?;
+        }
+        let done = Answer::Done(pb::Done {});
+        Ok(Some(match request {
+            Request::RegisterRadio(said) => {
+                let Some(endpoint) = asker.endpoint() else { return Ok(Some(not_for_instances())) };
+                self.matchmaker.register_radio(peer, &convert::registration(&said, endpoint), now)?;
+                registered(asker, self.settings.radio_lifetime)
+            }
+            Request::LookUp(said) => self.look_up(peer, &said, now)?,
+            Request::Connect(said) => self.connect(peer, &said, now)?,
+            Request::Release(said) => {
+                self.release(peer, &said, now)?;
+                done
+            }
+            Request::RegisterService(said) => {
+                let mut drafts = Vec::new();
+                if said.reset {
+                    let changes = self.matchmaker.plan_reset(peer, uuid(&said.service));
+                    // A service that is new has nothing to forget.
+                    drafts.extend(changes.unwrap_or_default().into_iter().map(Draft::Change));
+                }
+                drafts
+                    .extend(self.matchmaker.plan_service(peer, &convert::service(&said))?.map(Draft::Change));
+                if drafts.is_empty() {
+                    self.register_instance(asker, peer, &said, now);
+                } else {
+                    self.commit(drafts, After::RegisterService { asker: asker.clone(), peer, said });
+                }
+                return Ok(None);
+            }
+            Request::AutoBind(said) => {
+                let radio = (!said.radio.is_empty()).then(|| mac(&said.radio));
+                let (service, client) = (uuid(&said.service), mac(&said.client));
+                let cause = convert::cause(said.cause());
+                match self.matchmaker.plan_auto_bind(peer, service, client, radio, cause)? {
+                    AutoBind::Existing(id) => Answer::Bound(pb::Bound { binding: id, created: false }),
+                    AutoBind::Create { account, binding } => {
+                        let draft = Draft::NewBinding { account, binding };
+                        self.commit(vec![draft], After::AutoBind { asker: asker.clone() });
+                        return Ok(None);
+                    }
+                }
+            }
+            Request::AuthenticationFailures(said) => {
+                let (service, client) = (uuid(&said.service), mac(&said.client));
+                let refused = self.matchmaker.report_failures(peer, service, client, said.failures, now)?;
+                if let Some(refused) = refused {
+                    tracing::warn!(%client, %service, seconds = refused.as_secs(), "client refused everywhere");
+                    self.refuse_everywhere(client, refused, now);
+                }
+                done
+            }
+            Request::Load(said) => {
+                let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
+                self.matchmaker.load(peer, service, instance, convert::load(&said), now)?;
+                done
+            }
+            Request::Accounting(said) => {
+                if !said.ended {
+                    self.matchmaker.keep(mac(&said.bssid), mac(&said.client), now);
+                }
+                let report = Box::new(self.report(peer, &said, now)?);
+                self.next_commit += 1;
+                let number = self.next_commit;
+                self.waiting.insert(number, After::Account { asker: asker.clone() });
+                self.outputs.push_back(Output::Account { number, report });
+                return Ok(None);
+            }
+            Request::Unregister(said) if said.radio.is_empty() => {
+                let instance = sixteen(&said.instance);
+                self.matchmaker.unregister_instance(peer, uuid(&said.service), instance, now)?;
+                self.routes.remove(&instance);
+                done
+            }
+            Request::Unregister(said) => {
+                self.matchmaker.unregister_radio(peer, mac(&said.radio))?;
+                done
+            }
+            // The server of datagrams has dealt with it.
+            Request::Acknowledge(_) => done,
+        }))
+    }
+
+    fn look_up(&mut self, peer: Peer, said: &pb::LookUp, now: Duration) -> Result<Answer, Refusal> {
+        let radio = mac(&said.radio);
+        self.matchmaker.is_radio_of(peer, radio, now)?;
+        let ssids: Vec<Vec<Ssid>> = said
+            .devices
+            .iter()
+            .map(|device| device.ssids.iter().filter_map(|ssid| Ssid::parse(ssid).ok()).collect())
+            .collect();
+        let near = |(device, ssids): (&pb::Device, _)| Near {
+            client: mac(&device.client),
+            rssi_dbm: rssi(device.rssi_dbm),
+            ssids,
+            connected: device.connected,
+        };
+        let devices: Vec<Near<'_>> =
+            said.devices.iter().zip(ssids.iter().map(Vec::as_slice)).map(near).collect();
+        let shown: Vec<Uuid> = said.shown.iter().map(|octets| uuid(octets)).collect();
+        let mut offers = std::mem::take(&mut self.offers);
+        let found = self.matchmaker.look_up(radio, &devices, &shown, now, &mut offers);
+        self.counters.look_ups += 1;
+        self.counters.devices += devices.len() as u64;
+        self.counters.offers += offers.offers.len() as u64;
+        let answer = found.map(|()| self.offers_message(&offers));
+        self.offers = offers;
+        answer.map(Answer::Offers)
+    }
+
+    /// The offers that fit into a datagram, the first ranked first.
+    fn offers_message(&self, offers: &Offers) -> pb::Offers {
+        let mut message = pb::Offers {
+            ttl_seconds: u32::try_from(offers.ttl.as_secs()).unwrap_or(u32::MAX),
+            offers: Vec::new(),
+            withdrawn: offers.withdrawn.iter().map(|uuid| uuid.as_bytes().to_vec()).collect(),
+            more: false,
+        };
+        let mut room = MAX_ANSWER - 32 - message.encoded_len();
+        for offer in &offers.offers {
+            let template =
+                self.matchmaker.service(offer.service).map_or(&[][..], |service| &service.template);
+            let offer = convert::offer(offer, template);
+            // Key and length in front of it.
+            let octets = offer.encoded_len() + 4;
+            let Some(left) = room.checked_sub(octets) else {
+                message.more = true;
+                break;
+            };
+            room = left;
+            message.offers.push(offer);
+        }
+        message
+    }
+
+    fn connect(&mut self, peer: Peer, said: &pb::Connect, now: Duration) -> Result<Answer, Refusal> {
+        let asked = Connect {
+            radio: mac(&said.radio),
+            client: mac(&said.client),
+            service: uuid(&said.service),
+            bssid: mac(&said.bssid),
+            session_id: sixteen(&said.session_id),
+            rssi_dbm: rssi(said.rssi_dbm),
+        };
+        self.matchmaker.is_radio_of(peer, asked.radio, now)?;
+        let mut key = [0; 16];
+        entropy(&mut key);
+        let introduction = self.matchmaker.connect(&asked, now, key)?;
+        self.counters.introductions += 1;
+        self.introduce(&introduction, now);
+        Ok(Answer::Connected(convert::connected(&introduction)))
+    }
+
+    fn introduce(&mut self, introduction: &Introduction, now: Duration) {
+        tracing::debug!(client = %introduction.client, radio = %introduction.radio, service = %introduction.service, "introduced");
+        self.push(introduction.instance, Push::Introduction(convert::introduction(introduction)), now);
+    }
+
+    /// What one side says of a session, if it is the one that it says it is.
+    fn report(&self, peer: Peer, said: &pb::Accounting, now: Duration) -> Result<Report, Refusal> {
+        let (service, radio) = (uuid(&said.service), mac(&said.radio));
+        let owner = &self.matchmaker.service(service).ok_or(Refusal::UnknownService)?.owner;
+        let accounts = self.matchmaker.accounts();
+        let side = match said.side() {
+            pb::accounting::Side::Radio => {
+                self.matchmaker.is_radio_of(peer, radio, now)?;
+                Side::Radio
+            }
+            pb::accounting::Side::Service | pb::accounting::Side::Unspecified => {
+                let is_owner = match owner {
+                    Owner::Account(account) => accounts.id(peer.account) == Some(account),
+                    Owner::Key(key) => accounts.id(peer.account).is_none() && *key == peer.key,
+                };
+                if !is_owner {
+                    return Err(Refusal::NotYours);
+                }
+                Side::Service
+            }
+        };
+        let radio_account =
+            self.matchmaker.radio(radio, now).and_then(|radio| accounts.id(radio.owner.account).cloned());
+        Ok(Report {
+            account: owner.account().cloned(),
+            session: sixteen(&said.session_id),
+            client: mac(&said.client),
+            service,
+            radio,
+            radio_account,
+            side,
+            totals: Totals {
+                sequence: said.sequence,
+                up_octets: said.up_octets,
+                down_octets: said.down_octets,
+                up_packets: said.up_packets,
+                down_packets: said.down_packets,
+                seconds: said.seconds,
+                rssi_dbm: said.rssi_dbm,
+                ended: said.ended,
+                at: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            },
+        })
+    }
+
+    fn release(&mut self, peer: Peer, said: &pb::Release, now: Duration) -> Result<(), Refusal> {
+        let (radio, bssid) = (mac(&said.radio), mac(&said.bssid));
+        self.matchmaker.is_radio_of(peer, radio, now)?;
+        if said.gateway_lost {
+            self.matchmaker.lost(radio, bssid);
+        } else if let Some((_, instance)) = self.matchmaker.release(radio, bssid) {
+            let withdrawal = pb::Withdrawal { bssid: bssid.0.to_vec(), client: Vec::new() };
+            self.push(instance, Push::Withdrawal(withdrawal), now);
+        }
+        Ok(())
+    }
+
+    fn refuse_everywhere(&mut self, client: MacAddr, refused: Duration, now: Duration) {
+        let seconds = u32::try_from(refused.as_secs().max(1)).unwrap_or(u32::MAX);
+        let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
+        let mut told: Vec<Route> = Vec::new();
+        for (instance, route) in self.routes.clone() {
+            if !told.contains(&route) {
+                told.push(route);
+                self.push(instance, Push::Refusals(refusals.clone()), now);
+            }
+        }
+    }
+
+    /// What must be durable is: an instance is there.
+    fn register_instance(&mut self, asker: &Asker, peer: Peer, said: &pb::RegisterService, now: Duration) {
+        let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
+        // Where its datagrams come from is likelier to be reached than where it thinks it is.
+        let seen = asker.endpoint();
+        let said_endpoints = said.endpoints.iter().filter_map(|text| text.parse().ok());
+        let mut endpoints: Vec<SocketAddr> = seen.into_iter().chain(said_endpoints).collect();
+        endpoints.dedup();
+        let load = u16::try_from(said.load_permille).unwrap_or(u16::MAX);
+        let result = self.matchmaker.register_instance(peer, service, instance, &endpoints, load, now);
+        match result {
+            Ok(()) => {
+                let route = match asker {
+                    Asker::Peer { identity, reply } => {
+                        self.server.keep(reply, &mut entropy);
+                        Route::Peer(identity.key)
+                    }
+                    Asker::Local(local) => Route::Local(local.connection),
+                };
+                self.routes.insert(instance, route);
+                self.answer(asker, registered(asker, self.settings.instance_lifetime));
+            }
+            Err(refusal) => self.answer(asker, Answer::Failure(convert::failure(&refusal))),
+        }
+    }
+
+    fn commit(&mut self, drafts: Vec<Draft>, after: After) {
+        self.next_commit += 1;
+        let number = self.next_commit;
+        self.waiting.insert(number, after);
+        self.outputs.push_back(Output::Commit { number, drafts });
+    }
+
+    fn answer(&mut self, asker: &Asker, answer: Answer) {
+        match asker {
+            Asker::Local(local) => self.outputs.push_back(Output::Answer { to: *local, answer }),
+            Asker::Peer { reply, .. } => {
+                let mut out = Vec::new();
+                if let Ok(to) = self.server.answer(reply, answer, &mut entropy, &mut out) {
+                    self.outputs.push_back(Output::Send(to, out));
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, instance: InstanceId, push: Push, now: Duration) {
+        match self.routes.get(&instance).copied() {
+            Some(Route::Local(connection)) => self.outputs.push_back(Output::Push { to: connection, push }),
+            Some(Route::Peer(key)) if self.server.push(&key, push, now).is_ok() => {}
+            _ => self.counters.pushes_lost += 1,
+        }
+    }
+
+    fn pushes(&mut self, now: Duration) {
+        let mut out = Vec::new();
+        while let Some(output) = self.server.poll_push(now, &mut entropy, &mut out) {
+            match output {
+                server::PushOutput::Send(to) => self.outputs.push_back(Output::Send(to, out.clone())),
+                server::PushOutput::GaveUp { .. } => self.counters.pushes_lost += 1,
+            }
+        }
+    }
+}
+
+impl Asker {
+    fn endpoint(&self) -> Option<SocketAddr> {
+        match self {
+            Asker::Peer { identity, .. } => Some(identity.endpoint),
+            Asker::Local(_) => None,
+        }
+    }
+}
+
+fn registered(asker: &Asker, lifetime: Duration) -> Answer {
+    Answer::Registered(pb::Registered {
+        lifetime_seconds: u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX),
+        endpoint: asker.endpoint().map_or_else(String::new, |endpoint| endpoint.to_string()),
+    })
+}
+
+fn not_for_instances() -> Answer {
+    let text = "only a radio that asks by datagram can register".to_owned();
+    Answer::Failure(pb::Failure { reason: Reason::Malformed.into(), text, retry_seconds: 0 })
+}

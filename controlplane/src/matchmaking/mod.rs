@@ -1,0 +1,82 @@
+//! The matchmaker as a part of the control daemon: a UDP socket for radios and service instances, and a channel for the instances of this
+//! process. One task owns everything it knows; what must be durable is written elsewhere and answers with a message.
+
+mod accounts;
+mod convert;
+mod desk;
+mod keys;
+mod run;
+mod write;
+
+use std::sync::Arc;
+
+use matchmaker::{
+    Change, Settings,
+    objects::{self, Binding, Origin},
+};
+use proto::matchmaking::StaticSecret;
+use records::{Embedded, Records};
+use tokio::sync::mpsc;
+
+use crate::{
+    config::Config,
+    core::{self, Matchmaker},
+};
+
+pub(crate) use desk::Local;
+pub use keys::KeysError;
+pub use run::MatchmakingError;
+pub(crate) use run::{Matchmaking, Message, start};
+
+/// Bindings of the configuration have identifiers from here on; those of records begin with 1.
+const CONFIGURED: u64 = 1 << 62;
+
+/// The matchmaker that the configuration asks for: started, if it is in this process.
+pub(crate) async fn as_configured(
+    config: &Config,
+    core: mpsc::WeakSender<core::Message>,
+) -> Result<Matchmaker, MatchmakingError> {
+    if let Some(there) = &config.matchmaking {
+        let secret = keys::load_or_make(&config.state)?.secret;
+        return Ok(Matchmaker::remote(there, StaticSecret::new(*secret.octets())));
+    }
+    let Some(here) = &config.matchmaker else { return Ok(Matchmaker::None) };
+    let own = here.account.clone();
+    let records: Arc<dyn Records> = Arc::new(Embedded::open(&config.state.join("records.redb"))?);
+    let (version, mut changes) = write::load(&*records).await?;
+    // Behind what is on record: the file that an operator edits has the last word on what it says.
+    changes.extend(configured(config, own.as_ref()));
+    let (jobs, queue) = mpsc::unbounded_channel();
+    let settings = Settings::default();
+    let matchmaking = start(here.listen, &config.state, own, settings, changes, jobs, core).await?;
+    tokio::spawn(write::run(records.clone(), queue, matchmaking.messages.downgrade()));
+    tokio::spawn(write::follow(records, version, matchmaking.messages.downgrade()));
+    tracing::info!(listen = %matchmaking.listen, key = %matchmaking.public, "matchmaker is up; radios need its address and key");
+    Ok(Matchmaker::Local(matchmaking))
+}
+
+/// What the configuration says, as records.
+fn configured(config: &Config, own: Option<&objects::AccountId>) -> Vec<Change> {
+    let account = |account: &crate::config::Account| {
+        let key = account.key.as_ref().map(|key| objects::AccountKey(key.0));
+        Change::PutAccount(objects::Account { id: account.id.clone(), key })
+    };
+    let binding = |(n, binding): (usize, &crate::config::Binding)| {
+        let service = config.services.iter().find(|service| service.uuid == binding.service);
+        let of_service = service.map(|service| service.policy).unwrap_or_default();
+        let policy = visibility::Policy::from(of_service).overridden_by(&binding.policy.into());
+        Change::PutBinding {
+            account: own.cloned(),
+            binding: Binding {
+                id: CONFIGURED + n as u64,
+                service: binding.service,
+                client: binding.client,
+                radio: binding.radio,
+                policy,
+                origin: Origin::Configuration,
+            },
+        }
+    };
+    let bindings = config.bindings.iter().filter(|binding| !binding.fixed);
+    config.accounts.iter().map(account).chain(bindings.enumerate().map(binding)).collect()
+}

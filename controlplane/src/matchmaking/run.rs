@@ -1,0 +1,212 @@
+//! Runs the desk: socket, channel, clock, and whoever makes things durable.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use matchmaker::{Change, Settings, objects::AccountId};
+use proto::matchmaking::{
+    PublicKey,
+    messages::request::Request,
+    server::{self, TicketKeys},
+};
+use records::{Committed, Draft, RecordsError, Report};
+use tokio::{
+    net::UdpSocket,
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    desk::{Desk, Local, Output},
+    keys::{self, KeysError},
+};
+use crate::core::{self, Connection};
+
+/// What reaches the matchmaker from within the process.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// An instance of this process asks.
+    Request { local: Local, request: Request },
+    /// Its gateway is gone.
+    Gone(Connection),
+    /// What was to become durable is, and this is how it reads now; or why it is not.
+    Committed { number: u64, result: Result<Committed, String> },
+    /// What was to be put on record is; or why it is not.
+    Accounted { number: u64, result: Result<(), String> },
+    /// Somebody committed this.
+    Changed(Vec<Change>),
+}
+
+/// A handle on the running matchmaker.
+#[derive(Clone)]
+pub(crate) struct Matchmaking {
+    pub messages: mpsc::Sender<Message>,
+    /// What radios and gateways must know it by.
+    pub public: PublicKey,
+    /// Where they send to.
+    pub listen: SocketAddr,
+}
+
+/// The matchmaker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum MatchmakingError {
+    /// No key.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// No records.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// No socket.
+    #[error(
+        "cannot listen on {listen} for radios and gateways (UDP): {error}. `ss -lnup` tells who has the port; change `listen` of [matchmaker]."
+    )]
+    Socket {
+        /// Where.
+        listen: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
+}
+
+/// What is to become durable. [`Message::Committed`] or [`Message::Accounted`] comes back, in the order in which it went.
+pub(crate) enum Job {
+    /// Objects.
+    Commit { number: u64, drafts: Vec<Draft> },
+    /// A session.
+    Account { number: u64, report: Box<Report> },
+}
+
+/// How long a ticket lasts: a radio makes a handshake that seldom.
+const TICKET_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// What is over is forgotten that often.
+const TICK: Duration = Duration::from_secs(1);
+/// Datagrams taken before anything else has its turn.
+const ROUND: usize = 256;
+/// Longer ones are none of matchmaking's.
+const DATAGRAM: usize = 2048;
+
+/// Starts the matchmaker. `records`: all that is durable, as it was read.
+pub(crate) async fn start(
+    listen: SocketAddr,
+    state: &std::path::Path,
+    own: Option<AccountId>,
+    settings: Settings,
+    records: Vec<Change>,
+    jobs: mpsc::UnboundedSender<Job>,
+    core: mpsc::WeakSender<core::Message>,
+) -> Result<Matchmaking, MatchmakingError> {
+    let keys = keys::load_or_make(state)?;
+    let socket = UdpSocket::bind(listen).await.map_err(|error| MatchmakingError::Socket { listen, error })?;
+    let listen = socket.local_addr().map_err(|error| MatchmakingError::Socket { listen, error })?;
+    // More than the default, so that a burst of radios survives a moment without us; refused is no harm.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).expect("the operating system has entropy");
+    let public = keys.secret.public();
+    let config = server::Config {
+        secret: keys.secret,
+        tickets: TicketKeys::new(&keys.ticket, None),
+        ticket_lifetime: TICKET_LIFETIME,
+        epoch: u64::from_be_bytes(epoch),
+        limits: server::Limits::default(),
+    };
+    let mut desk = Desk::new(config, settings, own, now());
+    records.iter().for_each(|change| desk.apply(change));
+    let (messages, inbox) = mpsc::channel(1024);
+    tokio::spawn(run(desk, socket, inbox, jobs, core));
+    Ok(Matchmaking { messages, public, listen })
+}
+
+/// Until every handle is gone.
+async fn run(
+    mut desk: Desk,
+    socket: UdpSocket,
+    mut inbox: mpsc::Receiver<Message>,
+    jobs: mpsc::UnboundedSender<Job>,
+    core: mpsc::WeakSender<core::Message>,
+) {
+    let mut buffer = vec![0; DATAGRAM];
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let due = desk.deadline().map(|due| Instant::now() + due.saturating_sub(now()));
+        let due = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = inbox.recv() => match message {
+                Some(message) => take(&mut desk, message),
+                None => return,
+            },
+            readable = socket.readable() => if readable.is_ok() {
+                receive(&mut desk, &socket, &mut buffer);
+            },
+            () = due => desk.timeout(now()),
+            _ = tick.tick() => desk.timeout(now()),
+        }
+        while let Some(output) = desk.poll_output() {
+            act(output, &socket, &jobs, &core).await;
+        }
+    }
+}
+
+fn take(desk: &mut Desk, message: Message) {
+    match message {
+        Message::Request { local, request } => desk.local(local, request, now()),
+        Message::Gone(connection) => desk.local_gone(connection),
+        Message::Committed { number, result } => desk.committed(number, result, now()),
+        Message::Accounted { number, result } => desk.accounted(number, result),
+        Message::Changed(changes) => changes.iter().for_each(|change| desk.apply(change)),
+    }
+}
+
+fn receive(desk: &mut Desk, socket: &UdpSocket, buffer: &mut [u8]) {
+    for _ in 0..ROUND {
+        // An error is one of an earlier datagram, or nothing at all to receive.
+        let Ok((len, from)) = socket.try_recv_from(buffer) else { return };
+        desk.datagram(from, &mut buffer[..len], now());
+    }
+}
+
+async fn act(
+    output: Output,
+    socket: &UdpSocket,
+    jobs: &mpsc::UnboundedSender<Job>,
+    core: &mpsc::WeakSender<core::Message>,
+) {
+    match output {
+        // One that does not go out is lost, as datagrams are: whoever waits for it asks again.
+        Output::Send(to, datagram) => {
+            let _ = socket.try_send_to(&datagram, to);
+        }
+        Output::Answer { to, answer } => {
+            let message = core::Message::Matchmaking {
+                connection: to.connection,
+                said: core::Said::Answer(to.id, answer),
+            };
+            tell(core, message).await;
+        }
+        Output::Push { to, push } => {
+            tell(core, core::Message::Matchmaking { connection: to, said: core::Said::Push(push) }).await;
+        }
+        // Its reader lives as long as this task.
+        Output::Commit { number, drafts } => drop(jobs.send(Job::Commit { number, drafts })),
+        Output::Account { number, report } => drop(jobs.send(Job::Account { number, report })),
+    }
+}
+
+async fn tell(core: &mpsc::WeakSender<core::Message>, message: core::Message) {
+    if let Some(core) = core.upgrade() {
+        let _ = core.send(message).await;
+    }
+}
+
+/// Wall time: tickets of several matchmakers are good until the same moment.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,291 @@
+//! Matchmaking as radios and gateways see it: datagrams on one side, a gateway's link on the other.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use controlplane::{Control, Link, config, core::Query};
+use dot11::MacAddr;
+use proto::{
+    gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
+    matchmaking::{
+        PublicKey, StaticSecret,
+        messages::{self as mm, answer::Answer, failure::Reason, request::Request},
+        peer::{self, Output, Peer},
+    },
+    tunnel::{Hello, Proof, ServiceUuid, SessionId, TunnelKey},
+};
+use tokio::{net::UdpSocket, time::timeout};
+
+const UUID: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
+const RADIO: [u8; 6] = [2, 0, 0, 0, 0, 9];
+const BSSID: [u8; 6] = [2, 0xaa, 0, 0, 0, 1];
+const PHONE: [u8; 6] = [2, 0, 0, 0, 0, 7];
+const STRANGER: [u8; 6] = [2, 0, 0, 0, 0, 8];
+const SESSION: [u8; 16] = [5; 16];
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn uuid() -> Vec<u8> {
+    matchmaker::Uuid::parse_str(UUID).unwrap().as_bytes().to_vec()
+}
+
+/// A control process with this configuration behind its state directory.
+async fn control(text: &str) -> (Control, tempfile::TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("controlplane.toml");
+    std::fs::write(&path, format!("state = \"{}\"\n{text}", directory.path().display())).unwrap();
+    (Control::start(config::load(&path).unwrap()).await.unwrap().0, directory)
+}
+
+const SERVICE: &str =
+    "[[service]]\nuuid = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nssid = \"home\"\nsecurity = \"open\"\n";
+const MATCHMAKER: &str = "[matchmaker]\nlisten = \"127.0.0.1:0\"\n";
+const BINDING: &str = "[[binding]]\nservice = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nclient = \"02:00:00:00:00:07\"\npolicy = { min_rssi_dbm = -75 }\n";
+
+/// A peer of the matchmaker on a socket of its own.
+struct Radio {
+    peer: Peer,
+    socket: UdpSocket,
+    started: Instant,
+}
+
+fn entropy(out: &mut [u8]) {
+    getrandom::fill(out).unwrap();
+}
+
+impl Radio {
+    async fn new(matchmaker: (SocketAddr, PublicKey)) -> Radio {
+        let config = peer::Config {
+            secret: StaticSecret::generate(&mut entropy),
+            matchmaker: matchmaker.1,
+            account: None,
+            software: "test".into(),
+            instance: 1,
+            patience: PATIENCE,
+        };
+        let mut peer = Peer::new(config, &mut entropy);
+        peer.set_addresses(&[matchmaker.0]);
+        Radio { peer, socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), started: Instant::now() }
+    }
+
+    async fn ask(&mut self, request: Request) -> Answer {
+        let wanted = self.peer.request(request, self.started.elapsed()).unwrap();
+        let mut buffer = [0; 2048];
+        loop {
+            let now = self.started.elapsed();
+            while let Some(output) = self.peer.poll_output(now, &mut entropy) {
+                match output {
+                    Output::Send { to, datagram } => drop(self.socket.send_to(&datagram, to).await.unwrap()),
+                    Output::Answered { id, answer } if id == wanted => return answer.unwrap(),
+                    _ => {}
+                }
+            }
+            let wait = self.peer.deadline().map_or(PATIENCE, |at| at.saturating_sub(self.started.elapsed()));
+            if let Ok(received) = timeout(wait, self.socket.recv_from(&mut buffer)).await {
+                let (len, from) = received.unwrap();
+                self.peer.datagram(from, &mut buffer[..len], self.started.elapsed());
+            }
+        }
+    }
+
+    async fn register(&mut self) {
+        let register =
+            mm::RegisterRadio { radio: RADIO.to_vec(), channel: 6, bssids: 4, ..Default::default() };
+        assert!(matches!(self.ask(Request::RegisterRadio(register)).await, Answer::Registered(_)));
+    }
+
+    async fn look_up(&mut self, client: [u8; 6]) -> mm::Offers {
+        let device = mm::Device { client: client.to_vec(), rssi_dbm: -60, ..Default::default() };
+        let look_up = mm::LookUp { radio: RADIO.to_vec(), devices: vec![device], shown: vec![] };
+        match self.ask(Request::LookUp(look_up)).await {
+            Answer::Offers(offers) => offers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn connect(&mut self, client: [u8; 6]) -> Answer {
+        let connect = mm::Connect {
+            radio: RADIO.to_vec(),
+            client: client.to_vec(),
+            service: uuid(),
+            bssid: BSSID.to_vec(),
+            session_id: SESSION.to_vec(),
+            rssi_dbm: -60,
+            binding: 0,
+        };
+        self.ask(Request::Connect(connect)).await
+    }
+}
+
+/// Control's service is known to the matchmaker.
+async fn registered(control: &Control) {
+    let began = Instant::now();
+    while !control.ask(Query::Stats).await.unwrap().control.contains_key("services_registered") {
+        assert!(began.elapsed() < PATIENCE, "the service was not registered");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn say(link: &Link, events: Vec<Ev>) {
+    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
+}
+
+async fn attach(control: &Control, name: &str) -> Link {
+    let link = control.attach().await.unwrap();
+    let hello = pb::Hello {
+        gateway: name.into(),
+        epoch: 1,
+        version: "v".into(),
+        listen: vec!["192.0.2.1:5247".into()],
+    };
+    say(&link, vec![Ev::Hello(hello), Ev::Synced(pb::Synced {})]).await;
+    link
+}
+
+/// The next command for which there is something; what comes behind it waits in `heard`.
+async fn until<T>(link: &mut Link, heard: &mut VecDeque<C>, mut wanted: impl FnMut(C) -> Option<T>) -> T {
+    loop {
+        while let Some(command) = heard.pop_front() {
+            if let Some(found) = wanted(command) {
+                return found;
+            }
+        }
+        let batch = timeout(PATIENCE, link.commands.recv()).await.expect("a command").expect("control lives");
+        heard.extend(batch.into_iter().filter_map(|command| command.command));
+    }
+}
+
+fn request(key: &TunnelKey, counter: u64) -> Ev {
+    let hello = Hello {
+        bssid: MacAddr(BSSID),
+        radio: MacAddr(RADIO),
+        service: ServiceUuid(uuid().try_into().unwrap()),
+    };
+    let proof = Proof::new(key, &SessionId(SESSION), &hello, counter);
+    Ev::TunnelRequest(pb::TunnelRequest {
+        tunnel: Some(pb::Tunnel {
+            session_id: SESSION.to_vec(),
+            bssid: BSSID.to_vec(),
+            radio: RADIO.to_vec(),
+            service: uuid(),
+            endpoint: "192.0.2.77:7000".into(),
+        }),
+        counter,
+        proof: proof.mac.to_vec(),
+    })
+}
+
+fn authentication(mac: [u8; 6]) -> Ev {
+    let body = [0, 0, 1, 0, 0, 0];
+    let data = [&[0xb0, 0, 0, 0][..], &BSSID, &mac, &BSSID, &[0x10, 0], &body].concat();
+    Ev::Frame(pb::Frame { kind: 1, bssid: BSSID.to_vec(), mac: mac.to_vec(), data, ..Default::default() })
+}
+
+fn connected(answer: Answer) -> (mm::Connected, TunnelKey) {
+    let Answer::Connected(connected) = answer else { panic!("{answer:?}") };
+    let key = TunnelKey::new(connected.key.clone().try_into().unwrap());
+    (connected, key)
+}
+
+/// The whole way: look-up, offer, connect, introduction, tunnel, and the device's first frame; nothing for anybody else.
+#[tokio::test]
+async fn a_device_is_introduced_and_nobody_else_is_heard() {
+    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
+    let at = control.matchmaker().unwrap();
+    let mut link = attach(&control, "g").await;
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    radio.register().await;
+    registered(&control).await;
+    let offers = radio.look_up(PHONE).await;
+    let offer = &offers.offers[0];
+    assert_eq!((offer.service.clone(), offer.client.clone()), (uuid(), PHONE.to_vec()));
+    assert_eq!(offer.policy.as_ref().unwrap().min_rssi_dbm, -75);
+    assert_eq!(offer.template, [&[0, 4][..], b"home"].concat(), "its beacon names it");
+    // What others may see is what they are expected to want, not what the binding says.
+    assert!(radio.look_up(STRANGER).await.offers.iter().all(|offer| offer.predicted));
+    let Answer::Failure(failure) = radio.connect(STRANGER).await else { panic!() };
+    assert_eq!(failure.reason(), Reason::NoBinding);
+
+    let heard = &mut VecDeque::new();
+    // The keep-alive may come before the introduction, and without the key it opens nothing.
+    let wrong = TunnelKey::new([9; 16]);
+    say(&link, vec![request(&wrong, 1)]).await;
+    let (connected, key) = connected(radio.connect(PHONE).await);
+    assert_eq!(connected.endpoints, ["192.0.2.1:5247"]);
+    let punch = until(&mut link, heard, |command| match command {
+        C::Datagram(datagram) => Some(datagram),
+        C::TunnelAccept(_) => panic!("a tunnel without proof"),
+        _ => None,
+    })
+    .await;
+    assert_eq!(punch.peer, radio.socket.local_addr().unwrap().to_string());
+    assert_eq!(punch.data, [&[0x89, 1][..], &SESSION].concat());
+    say(&link, vec![request(&key, 7), authentication(STRANGER), authentication(PHONE)]).await;
+    let accept = until(&mut link, heard, |command| match command {
+        C::TunnelAccept(accept) => Some(accept),
+        _ => None,
+    })
+    .await;
+    assert_eq!((accept.key.as_slice(), accept.counter), (key.as_bytes().as_slice(), 7));
+    let answered = until(&mut link, heard, |command| match command {
+        C::Transmit(transmit) => Some(transmit.mac),
+        _ => None,
+    })
+    .await;
+    assert_eq!(answered, PHONE, "the stranger's frame came first and is not answered");
+
+    // The radio closes the BSS: the tunnel goes.
+    let release =
+        mm::Release { radio: RADIO.to_vec(), bssid: BSSID.to_vec(), service: uuid(), gateway_lost: false };
+    assert_eq!(radio.ask(Request::Release(release)).await, Answer::Done(mm::Done {}));
+    let closed = until(&mut link, heard, |command| match command {
+        C::TunnelClose(close) => Some(close.bssid),
+        _ => None,
+    })
+    .await;
+    assert_eq!(closed, BSSID);
+}
+
+/// A gateway elsewhere registers through its own socket, and is told through it: where its datagrams come from is where radios are sent.
+#[tokio::test]
+async fn a_gateway_elsewhere_registers_through_its_tunnel_socket() {
+    let (here, _state) = control(&[MATCHMAKER, BINDING].concat()).await;
+    let at = here.matchmaker().unwrap();
+    let text = format!("{SERVICE}[matchmaking]\nserver = \"{}\"\nkey = \"{}\"\n", at.listen, at.key);
+    let (there, _state) = control(&text).await;
+    let mut link = attach(&there, "g").await;
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let gateway = socket.local_addr().unwrap();
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    let endpoint = radio.socket.local_addr().unwrap().to_string();
+    // The gateway: passes datagrams between its socket and control, until it is told to open its NAT for a radio.
+    let conversation = async {
+        let mut buffer = [0; 2048];
+        loop {
+            tokio::select! {
+                batch = link.commands.recv() => for command in batch.unwrap() {
+                    let Some(C::Datagram(datagram)) = command.command else { continue };
+                    if datagram.data[0] == 0x89 {
+                        return datagram.peer;
+                    }
+                    socket.send_to(&datagram.data, &datagram.peer).await.unwrap();
+                },
+                received = socket.recv_from(&mut buffer) => {
+                    let (len, from) = received.unwrap();
+                    let datagram = pb::Datagram { peer: from.to_string(), data: buffer[..len].to_vec() };
+                    say(&link, vec![Ev::Datagram(datagram)]).await;
+                }
+            }
+        }
+    };
+    let asking = async {
+        radio.register().await;
+        registered(&there).await;
+        connected(radio.connect(PHONE).await).0
+    };
+    let (punched, connected) = timeout(PATIENCE, async { tokio::join!(conversation, asking) }).await.unwrap();
+    assert_eq!(connected.endpoints[0], gateway.to_string(), "as the matchmaker sees it");
+    assert_eq!(punched, endpoint);
+}
