@@ -10,7 +10,8 @@ build=(gcc libc6-dev make pkg-config
 	libdpdk-dev libclang1)                                                        # for dataplane/dpdk-sys
 network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
-test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind)
+test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind
+	postgresql)                                                                   # for controlplane/records
 bench=("${build[@]}" libipsec-mb-dev libssl-dev)                                  # peers to compare with
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"

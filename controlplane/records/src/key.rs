@@ -101,6 +101,11 @@ impl Kind {
     pub(crate) const ALL: [Kind; 7] =
         [Kind::Account, Kind::Grant, Kind::Radio, Kind::Service, Kind::Client, Kind::Binding, Kind::Contract];
 
+    /// Whether identifiers count within an account.
+    pub(crate) fn is_scoped(self) -> bool {
+        matches!(self, Kind::Grant | Kind::Binding | Kind::Contract)
+    }
+
     pub(crate) fn of(code: u8) -> Option<Kind> {
         Kind::ALL.into_iter().find(|&kind| kind as u8 == code)
     }
@@ -161,6 +166,12 @@ impl Key {
 
     pub(crate) fn numbered(kind: Kind, scope: String, id: u64) -> Key {
         Key { kind, scope, id: id.to_be_bytes().to_vec() }
+    }
+
+    /// Of an object that is stored under an account.
+    pub(crate) fn placed(kind: Kind, account: String, id: Vec<u8>) -> Key {
+        let scope = if kind.is_scoped() { account } else { String::new() };
+        Key { kind, scope, id }
     }
 
     /// The identifier of a numbered object.

@@ -1,8 +1,8 @@
 //! Records: what the control plane must not forget. Objects (accounts, radios, services, clients, bindings, contracts,
 //! grants) and the accounting of sessions, durable before they are acknowledged.
 //!
-//! One interface, [`Records`], and one set of rules (`plan`, `accounting`), which every store obeys: [`Embedded`], a file of
-//! one process.
+//! One interface, [`Records`], and one set of rules (`plan`, `accounting`), which both stores obey: [`Embedded`], a file of one
+//! process, and [`Postgres`], a database that control processes share.
 //!
 //! A *version* counts the commits of a store that changed something, without gaps. Every object has that of the commit that
 //! last changed it.
@@ -15,6 +15,10 @@ mod embedded;
 mod error;
 mod key;
 mod plan;
+mod postgres;
+mod queue;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 
 use std::{future::Future, pin::Pin};
 
@@ -23,6 +27,7 @@ pub use draft::{Committed, Draft, NewContract, Object, Outcome, Step, Version};
 pub use embedded::Embedded;
 pub use error::RecordsError;
 pub use key::Name;
+pub use postgres::Postgres;
 
 /// What a store answers with, once it has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, RecordsError>> + Send + 'a>>;

@@ -14,6 +14,10 @@ use crate::{
 
 /// Most octets of one object.
 pub(crate) const MAX_BODY: usize = 64 * 1024;
+/// Most octets of the objects of one commit.
+const MAX_OCTETS: usize = 64 << 20;
+/// The greatest identifier: databases have signed numbers.
+const MAX_ID: u64 = i64::MAX as u64;
 /// Most octets of what only one object may say: indexes hold it.
 const MAX_SAYS: usize = 1024;
 
@@ -237,12 +241,13 @@ struct Attempt<'a> {
     says: BTreeMap<Says, Option<u64>>,
     last: BTreeMap<Counter, u64>,
     log: Vec<Entry>,
+    octets: usize,
 }
 
 impl<'a> Attempt<'a> {
     fn new(view: &'a View, version: Version) -> Self {
         let (rows, says, last, log) = Default::default();
-        Attempt { view, version, rows, says, last, log }
+        Attempt { view, version, rows, says, last, log, octets: 0 }
     }
 
     fn row(&self, key: &Key) -> Option<&Row> {
@@ -309,6 +314,10 @@ impl<'a> Attempt<'a> {
         {
             return Err(too_large(&name.to_string(), body.len(), MAX_BODY));
         }
+        self.octets += body.as_ref().map_or(0, Vec::len);
+        if self.octets > MAX_OCTETS {
+            return Err(too_large("a commit", self.octets, MAX_OCTETS));
+        }
         if let Change::DeleteAccount(id) = change {
             made |= self.delete_grants(id.as_str());
         }
@@ -339,6 +348,9 @@ impl<'a> Attempt<'a> {
         let old = old.and_then(|old| codec::says(key, &old));
         let new = change.and_then(|change| codec::says(key, change));
         if let Some(new) = &new {
+            if id > MAX_ID {
+                return Err(too_large(&format!("the identifier of {name}"), id as usize, MAX_ID as usize));
+            }
             if new.what.len() > MAX_SAYS {
                 return Err(too_large(&format!("the subscriber of {name}"), new.what.len(), MAX_SAYS));
             }

@@ -13,9 +13,10 @@ use std::{path::Path, sync::Arc, thread::JoinHandle};
 use redb::{Database, ReadableDatabase};
 use tokio::sync::{mpsc, oneshot};
 
-use self::{follow::Recent, writer::Request};
+use self::follow::Recent;
 use crate::{
     Answer, Committed, Draft, Follow, Name, Object, Page, Query, Records, RecordsError, Report, Version,
+    queue::{Request, Writer},
 };
 
 /// Records in a file. Its directory must exist; the file is made if it is not there, readable for its owner only. Must be
@@ -23,7 +24,7 @@ use crate::{
 pub struct Embedded {
     file: Arc<File>,
     recent: Arc<Recent>,
-    requests: Option<mpsc::Sender<Request>>,
+    requests: Option<Writer>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -43,7 +44,7 @@ impl Embedded {
         let file = Arc::new(open::open(path)?);
         let version = file.read(tables::version)?;
         let recent = Arc::new(Recent::new(&file.at, version));
-        let (requests, queue) = mpsc::channel(1024);
+        let (requests, queue) = Writer::new(&file.at);
         let run = {
             let (file, recent) = (Arc::clone(&file), Arc::clone(&recent));
             move || writer::run(&file, &recent, queue)
@@ -55,17 +56,14 @@ impl Embedded {
         Ok(Self { file, recent, requests: Some(requests), writer: Some(writer) })
     }
 
-    /// Lets the writer do something, and waits for its answer.
     async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<Result<T, RecordsError>>) -> Request,
     ) -> Result<T, RecordsError> {
-        let closed = || RecordsError::Closed { at: self.file.at.clone() };
-        let (reply, answer) = oneshot::channel();
-        let requests = self.requests.as_ref().ok_or_else(closed)?;
-        requests.send(request(reply)).await.map_err(|_| closed())?;
-        // Without an answer the writer is gone; it answers all it takes.
-        answer.await.map_err(|_| closed())?
+        match &self.requests {
+            Some(writer) => writer.ask(request).await,
+            None => Err(RecordsError::Closed { at: self.file.at.clone() }),
+        }
     }
 
     /// Reads away from the runtime's threads.

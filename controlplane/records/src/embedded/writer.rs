@@ -1,76 +1,22 @@
 //! The thread that writes: what waits goes into one transaction.
 
 use redb::Durability;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::{File, follow::Recent, sessions, tables};
-use crate::{Committed, Draft, RecordsError, Report, Step, plan::Wants};
-
-/// What the writer is asked for.
-pub(super) enum Request {
-    Commit { drafts: Vec<Draft>, reply: Reply<Committed> },
-    Account { reports: Vec<Report>, reply: Reply<()> },
-    Forget { before: u64, reply: Reply<u64> },
-}
-
-type Reply<T> = oneshot::Sender<Result<T, RecordsError>>;
-
-/// Drafts and reports after which a transaction takes no more requests.
-const ENOUGH: usize = 10_000;
-
-impl Request {
-    fn size(&self) -> usize {
-        match self {
-            Request::Commit { drafts, .. } => drafts.len(),
-            Request::Account { reports, .. } => reports.len(),
-            Request::Forget { .. } => ENOUGH,
-        }
-    }
-
-    /// Nobody may wait for the answer any more.
-    fn fail(self, error: RecordsError) {
-        match self {
-            Request::Commit { reply, .. } => drop(reply.send(Err(error))),
-            Request::Account { reply, .. } => drop(reply.send(Err(error))),
-            Request::Forget { reply, .. } => drop(reply.send(Err(error))),
-        }
-    }
-}
-
-/// What a request came to, to be told once it is durable.
-enum Done {
-    Committed(Result<Committed, RecordsError>),
-    Accounted,
-    Forgotten(u64),
-}
+use crate::{
+    RecordsError, Step,
+    queue::{self, Done, Request},
+};
 
 pub(super) fn run(file: &File, recent: &Recent, mut queue: mpsc::Receiver<Request>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut size = first.size();
-        let mut requests = vec![first];
-        while size < ENOUGH
-            && let Ok(next) = queue.try_recv()
-        {
-            size += next.size();
-            requests.push(next);
-        }
-        match transact(file, &requests) {
-            Ok((done, steps)) => {
-                recent.add(steps);
-                requests.into_iter().zip(done).for_each(tell);
-            }
-            Err(error) => requests.into_iter().for_each(|request| request.fail(error.clone())),
-        }
-    }
-}
-
-fn tell(both: (Request, Done)) {
-    match both {
-        (Request::Commit { reply, .. }, Done::Committed(outcome)) => drop(reply.send(outcome)),
-        (Request::Account { reply, .. }, Done::Accounted) => drop(reply.send(Ok(()))),
-        (Request::Forget { reply, .. }, Done::Forgotten(count)) => drop(reply.send(Ok(count))),
-        // `transact` answers each request in kind.
-        (request, _) => drop(request),
+        let requests = queue::gather(first, &mut queue);
+        let done = transact(file, &requests).map(|(done, steps)| {
+            recent.add(steps);
+            done
+        });
+        queue::tell_all(requests, done);
     }
 }
 
@@ -79,13 +25,7 @@ fn transact(file: &File, requests: &[Request]) -> Result<(Vec<Done>, Vec<Step>),
     let error = |error: redb::Error| file.error(error);
     let mut transaction = file.database.begin_write().map_err(|e| error(e.into()))?;
     transaction.set_durability(Durability::Immediate).map_err(|e| error(e.into()))?;
-    let mut wants = Wants::default();
-    for request in requests {
-        if let Request::Commit { drafts, .. } = request {
-            wants.add(drafts);
-        }
-    }
-    let mut view = tables::view(file, &transaction, &wants)?;
+    let mut view = tables::view(file, &transaction, &queue::wants(requests).unwrap_or_default())?;
     let mut done = Vec::with_capacity(requests.len());
     for request in requests {
         done.push(match request {

@@ -7,7 +7,7 @@ mod model;
 mod objects;
 pub mod samples;
 
-use records::{Answer, Object, Records, Version};
+use records::{Answer, Name, Object, Records, Version};
 
 pub use accounting::*;
 pub use following::*;
@@ -20,10 +20,21 @@ pub trait Place: Send + Sync {
     fn open(&self) -> Answer<'_, Box<dyn Records>>;
 }
 
-/// Everything in a store, and its version.
+/// Everything in a store, sorted, and its version.
 pub async fn all(store: &dyn Records) -> (Version, Vec<Object>) {
     let mut objects = Vec::new();
     let version = store.load(&mut |object| objects.push(object)).await.unwrap();
+    let rank = |object: &Object| match Name::of(&object.change) {
+        Name::Account(_) => 1,
+        Name::Grant(_) => 2,
+        Name::Radio(_) => 3,
+        Name::Service(_) => 4,
+        Name::Client(_) => 5,
+        Name::Binding(..) => 6,
+        Name::Contract(..) => 7,
+    };
+    assert!(objects.is_sorted_by_key(|object| rank(object).min(6)), "bindings and contracts come last");
+    objects.sort_by_key(|object| (rank(object), format!("{:?}", Name::of(&object.change))));
     (version, objects)
 }
 
