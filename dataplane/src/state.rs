@@ -22,7 +22,7 @@ use crate::packet::{BURST, Packet, Pool};
 use crate::ring::Outbox;
 use crate::service::ServiceTable;
 use crate::stage::downlink::{DownItem, Fanout};
-use crate::stage::uplink::{Defragmenter, Items, Parked, Retries};
+use crate::stage::uplink::{Across, Defragmenter, Items, Parked, Retries};
 use crate::station::{StationId, StationTable};
 use crate::tick::Progress;
 use crate::tunnel::{FragmentIds, TunnelId, TunnelTable};
@@ -54,6 +54,8 @@ pub struct State {
     pub directory: Directory,
     /// Destinations on the network side; to be told of every station that becomes reachable.
     pub(crate) outside: Outside,
+    /// Whether there is traffic from station to station.
+    pub(crate) across: Across,
     /// Packets for the tunnel side, each with its endpoint.
     pub tunnel_tx: VecDeque<Packet>,
     /// Packets for the network side.
@@ -106,6 +108,7 @@ impl State {
             network_addresses: NetworkAddresses::new(),
             directory: Directory::default(),
             outside: Outside::default(),
+            across: Across::default(),
             tunnel_tx: VecDeque::with_capacity(config.tx_queue),
             network_tx: VecDeque::with_capacity(config.tx_queue),
             events,

@@ -10,6 +10,7 @@ use crate::ethernet;
 use crate::handoff::{Handoff, Kind};
 use crate::packet::{BURST, Burst, Packet};
 use crate::stage::downlink::Job;
+use crate::stage::uplink::{Aim, Destination};
 use crate::state::State;
 use crate::station::StationId;
 
@@ -94,24 +95,30 @@ impl State {
 
     /// Takes an Ethernet frame of a station, its source checked, to `destination`.
     #[inline]
-    pub(crate) fn take_from_station(&mut self, id: StationId, packet: Packet, destination: MacAddr) {
+    pub(crate) fn take_from_station(&mut self, id: StationId, packet: Packet, destination: Destination) {
         self.learn(id, packet.data());
         let vlan = self.stations.hot(id).vlan;
         // Only a tag says the priority.
         let priority = if vlan == 0 { 0 } else { ethernet::priority(packet.data()) };
-        if self.outside.has(vlan, destination) {
+        let Destination { mac, aim } = destination;
+        if aim == Aim::OUTSIDE || (aim == Aim::UNKNOWN && self.outside.has(vlan, mac)) {
             return self.send_to_network(packet, vlan, priority);
         }
         self.take_to_anybody(id, packet, vlan, destination);
     }
 
     /// The same, where the destination is not known to be on the network side.
-    fn take_to_anybody(&mut self, id: StationId, packet: Packet, vlan: u16, destination: MacAddr) {
+    fn take_to_anybody(&mut self, id: StationId, packet: Packet, vlan: u16, destination: Destination) {
         let priority = ethernet::priority(packet.data());
+        let Destination { mac: destination, aim } = destination;
+        if let Some(to) = aim.station() {
+            return self.send_to_station(to, packet, vlan, priority, Source::Station(id));
+        }
         if destination.is_group() {
             return self.group(packet, vlan, priority, Source::Station(id));
         }
         if let Some(to) = self.stations.find_in_segment(vlan, destination) {
+            self.across.begins();
             return self.send_to_station(to, packet, vlan, priority, Source::Station(id));
         }
         match self.directory.owner_of_station(vlan, destination) {

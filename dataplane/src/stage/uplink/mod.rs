@@ -3,6 +3,7 @@
 //! The order of checks on every frame: tunnel introduced? → right endpoint? → station known? → protected as its state demands? → replay → MIC →
 //! duplicate → fragment rules → A-MSDU rules → address rules → port open? Classification and CCMP run over a whole burst each.
 
+mod aim;
 mod classify;
 mod defragment;
 mod keep_alive;
@@ -22,6 +23,7 @@ use crate::packet::{BURST, Burst, Packet};
 use crate::state::State;
 use crate::station::{Key, MANAGEMENT, NON_QOS, StationId};
 
+pub(crate) use aim::{Across, Aim, Destination};
 pub use defragment::{Defragmenter, Fragment, Outcome, Protection};
 pub(crate) use parked::Parked;
 pub use retries::Retries;
@@ -46,6 +48,8 @@ struct Item {
     /// How the radio heard it.
     signal: Signal,
     station: StationId,
+    /// Where it goes, as far as that was looked up already.
+    aim: Aim,
     pn: u64,
     mpdu: Mpdu,
     class: Class,
@@ -127,6 +131,9 @@ impl State {
                 }
             }
         }
+        if self.looks_ahead() {
+            self.aim(items);
+        }
         let opened = self.open(items);
         let mut opened = opened.into_iter();
         for (mut packet, item) in items.packets.drain(..).zip(&items.items) {
@@ -155,7 +162,8 @@ impl State {
         match Mpdu::parse(packet.data()) {
             Ok(mpdu) => {
                 let (class, station, pn) = (Class::Plain, StationId::default(), 0);
-                let item = Item { signal, station, pn, mpdu, class, handed, parked: false };
+                let aim = Aim::UNKNOWN;
+                let item = Item { signal, station, aim, pn, mpdu, class, handed, parked: false };
                 // On its way while the rest of the burst is read.
                 self.stations.expect(item.key(&packet));
                 items.items.push(item);

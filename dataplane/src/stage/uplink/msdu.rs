@@ -4,6 +4,7 @@ use dot11::MacAddr;
 use dot11::amsdu::{self, Subframes};
 use dot11::llc::{self, EtherType};
 
+use super::{Aim, Destination};
 use crate::command::Signal;
 use crate::counters::{DropReason, Forwarded};
 use crate::ethernet::{self, TAGS};
@@ -40,7 +41,8 @@ impl State {
                 continue;
             }
             let Some(msdu) = self.copy_of(subframe.msdu) else { continue };
-            if let Err(reason) = self.msdu(id, subframe.da, msdu, protected, signal) {
+            let destination = Destination { mac: subframe.da, aim: Aim::UNKNOWN };
+            if let Err(reason) = self.msdu(id, destination, msdu, protected, signal) {
                 self.drop(reason);
             }
         }
@@ -52,7 +54,7 @@ impl State {
     pub(super) fn msdu(
         &mut self,
         id: StationId,
-        destination: MacAddr,
+        destination: Destination,
         mut packet: Packet,
         protected: bool,
         signal: Signal,
@@ -61,7 +63,7 @@ impl State {
         let source = hot.mac;
         let ether_type = llc::parse(packet.data()).map(|(ether_type, _)| ether_type);
         if ether_type == Some(EtherType::EAPOL) {
-            if destination != hot.bssid && destination != PAE_GROUP {
+            if destination.mac != hot.bssid && destination.mac != PAE_GROUP {
                 return Err(DropReason::MisaddressedEapol);
             }
             self.punt_eapol(id, &packet.data()[llc::LEN..], protected, signal);
@@ -73,10 +75,10 @@ impl State {
         if !hot.is(Flag::PortOpen) {
             return Err(DropReason::PortClosed);
         }
-        if destination == source {
+        if destination.mac == source {
             return Err(DropReason::WrongAddresses);
         }
-        if ethernet::is_reserved(destination) {
+        if ethernet::is_reserved(destination.mac) {
             return Err(DropReason::ReservedGroup);
         }
         match ether_type {
@@ -99,7 +101,7 @@ impl State {
             }
         }
         let addresses = packet.prepend(12).ok_or(DropReason::NoHeadroom)?;
-        addresses[..6].copy_from_slice(&destination.0);
+        addresses[..6].copy_from_slice(&destination.mac.0);
         addresses[6..].copy_from_slice(&source.0);
         let hot = self.stations.hot_mut(id);
         hot.up_packets += 1;

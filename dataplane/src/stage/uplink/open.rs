@@ -3,7 +3,7 @@
 use arrayvec::ArrayVec;
 use dot11::ccmp::{HEADER_LEN, MIC_LEN};
 
-use super::{Class, Fragment, Item, Items, Opened, Protection};
+use super::{Class, Destination, Fragment, Item, Items, Opened, Protection};
 use crate::command::{Event, Frame, FrameKind, Signal, StationKey};
 use crate::counters::{DropReason, Forwarded};
 use crate::crypto::{self, OpenJob};
@@ -80,7 +80,7 @@ impl State {
         };
         let id = item.station;
         // Where the MSDU goes is in the header, which comes off.
-        let destination = item.third(&packet);
+        let destination = Destination { mac: item.third(&packet), aim: item.aim };
         let (index, now) = (mpdu.index(), self.now);
         let hot = self.stations.hot_mut(id);
         if protection.is_none() && hot.is(Flag::Keyed) {
@@ -116,7 +116,7 @@ impl State {
                 index,
                 sequence: mpdu.sequence,
                 more: mpdu.control.more_fragments(),
-                destination,
+                destination: destination.mac,
                 protection,
             };
             let outcome = self.defragmenter.push(fragment, packet, now);
