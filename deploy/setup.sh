@@ -12,7 +12,7 @@ network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
 test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind
 	postgresql)                                                                   # for controlplane/records
-bench=("${build[@]}" libipsec-mb-dev libssl-dev)                                  # peers to compare with
+bench=("${build[@]}" libipsec-mb-dev libssl-dev redis-server unbound)              # peers to compare with
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"
 	qemu-system-x86 cpio kmod xz-utils zstd                                        # boots the guest

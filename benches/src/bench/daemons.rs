@@ -56,10 +56,18 @@ impl Daemon {
         }
         let file = directory.join(format!("{program}.toml"));
         fs::write(&file, config)?;
-        let log = directory.join(format!("{program}.log"));
-        let output = File::create(&log)?;
         let mut command = Command::new(path);
         command.args(["run", "--config"]).arg(file).env_remove("RUST_LOG");
+        Daemon::spawn(directory, program, command)
+    }
+
+    /// Starts a program of the system.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn spawn(directory: &Path, program: &str, mut command: Command) -> anyhow::Result<Daemon> {
+        let log = directory.join(format!("{program}.log"));
+        let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         Ok(Daemon { child, log })

@@ -36,6 +36,7 @@ mod end_to_end;
 mod flood;
 mod kernels;
 mod machine;
+mod matchmaking;
 #[cfg(feature = "daemons")]
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod next_hop;
@@ -81,6 +82,7 @@ const BENCHES: &[Bench] = &[
     ("associations", |_| associations::run(&associations::Plan::FULL)),
     #[cfg(feature = "daemons")]
     ("end-to-end", |_| end_to_end::run(&end_to_end::Plan::FULL)),
+    ("matchmaking", |_| matchmaking::run(&matchmaking::Plan::FULL)),
     ("agent", |options| agent::run(options.agent)),
 ];
 

@@ -1,0 +1,333 @@
+//! Look-ups in process: a million radios, and ten thousand or ten million bindings; beside them what a Redis server and a name
+//! server take to answer.
+//!
+//! ```json
+//! {
+//!   "radios": 1000000, "octets_per_radio": 180.0,
+//!   "look_ups": [{ "bindings": 10000, "devices": 1, "nanoseconds": 500.0, "per_second": 2000000.0,
+//!                  "offers": 1.5 }, …],           // offers: on the average
+//!   "growth": { "1": 1.2, "16": 1.2 },            // most bindings / fewest, by devices in a look-up
+//!   "octets_per_binding": 60.0,                   // of the set that has most
+//!   "peers": [{ "peer": "redis", "per_second": 500000.0, "wall": 300000.0, "objects": 1000000 }, …]
+//!                                                 // per second of its processor time; by the clock
+//! }
+//! ```
+
+#[cfg(all(feature = "daemons", feature = "peers"))]
+mod peers;
+
+use std::time::Duration;
+
+use dot11::MacAddr;
+use dot11::element::Ssid;
+use matchmaker::objects::{Account, AccountId, KeyId, NewBinding, Origin, Owner, Security, Service};
+use matchmaker::presence::RadioRegistration;
+use matchmaker::{Change, Matchmaker, Near, Offers, Pattern, Seed, Settings, Uuid};
+use serde_json::json;
+use visibility::{Band, Policy};
+
+use super::section::{Goal, Section, Target, table};
+use super::{clock, turns};
+
+/// What to measure, and how often.
+pub struct Plan {
+    radios: u32,
+    /// The fewest, and the most.
+    bindings: [u32; 2],
+    rounds: usize,
+    /// Look-ups in a turn.
+    look_ups: usize,
+    /// For each peer.
+    #[cfg_attr(not(all(feature = "daemons", feature = "peers")), allow(dead_code))]
+    time: Duration,
+}
+
+impl Plan {
+    /// What `make bench` does.
+    pub const FULL: Plan = Plan {
+        radios: 1_000_000,
+        bindings: [10_000, 10_000_000],
+        rounds: 201,
+        look_ups: 1024,
+        time: Duration::from_millis(1500),
+    };
+}
+
+/// Accounts that radios, services and bindings are spread over.
+const ACCOUNTS: u32 = 100;
+const SERVICES: u32 = 10_000;
+/// Radios that show something to anybody.
+const OPEN_RADIOS: u32 = 1000;
+/// Devices in a look-up.
+const DEVICES: [usize; 2] = [1, 16];
+
+/// Measures everything.
+///
+/// # Errors
+/// A peer does not start.
+pub fn run(plan: &Plan) -> anyhow::Result<Section> {
+    let hz = if clock::CYCLES { clock::hz() } else { 1e9 };
+    let mut worlds: Vec<World> =
+        plan.bindings.iter().map(|&bindings| World::new(plan.radios, bindings)).collect();
+    let octets_per_radio = worlds[0].octets_per_radio;
+    let memory = worlds[1].m.memory().0;
+    let octets_per_binding =
+        (memory.places + memory.index + memory.others) as f64 / worlds[1].m.bindings().len() as f64;
+
+    let mut offers = Offers::default();
+    let mut found = [0usize; 4];
+    let samples = turns::take(4, plan.rounds, |whose| {
+        let (world, devices) = (&mut worlds[whose % 2], DEVICES[whose / 2]);
+        // As many devices in each turn.
+        let look_ups = plan.look_ups / devices.min(4);
+        let asked: Vec<_> = (0..look_ups).map(|_| world.ask(devices)).collect();
+        let mut seen = 0;
+        let start = clock::now();
+        for (radio, near) in &asked {
+            // A radio that is not registered gets nothing, and the count below tells.
+            if world.m.look_up(*radio, near, &[], NOW, &mut offers).is_ok() {
+                seen += offers.offers.len();
+            }
+        }
+        let taken = clock::now() - start;
+        found[whose] = seen * 100 / look_ups;
+        taken as f64 / hz * 1e9 / look_ups as f64
+    });
+
+    let (mut lines, mut values) = (Vec::new(), Vec::new());
+    for (at, (devices, bindings)) in
+        DEVICES.iter().flat_map(|devices| plan.bindings.map(|bindings| (devices, bindings))).enumerate()
+    {
+        let nanoseconds = samples.median(at);
+        let offers = found[at] as f64 / 100.0;
+        lines.push([
+            devices.to_string(),
+            bindings.to_string(),
+            format!("{nanoseconds:.0}"),
+            format!("{:.0}", 1e9 / nanoseconds),
+            format!("{offers:.1}"),
+            if at % 2 == 1 { format!("{:.2}", samples.ratio(at, at - 1)) } else { "1".to_owned() },
+        ]);
+        values.push(json!({
+            "bindings": bindings, "devices": devices, "nanoseconds": nanoseconds, "per_second": 1e9 / nanoseconds, "offers": offers,
+        }));
+    }
+    let growth = [samples.ratio(1, 0), samples.ratio(3, 2)];
+    drop(worlds);
+    let mut text = format!(
+        "Look-ups in process, one core, {} radios, {SERVICES} services of {ACCOUNTS} accounts:\n\n{}\n\
+         Of the devices half are bound: nine of ten to their service near any radio, the tenth near one; each account has a network for\n\
+         anybody, and so have {OPEN_RADIOS} radios. All are drawn at random, and what comes of a look-up is remembered: who was where.\n\
+         A binding takes {octets_per_binding:.0} octets, a silent radio {octets_per_radio:.0}, all counted.\n",
+        plan.radios,
+        table(&["devices", "bindings", "ns each", "a second", "offers", "x fewest"], lines),
+    );
+    let peers = peers(plan, &mut text)?;
+    let json = json!({
+        "radios": plan.radios, "octets_per_radio": octets_per_radio, "look_ups": values,
+        "growth": { "1": growth[0], "16": growth[1] }, "octets_per_binding": octets_per_binding, "peers": peers,
+    });
+    let most = plan.bindings[1];
+    let goals = vec![
+        Goal::new(
+            format!("look-ups a second, one core, {most} bindings, one device each"),
+            1e9 / samples.median(1),
+            Target::AtLeast(400_000.0),
+        ),
+        Goal::new(
+            format!("time of a look-up, {most} / {} bindings, one device", plan.bindings[0]),
+            growth[0],
+            Target::AtMost(1.5),
+        ),
+        Goal::new("the same, 16 devices", growth[1], Target::AtMost(1.5)),
+        Goal::new("octets of memory per binding", octets_per_binding, Target::AtMost(80.0)),
+        Goal::new("octets of memory per silent radio", octets_per_radio, Target::AtMost(200.0)),
+    ];
+    Ok(Section { text, json, goals })
+}
+
+#[cfg(all(feature = "daemons", feature = "peers"))]
+fn peers(plan: &Plan, text: &mut String) -> anyhow::Result<serde_json::Value> {
+    let measured = peers::run(plan.radios, plan.time)?;
+    let line = |peer: &peers::Measured| {
+        [
+            peer.what.to_owned(),
+            peer.objects.to_string(),
+            format!("{:.0}", peer.per_second),
+            format!("{:.0}", peer.wall),
+        ]
+    };
+    text.push_str(&format!(
+        "\nOthers, over their sockets on this machine, 64 questions at a time:\n\n{}\n\
+         \"its core\": in a second of the server's processor time, its system calls included; what it takes to ask is not. Ours has\n\
+         no socket in the table above.\n",
+        table(&["", "objects", "its core", "by the clock"], measured.iter().map(line)),
+    ));
+    let value = |peer: &peers::Measured| json!({ "peer": peer.name, "objects": peer.objects, "per_second": peer.per_second, "wall": peer.wall });
+    Ok(measured.iter().map(value).collect())
+}
+
+#[cfg(not(all(feature = "daemons", feature = "peers")))]
+fn peers(_: &Plan, _: &mut String) -> anyhow::Result<serde_json::Value> {
+    Ok(json!([]))
+}
+
+/// Everybody registered before.
+const NOW: Duration = Duration::from_secs(1);
+
+struct World {
+    m: Matchmaker,
+    radios: u32,
+    bindings: u32,
+    octets_per_radio: f64,
+    random: u64,
+}
+
+impl World {
+    fn new(radios: u32, bindings: u32) -> World {
+        let day = Duration::from_secs(86_400);
+        let settings = Settings { radio_lifetime: day, instance_lifetime: day, ..Settings::default() };
+        let mut m = Matchmaker::new(settings, Seed::new(*b"matchmaker bench"));
+        for n in 0..ACCOUNTS {
+            m.apply(&Change::PutAccount(Account { id: account(n), key: None }));
+        }
+        let peers: Vec<_> = (0..ACCOUNTS)
+            .map(|n| m.peer(Some(&account(n)), KeyId([1; 16])))
+            .collect::<Result<_, _>>()
+            .unwrap_or_default();
+        let endpoint = ([192, 0, 2, 1], 5247).into();
+        for n in 0..radios {
+            let said = RadioRegistration {
+                mac: address(0x10, n),
+                endpoint,
+                band: Band::Ghz5,
+                channel: 36,
+                bssids: 8,
+                up_kbps: 10_000,
+                down_kbps: 100_000,
+                load_permille: 0,
+                capabilities: 0,
+                location: None,
+                neighbours: Vec::new(),
+            };
+            // All of them are new.
+            let _ = m.register_radio(peers[(n % ACCOUNTS) as usize], &said, Duration::ZERO);
+        }
+        let memory = m.memory().1;
+        let octets_per_radio = (memory.places + memory.index) as f64 / f64::from(radios);
+        for n in 0..SERVICES {
+            let uuid = service(n);
+            m.apply(&Change::PutService(Service {
+                uuid,
+                owner: Owner::Account(account(n % ACCOUNTS)),
+                ssid: Ssid::try_from(format!("service {n}").as_str()).unwrap_or(Ssid::WILDCARD),
+                security: Security::Personal,
+                capture_url: String::new(),
+                template: Vec::new(),
+                policy: Policy { min_rssi_dbm: Some(-75), ..Policy::default() },
+            }));
+            let _ = m.register_instance(
+                peers[(n % ACCOUNTS) as usize],
+                uuid,
+                [1; 16],
+                &[endpoint],
+                0,
+                Duration::ZERO,
+            );
+        }
+        let mut put = |of: u32, service, client, radio| {
+            let (policy, origin) = (Policy::default(), Origin::Configuration);
+            let id = m.bindings().len() as u64 + 1;
+            let binding = NewBinding { service, client, radio, policy, origin }.with_id(id);
+            m.apply(&Change::PutBinding { account: Some(account(of)), binding });
+        };
+        for n in 0..ACCOUNTS {
+            put(n, service(n), Pattern::Any, Pattern::Any);
+        }
+        for n in 0..OPEN_RADIOS {
+            let radio = address(0x10, open_radio(n, radios));
+            put(n % ACCOUNTS, service(ACCOUNTS + n % ACCOUNTS), Pattern::Any, Pattern::Exactly(radio));
+        }
+        for n in 0..bindings - ACCOUNTS - OPEN_RADIOS {
+            let radio = match n / ACCOUNTS % 10 {
+                0 => Pattern::Exactly(address(0x10, radio_of(n, radios))),
+                _ => Pattern::Any,
+            };
+            put(n % ACCOUNTS, service(n % SERVICES), Pattern::Exactly(address(0x00, n)), radio);
+        }
+        World { m, radios, bindings, octets_per_radio, random: 1 }
+    }
+
+    fn draw(&mut self, below: u32) -> u32 {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.random >> 33) % u64::from(below)) as u32
+    }
+
+    /// A radio with so many devices, each second of them bound.
+    fn ask(&mut self, devices: usize) -> (MacAddr, Vec<Near<'static>>) {
+        let clients = (self.bindings - ACCOUNTS - OPEN_RADIOS) / ACCOUNTS * ACCOUNTS;
+        let first = self.draw(clients);
+        // Where the first is bound, if it is bound near one radio.
+        let radio = radio_of(first, self.radios);
+        let near = |client| Near { client, rssi_dbm: Some(-60), ssids: &[], connected: false };
+        let half = self.draw(2) as usize;
+        let device = |n: usize| {
+            let client =
+                if n == 0 { first } else { self.draw(clients) / ACCOUNTS * ACCOUNTS + first % ACCOUNTS };
+            near(address(if (n + half).is_multiple_of(2) { 0x00 } else { 0x04 }, client))
+        };
+        (address(0x10, radio), (0..devices).map(device).collect())
+    }
+}
+
+fn account(n: u32) -> AccountId {
+    // Written so that it is one.
+    format!("{n}@example.org").parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn service(n: u32) -> Uuid {
+    Uuid::from_u128(u128::from(n) + 1)
+}
+
+/// Individual, and not locally administered.
+fn address(first: u8, n: u32) -> MacAddr {
+    let [a, b, c, d] = n.to_be_bytes();
+    MacAddr([first, 0, a, b, c, d])
+}
+
+/// Radios of the account that the device belongs to, scattered.
+fn radio_of(client: u32, radios: u32) -> u32 {
+    let n = ((u64::from(client) * 0x9e37_79b9) >> 7) % u64::from(radios / ACCOUNTS);
+    n as u32 * ACCOUNTS + client % ACCOUNTS
+}
+
+fn open_radio(n: u32, radios: u32) -> u32 {
+    radio_of(n, radios)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_devices_find_their_network() {
+        let plan = Plan {
+            radios: 2000,
+            bindings: [2000, 20_000],
+            rounds: 1,
+            look_ups: 4000,
+            time: Duration::from_millis(20),
+        };
+        let section = run(&plan).unwrap();
+        let look_ups = section.json["look_ups"].as_array().unwrap();
+        assert_eq!(look_ups.len(), 4);
+        for look_up in look_ups {
+            // One for anybody, seldom another, and those of the half that is bound.
+            let (devices, offers) =
+                (look_up["devices"].as_f64().unwrap(), look_up["offers"].as_f64().unwrap());
+            assert!((1.0 + 0.4 * devices..1.6 + 0.55 * devices).contains(&offers), "{look_up}");
+        }
+        assert_eq!(section.goals.len(), 5);
+    }
+}
