@@ -101,11 +101,12 @@ impl Matchmaker {
         let at = self.radios.live(radio, now)?;
         let (account, band, bssids) = self.radios.at(at);
         let devices = &devices[..devices.len().min(MAX_DEVICES)];
-        // All questions to the index first: they do not depend on each other, so the processor waits for memory once.
         let mut matches = std::mem::take(&mut self.matches);
         matches.clear();
         let (mut ends, mut unknown) = ([0; MAX_DEVICES], false);
         let reach = self.accounts.reach(account);
+        self.bindings.fetch(devices.iter().map(|device| device.client), radio);
+        self.sightings.fetch(devices.iter().map(|device| device.client));
         for (device, end) in devices.iter().zip(&mut ends) {
             if !device.client.is_group() && self.failures.refused(device.client, now).is_none() {
                 let before = matches.len();

@@ -282,9 +282,9 @@ impl Matchmaker {
     ) -> Result<(), Refusal> {
         let at = self.service_at(service)?;
         let expires = now + self.settings.instance_lifetime;
-        let instance = self.services.instance_of(at, peer, id, now)?;
-        (instance.load, instance.expires, instance.lost) = (load, expires, false);
-        Ok(())
+        self.services.change(at, peer, id, now, |instance| {
+            (instance.load, instance.expires, instance.lost) = (load, expires, false);
+        })
     }
 
     /// An instance is going.
@@ -296,12 +296,10 @@ impl Matchmaker {
         now: Duration,
     ) -> Result<(), Refusal> {
         let at = self.service_at(service)?;
-        match self.services.instance_of(at, peer, id, now) {
-            Ok(instance) => instance.expires = now,
-            Err(Refusal::NotRegistered) => {}
-            Err(refusal) => return Err(refusal),
+        match self.services.change(at, peer, id, now, |instance| instance.expires = now) {
+            Err(Refusal::NotRegistered) => Ok(()),
+            done => done,
         }
-        Ok(())
     }
 
     /// The record of a service.

@@ -11,7 +11,7 @@ mod policies;
 use dot11::MacAddr;
 use uuid::Uuid;
 
-use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+use crate::memory::{Index, Lines, NONE, Seed, Slab, hash_pair};
 use crate::objects::{Binding, BindingId, Cause, NewBinding, Origin, Pattern, WILD};
 use crate::scope::{AccountRef, Reach};
 use names::Names;
@@ -69,7 +69,7 @@ pub struct BindingsMemory {
 pub struct Bindings {
     seed: Seed,
     places: Slab<Place>,
-    by_key: Index,
+    by_key: Lines,
     by_id: Index,
     names: Names,
     policies: Policies,
@@ -110,8 +110,8 @@ impl Bindings {
         let key = place.key();
         let at = self.places.insert(place);
         let Bindings { seed, places, by_key, by_id, .. } = self;
-        let rehash = |&at: &u32| places.get(at).key().hash(*seed);
-        let before = by_key.put(key.hash(*seed), at, |&at| places.get(at).key() == key, rehash);
+        let rehash = |at| places.get(at).key().hash(*seed);
+        let before = by_key.put(key.hash(*seed), at, |at| places.get(at).key() == key, rehash);
         let (hash, is) = (id_hash(*seed, account, binding.id), is_id(account, binding.id));
         by_id.put(
             hash,
@@ -144,7 +144,7 @@ impl Bindings {
         let key = place.key();
         let Bindings { seed, places, by_key, by_id, .. } = self;
         by_id.remove(id_hash(*seed, account, id), |&other| other == at);
-        let first = by_key.find(key.hash(*seed), |&at| places.get(at).key() == key)?;
+        let first = by_key.find(key.hash(*seed), |at| places.get(at).key() == key)?;
         if first != at {
             let mut before = first;
             while places.get(before).next != at {
@@ -152,10 +152,10 @@ impl Bindings {
             }
             places.get_mut(before).next = place.next;
         } else if place.next != NONE {
-            let rehash = |&at: &u32| places.get(at).key().hash(*seed);
-            by_key.put(key.hash(*seed), place.next, |&at| places.get(at).key() == key, rehash);
+            let rehash = |at| places.get(at).key().hash(*seed);
+            by_key.put(key.hash(*seed), place.next, |at| places.get(at).key() == key, rehash);
         } else {
-            by_key.remove(key.hash(*seed), |&other| other == at);
+            by_key.remove(key.hash(*seed), |other| other == at);
         }
         if place.next_of_service != NONE {
             places.get_mut(place.next_of_service).previous_of_service = place.previous_of_service;
@@ -280,6 +280,23 @@ impl Bindings {
         keep_deciding(out, start);
     }
 
+    /// Makes the processor fetch what questions about these clients near this radio will need, for all of them at once. Reads
+    /// memory and decides nothing.
+    pub fn fetch(&self, clients: impl Iterator<Item = MacAddr> + Clone, radio: MacAddr) {
+        let keys = || {
+            let named = clients.clone().flat_map(|client| [Key::Both(client, radio), Key::Client(client)]);
+            named.chain([Key::Radio(radio)]).map(|key| key.hash(self.seed))
+        };
+        let lines = keys().fold(0, |all, hash| all ^ self.by_key.touch(hash));
+        std::hint::black_box(lines);
+        if self.len > 0 {
+            // A place, if there may be one: any will do.
+            let may_be = |hash| self.by_key.find(hash, |_| true).unwrap_or_default();
+            let places = keys().fold(0, |all, hash| all ^ self.places.get(may_be(hash)).service);
+            std::hint::black_box(places);
+        }
+    }
+
     /// The same for bindings that make services visible to anybody near this radio.
     pub fn for_anybody(&self, reach: Reach<'_>, radio: MacAddr, out: &mut Vec<Match>) {
         let start = out.len();
@@ -379,7 +396,7 @@ impl Bindings {
 
     #[inline]
     fn chain(&self, key: Key) -> impl Iterator<Item = u32> {
-        let first = self.by_key.find(key.hash(self.seed), |&at| self.places.get(at).key() == key);
+        let first = self.by_key.find(key.hash(self.seed), |at| self.places.get(at).key() == key);
         std::iter::successors(first, |&at| Some(self.places.get(at).next).filter(|&at| at != NONE))
     }
 

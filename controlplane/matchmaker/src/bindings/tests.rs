@@ -95,7 +95,7 @@ fn a_binding_takes_at_most_80_octets() {
             _ => (Pattern::Exactly(client), Pattern::Any),
         };
         set.add(Uuid::from_u128(u128::from(n % 100)), client, radio).unwrap();
-        if n > 10_000 && n % 1000 == 0 {
+        if n > 50_000 && n % 1000 == 0 {
             let memory = set.memory();
             let each = (memory.places + memory.index + memory.others) as f64 / f64::from(n);
             assert!(each <= 80.0, "{each} octets each with {n}: {memory:?}");

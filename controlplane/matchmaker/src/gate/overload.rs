@@ -46,6 +46,18 @@ impl Overload {
         self.level
     }
 
+    /// Whether a window is over, and the level may change.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        now >= self.until
+    }
+
+    /// The level as it last was.
+    #[inline]
+    pub(crate) fn last(&self) -> u8 {
+        self.level
+    }
+
     /// A newcomer came.
     pub(crate) fn came(&mut self, rssi_dbm: Option<i8>) {
         let fulfils = |level: &u8| {

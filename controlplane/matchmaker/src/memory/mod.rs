@@ -2,11 +2,13 @@
 
 mod hash;
 mod index;
+mod lines;
 mod slab;
 
 pub use hash::Seed;
 pub(crate) use hash::hash_pair;
 pub(crate) use index::Index;
+pub(crate) use lines::Lines;
 pub(crate) use slab::Slab;
 
 /// No place.

@@ -11,7 +11,7 @@ use super::places::{Location, RadioPlace, ReplayWindow};
 use super::recent::RecentClient;
 use crate::Refusal;
 use crate::gate::Rate;
-use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+use crate::memory::{Lines, NONE, Seed, Slab, hash_pair};
 use crate::objects::{KeyId, WILD};
 use crate::scope::AccountRef;
 
@@ -77,7 +77,7 @@ pub struct RadiosMemory {
 pub(crate) struct Radios {
     seed: Seed,
     places: Slab<RadioPlace>,
-    index: Index,
+    index: Lines,
     /// Registered ones, by account.
     registered: Vec<u32>,
     len: usize,
@@ -276,7 +276,7 @@ impl Radios {
 
     #[inline]
     pub(crate) fn find(&self, mac: MacAddr) -> Option<u32> {
-        self.index.find(hash(self.seed, mac), |&at| self.places.get(at).mac == mac)
+        self.index.find(hash(self.seed, mac), |at| self.places.get(at).mac == mac)
     }
 
     fn neighbours(&self, at: u32) -> impl Iterator<Item = u32> {
@@ -286,7 +286,7 @@ impl Radios {
     fn insert(&mut self, mac: MacAddr, account: AccountRef, key: KeyId) -> u32 {
         let at = self.places.insert(RadioPlace::new(mac, account, key));
         let Radios { seed, places, index, .. } = self;
-        index.put(hash(*seed, mac), at, |_| false, |&at| hash(*seed, places.get(at).mac));
+        index.put(hash(*seed, mac), at, |_| false, |at| hash(*seed, places.get(at).mac));
         self.len += 1;
         at
     }
@@ -300,7 +300,7 @@ impl Radios {
             (place.recent, place.replay) = (None, ReplayWindow::default());
         } else {
             let mac = place.mac;
-            self.index.remove(hash(self.seed, mac), |&other| other == at);
+            self.index.remove(hash(self.seed, mac), |other| other == at);
             self.places.remove(at, RadioPlace::gone());
             self.len -= 1;
         }

@@ -69,17 +69,28 @@ pub(crate) struct ServiceState {
     pub(crate) record: Service,
     pub(crate) instances: Vec<Instance>,
     pub(crate) overload: Overload,
+    /// Until when one of the instances is there, and one that does not drain.
+    live: (Duration, Duration),
 }
 
 impl ServiceState {
     pub(crate) fn is_live(&self, now: Duration) -> bool {
-        self.instances.iter().any(|instance| instance.is_live(now))
+        self.live.0 > now
+    }
+
+    /// Its instances changed.
+    fn refresh(&mut self) {
+        let last = |draining: bool| {
+            let counts = |instance: &&Instance| draining || !instance.load.draining;
+            self.instances.iter().filter(counts).map(|instance| instance.expires).max().unwrap_or_default()
+        };
+        self.live = (last(true), last(false));
     }
 
     /// Whether it can be shown to somebody who is not connected: full instances count, because the signal that is demanded
     /// of newcomers grows with their load.
     pub(crate) fn is_open(&self, now: Duration) -> bool {
-        self.instances.iter().any(|instance| instance.is_live(now) && !instance.load.draining)
+        self.live.1 > now
     }
 
     /// Newcomers that all instances take in a second, if all have a limit; and the load of the one that has the least, in
@@ -94,8 +105,11 @@ impl ServiceState {
 
     /// The level of overload at this moment.
     pub(crate) fn level(&mut self, now: Duration) -> u8 {
-        let (rate, load) = self.capacity(now);
-        self.overload.level(rate, load, now)
+        if self.overload.is_due(now) {
+            let (rate, load) = self.capacity(now);
+            return self.overload.level(rate, load, now);
+        }
+        self.overload.last()
     }
 }
 
@@ -143,12 +157,19 @@ impl Services {
             Some(state) => {
                 if state.account != account {
                     state.instances.clear();
+                    state.refresh();
                 }
                 (state.account, state.record) = (account, record.clone());
             }
             state => {
                 let (record, overload) = (record.clone(), Overload::default());
-                *state = Some(Box::new(ServiceState { account, record, instances: Vec::new(), overload }));
+                *state = Some(Box::new(ServiceState {
+                    account,
+                    record,
+                    instances: Vec::new(),
+                    overload,
+                    live: Default::default(),
+                }));
             }
         }
     }
@@ -197,22 +218,29 @@ impl Services {
                 });
             }
         }
+        state.refresh();
         Ok(())
     }
 
-    /// The instance of this peer.
-    pub(crate) fn instance_of(
+    /// Changes the instance of this peer.
+    pub(crate) fn change(
         &mut self,
         at: ServiceRef,
         peer: Peer,
         id: InstanceId,
         now: Duration,
-    ) -> Result<&mut Instance, Refusal> {
+        change: impl FnOnce(&mut Instance),
+    ) -> Result<(), Refusal> {
         let state = self.get_mut(at).ok_or(Refusal::UnknownService)?;
         owns(state, peer)?;
         let live = state.instances.iter_mut().find(|instance| instance.id == id && instance.is_live(now));
         let instance = live.ok_or(Refusal::NotRegistered)?;
-        if instance.key == peer.key { Ok(instance) } else { Err(Refusal::NotYours) }
+        if instance.key != peer.key {
+            return Err(Refusal::NotYours);
+        }
+        change(instance);
+        state.refresh();
+        Ok(())
     }
 
     /// Looks at the next `most` services, and removes the instances that are gone.

@@ -3,54 +3,71 @@
 use std::time::Duration;
 
 use dot11::MacAddr;
-use hashbrown::HashMap;
 
-use crate::memory::Seed;
+use crate::memory::{Seed, hash_pair};
 
 /// Radios that count.
 const RADIOS: usize = 8;
-const MEMORY: Duration = Duration::from_secs(600);
+/// Time is counted in so many seconds.
+const TICK: u64 = 8;
+/// What counts, in ticks: ten minutes.
+const MEMORY: u16 = (600 / TICK) as u16;
 
-/// The last radios of a client, and when it was there, in seconds.
-type Trace = [(u32, u32); RADIOS];
+/// The last radios of a client: the next number of its place, or zero, and when it was there.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Trace {
+    client: MacAddr,
+    at: [u16; RADIOS],
+    radios: [u32; RADIOS],
+}
 
-/// Two generations: what was not seen for long enough is forgotten with the older one, and neither grows without bound.
-#[derive(Debug, Default)]
+const _: () = assert!(size_of::<Trace>() == 64);
+
+const NOBODY: Trace = Trace { client: MacAddr::ZERO, at: [0; RADIOS], radios: [0; RADIOS] };
+
+/// One cache line for a client, in a table that does not grow: a client takes the line of the one that had it.
+#[derive(Debug)]
 pub(crate) struct Sightings {
-    young: HashMap<MacAddr, Trace, Seed>,
-    old: HashMap<MacAddr, Trace, Seed>,
-    since: Duration,
-    most: usize,
+    seed: Seed,
+    traces: Vec<Trace>,
 }
 
 impl Sightings {
-    /// Of at most twice so many clients.
+    /// Of at most so many clients, or up to half as many.
     pub(crate) fn new(seed: Seed, most: usize) -> Sightings {
-        let map = || HashMap::with_hasher(seed);
-        Sightings { young: map(), old: map(), since: Duration::ZERO, most }
+        let lines = most.max(2).next_power_of_two() / 2;
+        Sightings { seed, traces: vec![NOBODY; lines] }
     }
 
     /// The client is near the radio. Gives the number of radios that it was near in the last ten minutes, at most eight.
     pub(crate) fn see(&mut self, client: MacAddr, radio: u32, now: Duration) -> u32 {
-        if now.saturating_sub(self.since) >= MEMORY || self.young.len() >= self.most {
-            self.old = std::mem::replace(&mut self.young, HashMap::with_hasher(*self.old.hasher()));
-            self.since = now;
+        let line = self.line(client);
+        let trace = &mut self.traces[line];
+        if trace.client != client {
+            *trace = Trace { client, ..NOBODY };
         }
-        let Sightings { young, old, .. } = self;
-        let trace = young.entry(client).or_insert_with(|| old.remove(&client).unwrap_or_default());
-        // Zero is nothing: a place is remembered as the next number.
-        let (radio, now) = (radio + 1, now.as_secs() as u32);
-        let fresh =
-            |&(at, when): &(u32, u32)| at != 0 && u64::from(now.saturating_sub(when)) < MEMORY.as_secs();
-        match trace.iter_mut().find(|(at, _)| *at == radio) {
-            Some((_, when)) => *when = now,
-            None => {
-                if let Some(oldest) = trace.iter_mut().min_by_key(|(_, when)| *when) {
-                    *oldest = (radio, now);
-                }
-            }
-        }
-        trace.iter().filter(|&seen| fresh(seen)).count() as u32
+        let (radio, now) = (radio.wrapping_add(1), (now.as_secs() / TICK) as u16);
+        let age = |trace: &Trace, n: usize| {
+            if trace.radios[n] == 0 { u16::MAX } else { now.wrapping_sub(trace.at[n]) }
+        };
+        let known = (0..RADIOS).find(|&n| trace.radios[n] == radio);
+        let oldest = || (0..RADIOS).max_by_key(|&n| age(trace, n)).unwrap_or_default();
+        let n = known.unwrap_or_else(oldest);
+        (trace.radios[n], trace.at[n]) = (radio, now);
+        (0..RADIOS).filter(|&n| age(trace, n) < MEMORY).count() as u32
+    }
+
+    /// Makes the processor fetch what is known of these clients, for all of them at once.
+    pub(crate) fn fetch(&self, clients: impl Iterator<Item = MacAddr>) {
+        let all = clients.fold(0, |all, client| all ^ self.traces[self.line(client)].at[0]);
+        std::hint::black_box(all);
+    }
+
+    fn line(&self, client: MacAddr) -> usize {
+        let [a, b, c, d, e, f] = client.0;
+        let hash = hash_pair(self.seed, u64::from_be_bytes([0, 0, a, b, c, d, e, f]), 1 << 60);
+        hash as usize & (self.traces.len() - 1)
     }
 }
 
@@ -74,12 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn few_clients_are_remembered() {
+    fn few_clients_are_remembered_and_none_is_taken_for_another() {
         let mut sightings = Sightings::new(Seed::default(), 100);
         for n in 0..10_000u32 {
             let [a, b, c, d] = n.to_be_bytes();
-            sightings.see(MacAddr([2, 0, a, b, c, d]), 1, Duration::ZERO);
+            assert_eq!(sightings.see(MacAddr([2, 0, a, b, c, d]), n, Duration::ZERO), 1);
         }
-        assert!(sightings.young.len() + sightings.old.len() <= 200);
+        assert_eq!(sightings.traces.len(), 64);
     }
 }
