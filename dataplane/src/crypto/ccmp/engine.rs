@@ -87,8 +87,7 @@ struct Group<V> {
 }
 
 /// Where lanes work that have no frame, or none any more; as long as the longest frame, and all zero before.
-#[repr(align(64))]
-struct Idle(#[allow(dead_code)] MaybeUninit<[u8; 16 * super::MAX_BLOCKS]>); // reached by pointer only
+type Idle = MaybeUninit<[u128; super::MAX_BLOCKS]>;
 
 /// Octets that a last block of 1 to 16 octets keeps: those from `16 - length` on.
 static MASKS: [u8; 32] = {
@@ -121,8 +120,8 @@ const ONE: u128 = 1 << 112;
 #[inline(always)]
 pub unsafe fn run<I: Isa, const GROUPS: usize, const SEAL: bool>(frames: &mut Frames) {
     const { assert!(GROUPS * I::W == BURST && I::SLOTS >= 1 && I::SLOTS <= 4) };
-    let mut idle = Idle(MaybeUninit::uninit());
-    let idle: *mut u8 = (&raw mut idle).cast();
+    let mut idle = Idle::uninit();
+    let idle: *mut u8 = idle.as_mut_ptr().cast();
     let mut groups = [const { MaybeUninit::<Group<I::V>>::uninit() }; GROUPS];
     let n = frames.len().div_ceil(I::W);
     let groups: *mut Group<I::V> = groups.as_mut_ptr().cast();

@@ -1,5 +1,8 @@
 //! The vector of ARMv8: 128 bits, with the AES and PMULL instructions of the cryptographic extension.
 
+// The intrinsics do become part of `enter`, which has the features, because everything between is `inline(always)`.
+#![allow(unknown_lints, inline_always_mismatching_target_features)]
+
 use std::arch::aarch64::*;
 use std::arch::is_aarch64_feature_detected;
 
