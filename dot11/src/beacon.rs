@@ -2,7 +2,7 @@
 //! (802.11-2020 §9.3.3.2, §9.3.3.6, §9.3.3.10; elements in the order of Tables 9-32, 9-34 and 9-39).
 
 use crate::element::{
-    ElementId, ElementsBuilder, ExtendedCapabilities, HtCapabilities, HtOperation, Rsn, Rsnx, Ssid,
+    ElementId, Elements, ElementsBuilder, ExtendedCapabilities, HtCapabilities, HtOperation, Rsn, Rsnx, Ssid,
     SupportedRates, Tim, Wmm, WmmParameters,
 };
 use crate::frame::management::Beacon;
@@ -57,10 +57,15 @@ impl BssTemplate {
         }
     }
 
+    /// Whether data is protected: there is an RSNE, of its own or among the opaque elements.
+    pub fn is_protected(&self) -> bool {
+        self.rsn.is_some() || Elements::new(&self.opaque).find(ElementId::RSN).is_some()
+    }
+
     /// The Capability Information field.
     pub fn capabilities(&self) -> CapabilityInfo {
         let mut capabilities = CapabilityInfo::ESS;
-        if self.rsn.is_some() {
+        if self.is_protected() {
             capabilities = capabilities.with(CapabilityInfo::PRIVACY);
         }
         if self.is_2ghz() {

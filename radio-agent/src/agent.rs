@@ -2,32 +2,61 @@
 //!
 //! It keeps a tunnel per virtual BSS alive, opens and closes the BSS with it, passes frames between the two as they
 //! are, answers probe requests, and learns from what passes which devices the radio has to know.
+//!
+//! With matchmaking it notes who is near (`near`), asks what to show them (`matchmaking`), keeps what is offered (`offers`),
+//! decides what is on the air (`visible`, in a `slot`), and brings devices that begin to their gateway (`introduced`, by a
+//! `link`).
 
 mod bss;
+mod capacity;
+mod introduced;
+mod link;
+mod matchmaking;
+mod near;
+mod networks;
+mod offers;
+mod passing;
+mod report;
+mod slot;
+mod stations;
 mod template;
+mod visible;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dot11::frame::management::{AssociationRequest, AssociationResponse, ProbeRequest, ReassociationRequest};
-use dot11::{
-    Frame, FrameKind, MacAddr, ManagementSubtype, ReasonCode, build, element::ElementId, element::Ssid,
-};
+use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype, ReasonCode, build};
+use proto::matchmaking::datagram::kind::PUNCH;
+use proto::matchmaking::messages::request::Request;
 use proto::tunnel::{
     DataHeader, FrameInfo, Header, Hello, KeepAlive, Limits, Reassembler, ServiceUuid, SessionId, fragment,
     max_datagram,
 };
 
-use crate::config::Config;
+use crate::config::{Channel, Config};
 use bss::{Bss, Due, Tunnel};
+use capacity::Capacity;
+use matchmaking::Matchmaker;
+use near::Near;
+use networks::Networks;
+use offers::Offers;
+use slot::Slot;
+use stations::Stations;
 
-pub use bss::{KEEP_ALIVE, MAX_STATIONS, RETRY, UNANSWERED};
+pub use bss::{KEEP_ALIVE, RETRY, UNANSWERED};
+pub use capacity::{Link, Measured, rate_of_signal, spare_kbps};
+pub use link::{WITH_DEVICES, WITHOUT_DEVICES};
+pub use near::{MAX_NEAR, NEAR_FOR};
+pub use offers::{MAX_CLAIMS, MAX_SERVICES};
+pub use report::{Counters, Event, Why};
+pub use slot::{MAX_CLIENTS, MAX_SLOTS, TUNNEL_IDLE, bssids};
+pub use stations::MAX_STATIONS;
 pub use template::Template;
 
-/// What is to be done. BSSes are numbered in the order of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is to be done. BSSes are numbered: first those of the configuration, in its order, then those that are there for
+/// whichever service is needed, in the order of [`bssids`].
+#[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Look up the gateway of this BSS; answer with [`Agent::resolved`] when it is known.
     LookUp {
@@ -40,6 +69,13 @@ pub enum Output {
         to: SocketAddr,
         /// UDP payload.
         datagram: Vec<u8>,
+    },
+    /// Ask the matchmaker; give the answer to [`Agent::answered`].
+    Ask {
+        /// Names the question.
+        ask: u32,
+        /// The question.
+        request: Request,
     },
     /// Begin to beacon and to acknowledge.
     Open {
@@ -89,65 +125,25 @@ pub struct Station {
     pub wmm: bool,
 }
 
-/// Something that happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the Display form says what they mean")]
-pub enum Event {
-    Asking { bssid: MacAddr, gateway: SocketAddr },
-    Opened { bssid: MacAddr, gateway: SocketAddr },
-    GatewayGone { bssid: MacAddr, gateway: SocketAddr },
-    Associated { bssid: MacAddr, station: MacAddr, aid: u16 },
-    Departed { bssid: MacAddr, station: MacAddr },
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Event::Asking { bssid, gateway } => write!(f, "bss {bssid}: asking gateway {gateway}"),
-            Event::Opened { bssid, gateway } => write!(f, "bss {bssid}: gateway {gateway} answers, opening"),
-            Event::GatewayGone { bssid, gateway } => {
-                write!(f, "bss {bssid}: gateway {gateway} is gone, closing")
-            }
-            Event::Associated { bssid, station, aid } => {
-                write!(f, "bss {bssid}: {station} associated, aid {aid}")
-            }
-            Event::Departed { bssid, station } => write!(f, "bss {bssid}: {station} left"),
-        }
-    }
-}
-
-/// What passed and what was thrown away, since the beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Frames passed to a gateway.
-    pub up: u64,
-    /// Frames passed to the air.
-    pub down: u64,
-    /// Probe requests answered.
-    pub probes: u64,
-    /// Frames heard that are none of ours.
-    pub not_ours: u64,
-    /// Frames heard for a BSS that is closed.
-    pub closed: u64,
-    /// Octets heard that are no 802.11 frame.
-    pub bad_frame: u64,
-    /// Datagrams that are no CAPWAP data packets, or none that a gateway sends.
-    pub bad_datagram: u64,
-    /// Frames or keep-alives of somebody who is not the gateway of that BSS, or not now.
-    pub stranger: u64,
-    /// Fragments of datagrams thrown away.
-    pub bad_fragment: u64,
-    /// Frames too long for the tunnel.
-    pub too_long: u64,
-}
-
 /// The agent's state.
 #[derive(Debug)]
 pub struct Agent {
     radio: MacAddr,
     mtu: usize,
+    channel: Channel,
+    /// Of the configuration.
     bsses: Vec<Bss>,
     services: Vec<ServiceUuid>,
+    /// For whichever service is needed.
+    slots: Vec<Slot>,
+    /// Without one, nothing is near and nothing is offered.
+    matchmaker: Option<Matchmaker>,
+    near: Near,
+    networks: Networks,
+    offers: Offers,
+    capacity: Capacity,
+    evaluated: Duration,
+    evaluate_next: Option<Duration>,
     reassembler: Reassembler<SocketAddr>,
     fragment_id: u16,
     /// Association requests that have not been answered yet, the oldest first.
@@ -160,10 +156,24 @@ impl Agent {
     /// An agent of which all BSSes are closed. `radio` is the radio's permanent address.
     pub fn new(config: &Config, radio: MacAddr) -> Agent {
         let template = |bss| Bss::new(Template::new(bss, config.channel));
+        let bssids = slot_bssids(config, radio);
+        let backhaul = config.matchmaking.as_ref();
         Agent {
             radio,
             mtu: config.mtu,
+            channel: config.channel,
             bsses: config.bsses.iter().map(template).collect(),
+            slots: bssids.into_iter().map(Slot::new).collect(),
+            matchmaker: backhaul.map(Matchmaker::new),
+            near: Near::default(),
+            networks: Networks::default(),
+            offers: Offers::default(),
+            capacity: Capacity::new(
+                backhaul.and_then(|config| config.up_kbps),
+                backhaul.and_then(|config| config.down_kbps),
+            ),
+            evaluated: Duration::ZERO,
+            evaluate_next: None,
             services: config.bsses.iter().map(|bss| bss.service).collect(),
             reassembler: Reassembler::new(Limits {
                 entries: 32,
@@ -184,12 +194,26 @@ impl Agent {
 
     /// When [`Agent::timeout`] has something to do.
     pub fn deadline(&self) -> Option<Duration> {
-        self.bsses.iter().filter_map(Bss::deadline).min()
+        let fixed = self.bsses.iter().filter_map(Bss::deadline);
+        fixed.chain(self.matchmaking_deadline()).chain(self.visible_deadline()).min()
     }
 
-    /// What the BSS says of itself.
-    pub fn template(&self, bss: usize) -> &Template {
-        &self.bsses[bss].template
+    /// What the BSS says of itself; `None` if it is one that shows nothing.
+    pub fn template(&self, bss: usize) -> Option<&Template> {
+        match self.bsses.get(bss) {
+            Some(fixed) => Some(&fixed.template),
+            None => self.slots.get(bss - self.bsses.len())?.shown.as_ref().map(|shown| &shown.template),
+        }
+    }
+
+    /// What the interfaces count.
+    pub fn measured(&mut self, measured: Measured, now: Duration) {
+        self.capacity.measured(measured, now);
+    }
+
+    /// How many devices are remembered as near.
+    pub fn near(&self) -> usize {
+        self.near.iter().count()
     }
 
     /// What happened so far.
@@ -215,7 +239,9 @@ impl Agent {
 
     /// The radio could not open `bss`: it is closed, and asked for again later.
     pub fn open_failed(&mut self, bss: usize, now: Duration) {
-        let Some(entry) = self.bsses.get_mut(bss) else { return };
+        let Some(entry) = self.bsses.get_mut(bss) else {
+            return self.slot_failed(bss - self.bsses.len(), now);
+        };
         if let Some(gateway) = entry.open() {
             entry.clear();
             entry.ask(gateway, now + KEEP_ALIVE);
@@ -240,10 +266,21 @@ impl Agent {
                 }
             }
         }
+        if self.matchmaker.is_some() {
+            self.slot_links(now);
+            self.evaluate(now);
+            self.ask_matchmaker(now, draw);
+        }
     }
 
     /// Closes everything, before the end.
     pub fn shut_down(&mut self) {
+        for slot in 0..self.slots.len() {
+            self.close_slot(slot, Why::End, Duration::ZERO);
+        }
+        self.unregister();
+        self.matchmaker = None;
+        self.evaluate_next = None;
         for bss in 0..self.bsses.len() {
             if self.bsses[bss].open().is_some() {
                 self.close(bss);
@@ -254,6 +291,11 @@ impl Agent {
 
     /// Takes a datagram.
     pub fn datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Duration) {
+        if datagram.first() == Some(&PUNCH) {
+            // It opened the sender's NAT; ours is open since the first keep-alive.
+            self.counters.punches += 1;
+            return;
+        }
         let Ok((header, payload)) = DataHeader::parse(datagram) else {
             self.counters.bad_datagram += 1;
             return;
@@ -269,7 +311,8 @@ impl Agent {
             self.counters.bad_datagram += 1;
             return;
         }
-        if !self.bsses.iter().any(|bss| bss.open() == Some(from)) {
+        let fixed = self.bsses.iter().map(Bss::open);
+        if !fixed.chain(self.slots.iter().map(Slot::gateway)).any(|gateway| gateway == Some(from)) {
             self.counters.stranger += 1;
             return;
         }
@@ -298,20 +341,65 @@ impl Agent {
             self.counters.not_ours += 1;
             return;
         };
+        if self.matchmaker.is_some() {
+            self.hear(&frame, device, info, now);
+        }
         if frame.kind() == FrameKind::Management(ManagementSubtype::ProbeRequest) {
-            return self.probe(&frame, device, now);
+            return self.probe(&frame, device, info.rssi, now);
         }
         let receiver = frame.addr1();
-        let Some(bss) = self.bsses.iter().position(|bss| bss.template.bssid() == receiver) else {
-            self.counters.not_ours += 1;
-            return;
+        let bss = match self.bsses.iter().position(|bss| bss.template.bssid() == receiver) {
+            Some(bss) if self.bsses[bss].open().is_none() => {
+                self.counters.closed += 1;
+                return;
+            }
+            Some(bss) => {
+                self.bsses[bss].stations.heard(device, now);
+                bss
+            }
+            None => {
+                let Some(slot) = self.slots.iter().position(|slot| slot.bssid == receiver) else {
+                    self.counters.not_ours += 1;
+                    return;
+                };
+                if !self.slot_frame(slot, &frame, device, info, now) {
+                    return;
+                }
+                self.bsses.len() + slot
+            }
         };
-        let Some(gateway) = self.bsses[bss].open() else {
-            self.counters.closed += 1;
-            return;
-        };
-        self.bsses[bss].heard(device, now);
-        if let FrameKind::Management(subtype) = frame.kind() {
+        self.up(bss, octets, info);
+    }
+
+    /// The gateway of a BSS that is open.
+    fn gateway(&self, bss: usize) -> Option<SocketAddr> {
+        match self.bsses.get(bss) {
+            Some(fixed) => fixed.open(),
+            None => self.slots.get(bss - self.bsses.len())?.gateway(),
+        }
+    }
+
+    fn bssid(&self, bss: usize) -> MacAddr {
+        match self.bsses.get(bss) {
+            Some(fixed) => fixed.template.bssid(),
+            None => self.slots[bss - self.bsses.len()].bssid,
+        }
+    }
+
+    fn stations(&mut self, bss: usize) -> Option<&mut Stations> {
+        let fixed = self.bsses.len();
+        match self.bsses.get_mut(bss) {
+            Some(fixed) => Some(&mut fixed.stations),
+            None => self.slots.get_mut(bss - fixed)?.shown.as_mut().map(|shown| &mut shown.stations),
+        }
+    }
+
+    /// Passes a frame from a device to the gateway.
+    fn up(&mut self, bss: usize, octets: &[u8], info: FrameInfo) {
+        let Some(gateway) = self.gateway(bss) else { return };
+        if let Ok(frame) = Frame::parse(octets)
+            && let (FrameKind::Management(subtype), Some(device)) = (frame.kind(), frame.addr2())
+        {
             self.snoop_up(bss, subtype, &frame, device);
         }
         let room = max_datagram(self.mtu, gateway.is_ipv6());
@@ -319,8 +407,9 @@ impl Agent {
             Ok(parts) => {
                 self.fragment_id = self.fragment_id.wrapping_add(1);
                 self.counters.up += 1;
-                let send = parts.map(|part| Output::Send { to: gateway, datagram: part.datagram() });
-                self.outputs.extend(send);
+                for part in parts {
+                    self.outputs.push_back(Output::Send { to: gateway, datagram: part.datagram() });
+                }
             }
             Err(_) => self.counters.too_long += 1,
         }
@@ -343,157 +432,32 @@ impl Agent {
             }
             return;
         }
-        self.counters.stranger += 1;
+        if !self.slot_echo(from, session, now) {
+            self.counters.stranger += 1;
+        }
     }
 
     /// Devices are told, so that they look for another access point at once.
     fn close(&mut self, bss: usize) {
         let bssid = self.bsses[bss].template.bssid();
         if self.bsses[bss].clear() {
-            let reason = ReasonCode::LEAVING_NETWORK_DEAUTH.0.to_le_bytes();
-            let subtype = ManagementSubtype::Deauthentication;
-            let frame = build::management(subtype, MacAddr::BROADCAST, bssid, bssid, &reason);
-            self.outputs.push_back(Output::Inject { frame });
+            self.send_all_away(bssid);
         }
         self.requests.retain(|(of, _)| *of != bss);
         self.outputs.push_back(Output::Close { bss });
     }
 
-    /// Answers a probe request for each open BSS that it asks for (802.11-2020 §11.1.4.3.4).
-    fn probe(&mut self, frame: &Frame<'_>, device: MacAddr, now: Duration) {
-        let Ok(ProbeRequest { elements }) = ProbeRequest::parse(frame.body()) else {
-            self.counters.bad_frame += 1;
-            return;
-        };
-        let (receiver, bssid) = (frame.addr1(), frame.addr3().unwrap_or(MacAddr::BROADCAST));
-        let Ok(ssid) = elements.ssid().unwrap_or(Ok(Ssid::WILDCARD)) else { return };
-        let channel = elements.find(ElementId::DSSS_PARAMETER_SET).and_then(|body| body.first().copied());
-        for bss in &mut self.bsses {
-            let own = bss.template.bssid();
-            let for_us = |address: MacAddr| address == own || address.is_broadcast();
-            let asked = for_us(receiver)
-                && for_us(bssid)
-                && bss.template.answers(&ssid)
-                && channel.is_none_or(|channel| channel == bss.template.channel().number());
-            if bss.open().is_none() || !asked || device.is_group() {
-                continue;
-            }
-            let frame = bss.template.probe_response(device, now.as_micros() as u64, bss.sequence);
-            bss.sequence = (bss.sequence + 1) & 0xfff;
-            self.counters.probes += 1;
-            self.outputs.push_back(Output::Inject { frame });
-        }
-    }
-
-    /// Passes a frame of `gateway` to the air.
-    fn down(&mut self, gateway: SocketAddr, octets: &[u8], now: Duration) {
-        let Ok(frame) = Frame::parse(octets) else {
-            self.counters.bad_frame += 1;
-            return;
-        };
-        if !matches!(frame.kind(), FrameKind::Management(_) | FrameKind::Data(_)) {
-            self.counters.bad_datagram += 1;
-            return;
-        }
-        let ours = |bss: &Bss| Some(bss.template.bssid()) == frame.addr2() && bss.open() == Some(gateway);
-        let Some(bss) = self.bsses.iter().position(ours) else {
-            self.counters.stranger += 1;
-            return;
-        };
-        let left = match frame.kind() {
-            FrameKind::Management(subtype) => self.snoop_down(bss, subtype, &frame, now),
-            _ => None,
-        };
-        self.counters.down += 1;
-        self.outputs.push_back(Output::Inject { frame: octets.to_vec() });
-        // Only now: the radio must still know the device to reach it asleep.
-        if let Some(device) = left {
-            self.departed(bss, device);
-        }
-    }
-
-    /// Learns from the association responses of the gateway; gives the device that the frame sends away.
-    fn snoop_down(
-        &mut self,
-        bss: usize,
-        subtype: ManagementSubtype,
-        frame: &Frame<'_>,
-        now: Duration,
-    ) -> Option<MacAddr> {
-        let device = frame.addr1();
-        match subtype {
-            ManagementSubtype::AssociationResponse | ManagementSubtype::ReassociationResponse => {
-                let response = AssociationResponse::parse(frame.body()).ok()?;
-                let asked = self.take_request(bss, device);
-                if !response.status.is_success() || device.is_group() {
-                    return None;
-                }
-                let mut station = asked.unwrap_or_else(|| Station {
-                    address: device,
-                    aid: 0,
-                    listen_interval: 10,
-                    rates: rates(response.elements.rates()),
-                    wmm: response.elements.has_wmm(),
-                });
-                station.aid = response.aid;
-                station.wmm &= response.elements.has_wmm();
-                let bssid = self.bsses[bss].template.bssid();
-                let event = Event::Associated { bssid, station: device, aid: station.aid };
-                self.outputs.extend(self.bsses[bss].associated(bss, station, now));
-                self.outputs.push_back(Output::Report(event));
-                None
-            }
-            ManagementSubtype::Deauthentication | ManagementSubtype::Disassociation => Some(device),
-            _ => None,
-        }
-    }
-
-    /// Keeps what association requests say, and learns who leaves.
-    fn snoop_up(&mut self, bss: usize, subtype: ManagementSubtype, frame: &Frame<'_>, device: MacAddr) {
-        let body = frame.body();
-        let asked = match subtype {
-            ManagementSubtype::AssociationRequest => {
-                AssociationRequest::parse(body).ok().map(|asked| (asked.listen_interval, asked.elements))
-            }
-            ManagementSubtype::ReassociationRequest => {
-                ReassociationRequest::parse(body).ok().map(|asked| (asked.listen_interval, asked.elements))
-            }
-            ManagementSubtype::Deauthentication | ManagementSubtype::Disassociation => {
-                return self.departed(bss, device);
-            }
-            _ => None,
-        };
-        let Some((listen_interval, elements)) = asked else { return };
-        self.take_request(bss, device);
-        if self.requests.len() == MAX_REQUESTS {
-            self.requests.pop_front();
-        }
-        let (rates, wmm) = (rates(elements.rates()), elements.has_wmm());
-        self.requests.push_back((bss, Station { address: device, aid: 0, listen_interval, rates, wmm }));
-    }
-
-    fn departed(&mut self, bss: usize, address: MacAddr) {
-        if self.bsses[bss].gone(address) {
-            let bssid = self.bsses[bss].template.bssid();
-            self.outputs.push_back(Output::RemoveStation { bss, address });
-            self.outputs.push_back(Output::Report(Event::Departed { bssid, station: address }));
-        }
-    }
-
-    fn take_request(&mut self, bss: usize, device: MacAddr) -> Option<Station> {
-        let at = self.requests.iter().position(|(of, station)| *of == bss && station.address == device)?;
-        self.requests.remove(at).map(|(_, station)| station)
+    fn send_all_away(&mut self, bssid: MacAddr) {
+        let reason = ReasonCode::LEAVING_NETWORK_DEAUTH.0.to_le_bytes();
+        let subtype = ManagementSubtype::Deauthentication;
+        let frame = build::management(subtype, MacAddr::BROADCAST, bssid, bssid, &reason);
+        self.outputs.push_back(Output::Inject { frame });
     }
 }
 
-/// Association requests remembered until their answer comes.
-const MAX_REQUESTS: usize = 32;
-
-/// Supported rates as nl80211 takes them: at most 32, at least one.
-fn rates(rates: dot11::element::SupportedRates) -> Vec<u8> {
-    let mut rates: Vec<u8> = rates.0.iter().take(32).map(|rate| rate.0).collect();
-    if rates.is_empty() {
-        rates.push(0x8c);
-    }
-    rates
+/// The virtual BSSes of a radio with this permanent address, by their addresses.
+pub fn slot_bssids(config: &Config, radio: MacAddr) -> Vec<MacAddr> {
+    let taken: Vec<_> = config.bsses.iter().map(|bss| bss.bssid).collect();
+    let count = config.matchmaking.as_ref().map_or(0, |matchmaking| matchmaking.bssids);
+    bssids(radio, count, &taken)
 }

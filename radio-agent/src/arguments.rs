@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::config::is_email;
+
 /// What `--help` prints.
 pub const HELP: &str = "\
 Usage: radio-agent --config FILE [-B] [-P FILE] [--account EMAIL] [-v]
@@ -13,7 +15,8 @@ behind UDP.
   -c, --config FILE    what to do, see README.md
   -B, --background     go to the background once everything is in place
   -P, --pidfile FILE   write the process number there, remove it at the end
-      --account EMAIL  the account this radio belongs to
+      --account EMAIL  the account this radio belongs to, instead of the one
+                       in the file
   -v, --verbose        log every event, not only what goes wrong
   -V, --version        print the version
   -h, --help           print this
@@ -96,11 +99,4 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, A
     }
     parsed.config = config.ok_or_else(|| ArgumentError("--config FILE is missing".to_owned()))?;
     Ok(Command::Run(parsed))
-}
-
-fn is_email(text: &str) -> bool {
-    let parts = text.split_once('@');
-    text.len() <= 254
-        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
-        && parts.is_some_and(|(user, domain)| !user.is_empty() && !domain.is_empty() && !domain.contains('@'))
 }

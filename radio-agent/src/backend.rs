@@ -16,7 +16,7 @@ use proto::tunnel::{FrameInfo, MAX_FRAME};
 use crate::agent::{Station, Template};
 use crate::config::{BackendConfig, Config};
 
-/// A radio. BSSes are numbered as in the configuration. No call waits.
+/// A radio. BSSes are numbered as the agent does. No call waits.
 pub trait Backend {
     /// The radio's permanent address, if it has one.
     fn radio(&self) -> Option<MacAddr>;
@@ -42,6 +42,12 @@ pub trait Backend {
     /// Makes it forget a device.
     fn remove_station(&mut self, bss: usize, address: MacAddr) -> Result<(), BackendError>;
 
+    /// Milliseconds that the radio was on its channel and that it found it busy, since any fixed moment; `None` if it does
+    /// not know.
+    fn air_time(&mut self) -> Option<(u64, u64)> {
+        None
+    }
+
     /// When [`Backend::timeout`] has something to do.
     fn deadline(&self) -> Option<Duration> {
         None
@@ -55,13 +61,10 @@ pub trait Backend {
 /// it when it is dropped.
 pub fn start(config: &Config) -> Result<Box<dyn Backend>, BackendError> {
     Ok(match &config.backend {
-        BackendConfig::Nl80211 { phy } => {
-            let bssids: Vec<_> = config.bsses.iter().map(|bss| bss.bssid).collect();
-            Box::new(nl80211::Nl80211Radio::start(phy, config.channel, &bssids)?)
-        }
+        BackendConfig::Nl80211 { phy } => Box::new(nl80211::Nl80211Radio::start(phy, config)?),
         BackendConfig::Air { socket } => {
-            let bssid = config.bsses.first().map(|bss| bss.bssid);
-            Box::new(air::Air::listen(socket.as_ref(), config.channel, bssid)?)
+            let radio = config.radio.or(config.bsses.first().map(|bss| bss.bssid));
+            Box::new(air::Air::listen(socket.as_ref(), config.channel, radio)?)
         }
     })
 }

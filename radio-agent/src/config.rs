@@ -1,5 +1,6 @@
 //! The agent's configuration: what the file may say, checked completely before anything is touched.
 
+mod matchmaking;
 mod toml;
 
 use std::fmt;
@@ -7,6 +8,8 @@ use std::fmt;
 use dot11::{Akm, MacAddr};
 use proto::tunnel::ServiceUuid;
 use toml::{Entry, Table, Value};
+
+pub use matchmaking::{Location, Matchmaking, is_email};
 
 /// Virtual BSSes that one agent takes.
 pub const MAX_BSSES: usize = 16;
@@ -24,6 +27,8 @@ pub struct Config {
     pub channel: Channel,
     /// `[[bss]]`
     pub bsses: Vec<BssConfig>,
+    /// `[matchmaking]`
+    pub matchmaking: Option<Matchmaking>,
 }
 
 /// Where the air is.
@@ -184,18 +189,19 @@ impl Config {
         let mut radio = None;
         let mut mtu = 1500;
         let mut backend = None;
+        let mut matchmaking = None;
         let mut bsses: Vec<BssConfig> = Vec::new();
         for table in toml::parse(text)? {
             match (table.name.as_str(), table.array) {
                 ("", _) => {
-                    let mut keys =
-                        Keys::new(&table, "at the top of the file", "radio, mtu, [backend], [[bss]]")?;
+                    let mut keys = Keys::new(&table, "at the top of the file", TOP)?;
                     radio =
                         keys.take("radio", unicast, "a unicast MAC address such as \"02:00:00:00:00:01\"")?;
                     mtu = keys.take("mtu", path_mtu, "a path MTU from 128 to 9216")?.unwrap_or(mtu);
                     keys.finish()?;
                 }
                 ("backend", false) => backend = Some(backend_of(&table)?),
+                ("matchmaking", false) => matchmaking = Some(matchmaking::matchmaking_of(&table)?),
                 ("bss", true) => {
                     let bss = bss_of(&table)?;
                     if bsses.iter().any(|other| other.bssid == bss.bssid) {
@@ -211,8 +217,7 @@ impl Config {
                 }
                 (name, array) => {
                     let name = if array { format!("[[{name}]]") } else { format!("[{name}]") };
-                    let problem =
-                        Problem::Unknown { name, place: String::new(), known: "[backend], [[bss]]" };
+                    let problem = Problem::Unknown { name, place: String::new(), known: TABLES };
                     return Err(ConfigError { line: table.line, problem });
                 }
             }
@@ -224,12 +229,24 @@ impl Config {
         };
         let (backend, channel) = backend
             .ok_or_else(|| missing("[backend]", "[backend] kind = \"nl80211\" phy = \"phy0\" channel = 6"))?;
-        if bsses.is_empty() {
-            return Err(missing("[[bss]]", "[[bss]] with bssid, ssid, service, security, gateway"));
+        if bsses.is_empty() && matchmaking.is_none() {
+            let example =
+                "[matchmaking] with server and key, or [[bss]] with bssid, ssid, service, security, gateway";
+            return Err(missing("[matchmaking] or [[bss]]", example));
         }
-        Ok(Config { radio, mtu, backend, channel, bsses })
+        let simulated = matches!(backend, BackendConfig::Air { .. });
+        if simulated && bsses.is_empty() && radio.is_none() {
+            return Err(missing(
+                "radio, which a simulated radio has not by itself,",
+                "radio = \"02:bb:00:00:00:07\"",
+            ));
+        }
+        Ok(Config { radio, mtu, backend, channel, bsses, matchmaking })
     }
 }
+
+const TABLES: &str = "[backend], [matchmaking], [[bss]]";
+const TOP: &str = "radio, mtu, [backend], [matchmaking], [[bss]]";
 
 fn backend_of(table: &Table) -> Result<(BackendConfig, Channel), ConfigError> {
     let mut keys = Keys::new(table, "in [backend]", "kind, phy, socket, channel")?;

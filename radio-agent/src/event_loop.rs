@@ -1,4 +1,7 @@
-//! Connects agent, radio, UDP and the clock: one thread, one `poll`.
+//! Connects agent, radio, matchmaker, UDP and the clock: one thread, one `poll`.
+
+mod backhaul;
+mod matchmaker;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -6,17 +9,23 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use dot11::MacAddr;
+use proto::matchmaking::datagram::{is_matchmaking, kind::PUNCH};
+use proto::matchmaking::peer;
 use proto::tunnel::{MAX_FRAME, SessionId};
 
-use crate::agent::{Agent, Output};
+use crate::agent::{Agent, Measured, Output};
 use crate::backend::{Backend, BackendError};
 use crate::config::Config;
 use crate::daemon::Log;
-use crate::resolver::{Found, Resolver};
+use crate::resolver::{Found, Resolver, Whose};
 use crate::sys;
+use matchmaker::Matchmaker;
 
-/// A gateway whose name was not found is looked up again after this.
+/// A gateway or matchmaker whose name was not found is looked up again after this.
 const LOOK_UP_AGAIN: Duration = Duration::from_secs(5);
+
+/// What there is to spare is measured at this interval.
+const MEASURE: Duration = Duration::from_secs(5);
 
 /// Datagrams taken in one pass.
 const ROUND: usize = 64;
@@ -30,6 +39,14 @@ pub enum RunError {
     /// The operating system refused something that it must not refuse.
     #[error("cannot {0}: {1}")]
     System(&'static str, io::Error),
+    /// The file of `secret_file` is no key.
+    #[error("cannot read the radio's key from {path}: {problem}")]
+    Secret {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
 /// Signals are blocked from now on, and read by [`EventLoop::run`]. To be called before there are threads.
@@ -52,8 +69,11 @@ pub struct EventLoop {
     socket: UdpSocket,
     ipv6: bool,
     resolver: Resolver,
-    /// BSSes whose gateway is to be looked up again, and when.
-    again: Vec<(Duration, usize)>,
+    matchmaker: Option<Matchmaker>,
+    /// When to measure next.
+    measure: Option<Duration>,
+    /// Whose address is to be looked up again, and when.
+    again: Vec<(Duration, Whose)>,
     started: Instant,
     send_error: Option<i32>,
 }
@@ -65,6 +85,7 @@ impl EventLoop {
         let (socket, ipv6) = sys::udp_socket().map_err(system("open a UDP socket"))?;
         // More than the default, so that a burst of the gateway survives a moment without us; refused is no harm.
         let _ = sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &(512 << 10) as &libc::c_int);
+        let matchmaker = config.matchmaking.as_ref().map(Matchmaker::new).transpose()?;
         let radio = config.radio.or(backend.radio()).unwrap_or(MacAddr::ZERO);
         Ok(EventLoop {
             agent: Agent::new(config, radio),
@@ -73,6 +94,8 @@ impl EventLoop {
             socket,
             ipv6,
             resolver: Resolver::new(ipv6).map_err(system("make an eventfd"))?,
+            measure: matchmaker.is_some().then_some(Duration::ZERO),
+            matchmaker,
             again: Vec::new(),
             started: Instant::now(),
             send_error: None,
@@ -85,7 +108,7 @@ impl EventLoop {
         let mut fds = Vec::new();
         loop {
             let now = self.started.elapsed();
-            self.act(now, log);
+            self.act(now, log)?;
             fds.clear();
             fds.extend([sys::pollfd(&signals.0), sys::pollfd(&self.socket), self.resolver.pollfd()]);
             self.backend.poll_fds(&mut fds);
@@ -98,7 +121,7 @@ impl EventLoop {
                 if signal != libc::SIGUSR1 {
                     log.event(&format_args!("ending on signal {signal}"));
                     self.agent.shut_down();
-                    self.act(now, log);
+                    self.act(now, log)?;
                     return Ok(());
                 }
             }
@@ -108,7 +131,7 @@ impl EventLoop {
             for _ in 0..ROUND {
                 // An error here is one of an earlier datagram, or nothing at all to receive.
                 let Ok((len, from)) = self.socket.recv_from(&mut buffer) else { break };
-                self.agent.datagram(sys::unmapped(from), &buffer[..len], now);
+                self.datagram(sys::unmapped(from), &mut buffer[..len], now);
             }
             let agent = &mut self.agent;
             self.backend.receive(&mut |frame, info| agent.frame(frame, info, now))?;
@@ -118,7 +141,20 @@ impl EventLoop {
 
     fn deadline(&self) -> Option<Duration> {
         let again = self.again.iter().map(|(when, _)| *when).min();
-        [self.agent.deadline(), self.backend.deadline(), again].into_iter().flatten().min()
+        let matchmaker = self.matchmaker.as_ref().and_then(|matchmaker| matchmaker.peer.deadline());
+        let all = [self.agent.deadline(), self.backend.deadline(), again, matchmaker, self.measure];
+        all.into_iter().flatten().min()
+    }
+
+    /// The first octet tells the tunnel's datagrams from matchmaking's.
+    fn datagram(&mut self, from: SocketAddr, datagram: &mut [u8], now: Duration) {
+        let matchmaking = |first: &u8| is_matchmaking(*first) && *first != PUNCH;
+        match &mut self.matchmaker {
+            Some(matchmaker) if datagram.first().is_some_and(matchmaking) => {
+                matchmaker.peer.datagram(from, datagram, now);
+            }
+            _ => self.agent.datagram(from, datagram, now),
+        }
     }
 
     fn timeout(&mut self, now: Duration, log: Log) {
@@ -130,20 +166,48 @@ impl EventLoop {
             }
             session
         });
+        if self.measure.is_some_and(|measure| measure <= now) {
+            self.measure = Some(now + MEASURE);
+            let measured = Measured { octets: backhaul::octets(), air: self.backend.air_time() };
+            self.agent.measured(measured, now);
+        }
         for at in (0..self.again.len()).rev() {
             if self.again[at].0 <= now {
-                let (_, bss) = self.again.swap_remove(at);
-                self.look_up(bss, now, log);
+                let (_, whose) = self.again.swap_remove(at);
+                self.look_up(whose, now, log);
             }
         }
     }
 
-    /// Does what the agent wants.
-    fn act(&mut self, now: Duration, log: Log) {
+    /// Does what the agent and the matchmaker's protocol want.
+    fn act(&mut self, now: Duration, log: Log) -> Result<(), RunError> {
+        loop {
+            self.act_for_agent(now, log);
+            let Some(matchmaker) = &mut self.matchmaker else { return Ok(()) };
+            match matchmaker.next(&mut self.agent, now, log)? {
+                Some(peer::Output::Send { to, datagram }) => self.send(to, &datagram, log),
+                Some(peer::Output::LookUpAddresses) => self.look_up(Whose::Matchmaker, now, log),
+                Some(_) => {}
+                None => {
+                    // An answer may have brought the agent something to do.
+                    self.act_for_agent(now, log);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn act_for_agent(&mut self, now: Duration, log: Log) {
         while let Some(output) = self.agent.poll_output() {
             let done = match output {
                 Output::LookUp { bss } => {
-                    self.look_up(bss, now, log);
+                    self.look_up(Whose::Gateway(bss), now, log);
+                    Ok(())
+                }
+                Output::Ask { ask, request } => {
+                    if let Some(matchmaker) = &mut self.matchmaker {
+                        matchmaker.ask(&mut self.agent, ask, request, now, log);
+                    }
                     Ok(())
                 }
                 Output::Send { to, datagram } => {
@@ -151,7 +215,9 @@ impl EventLoop {
                     Ok(())
                 }
                 Output::Open { bss } => {
-                    let opened = self.backend.open(bss, self.agent.template(bss), now);
+                    // Closed again already if there is none.
+                    let Some(template) = self.agent.template(bss) else { continue };
+                    let opened = self.backend.open(bss, template, now);
                     if opened.is_err() {
                         self.agent.open_failed(bss, now);
                     }
@@ -186,19 +252,38 @@ impl EventLoop {
         self.send_error = code;
     }
 
-    fn look_up(&mut self, bss: usize, now: Duration, log: Log) {
-        let Some((host, port)) = self.gateways.get(bss) else { return };
-        if let Some(found) = self.resolver.start(bss, host, *port) {
+    fn look_up(&mut self, whose: Whose, now: Duration, log: Log) {
+        let found = match whose {
+            Whose::Gateway(bss) => {
+                let Some((host, port)) = self.gateways.get(bss) else { return };
+                self.resolver.start(whose, host, *port)
+            }
+            Whose::Matchmaker => {
+                let Some(matchmaker) = &self.matchmaker else { return };
+                self.resolver.start(whose, &matchmaker.host, matchmaker.port)
+            }
+        };
+        if let Some(found) = found {
             self.found(found, now, log);
         }
     }
 
     fn found(&mut self, found: Found, now: Duration, log: Log) {
-        match found.address {
-            Ok(address) => self.agent.resolved(found.bss, address, now),
-            Err(error) => {
-                log.error(&format_args!("cannot look up gateway {}: {error}; trying again", found.host));
-                self.again.push((now + LOOK_UP_AGAIN, found.bss));
+        match (found.addresses, found.whose) {
+            (Ok(addresses), Whose::Gateway(bss)) => {
+                if let Some(address) = addresses.first() {
+                    self.agent.resolved(bss, *address, now);
+                }
+            }
+            (Ok(addresses), Whose::Matchmaker) => {
+                if let Some(matchmaker) = &mut self.matchmaker {
+                    matchmaker.peer.set_addresses(&addresses);
+                }
+            }
+            (Err(error), whose) => {
+                let what = if whose == Whose::Matchmaker { "matchmaker" } else { "gateway" };
+                log.error(&format_args!("cannot look up {what} {}: {error}; trying again", found.host));
+                self.again.push((now + LOOK_UP_AGAIN, whose));
             }
         }
     }

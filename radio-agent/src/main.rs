@@ -39,9 +39,16 @@ fn run(arguments: &Arguments, log: &mut Log) -> Result<(), String> {
     let file = arguments.config.display();
     let text = std::fs::read_to_string(&arguments.config)
         .map_err(|error| format!("cannot read configuration {file}: {error}"))?;
-    let config = Config::parse(&text).map_err(|error| format!("{file}:{}: {error}", error.line))?;
+    let mut config = Config::parse(&text).map_err(|error| format!("{file}:{}: {error}", error.line))?;
     if let Some(account) = &arguments.account {
         log.event(&format_args!("account {account}"));
+    }
+    if let Some(matchmaking) = &mut config.matchmaking {
+        matchmaking.account = arguments.account.clone().or(matchmaking.account.take());
+        if matchmaking.account_key.is_some() && matchmaking.account.is_none() {
+            let missing = "[matchmaking] has an account_key without account";
+            return Err(format!("{file}: {missing}; add account = \"…\" there, or --account to the command"));
+        }
     }
     // Everything that can fail comes first, while there is a terminal to say so.
     let signals = Signals::block().map_err(text_of)?;

@@ -320,7 +320,7 @@ fn everything_else_on_the_air_stays_there() {
     let mut world = World::open();
     let mut foreign = data_up(50);
     foreign[4..10].copy_from_slice(&[2, 0xcc, 0, 0, 0, 1]);
-    let own_beacon = world.agent.template(0).beacon(0, 0);
+    let own_beacon = world.agent.template(0).unwrap().beacon(0, 0);
     let ps_poll = build::ps_poll(1, BSSID, DEVICE);
     let ack = build::ack(BSSID);
     for frame in [&foreign, &own_beacon, &data_down(50), &ps_poll[..], &ack] {

@@ -70,7 +70,7 @@ fn each_mistake_is_named_with_its_line_and_what_to_do() {
         ("02:bb:00:00:00:07", "03:bb:00:00:00:07", 3, &["`radio`", "unicast"]),
         ("[backend]", "[backend", 6, &["table header without its end"]),
         ("[backend]", "[backend] x", 6, &["something after a table header"]),
-        ("[backend]", "[backends]", 6, &["unknown [backends]", "[backend], [[bss]]"]),
+        ("[backend]", "[backends]", 6, &["unknown [backends]", "[backend], [matchmaking], [[bss]]"]),
         ("[backend]", "[[backend]]", 6, &["unknown [[backend]]"]),
         ("[[bss]] # another", "[backend]", 18, &["[backend]", "twice"]),
         ("kind = 'nl80211'", "kind = 'wifi'", 7, &["`kind`", "\"nl80211\" or \"air\""]),
@@ -113,7 +113,10 @@ fn each_mistake_is_named_with_its_line_and_what_to_do() {
     }
     let message = |text: &str| Config::parse(text).unwrap_err().to_string();
     assert!(message("").contains("[backend] is missing"));
-    assert!(message("[backend]\nkind='air'\nsocket='x'\nchannel=6").contains("[[bss]] is missing"));
+    assert!(
+        message("[backend]\nkind='air'\nsocket='x'\nchannel=6")
+            .contains("[matchmaking] or [[bss]] is missing")
+    );
     let mut many = GOOD.to_owned();
     for at in 2..=MAX_BSSES {
         let bss = GOOD[GOOD.rfind("[[bss]]").unwrap()..].replace(":02\"", &format!(":{:02x}\"", at + 1));

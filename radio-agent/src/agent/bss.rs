@@ -1,13 +1,12 @@
-//! One virtual BSS: its tunnel and the devices associated in it.
+//! A virtual BSS of the configuration: its gateway is fixed, and while that answers it is on the air.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dot11::MacAddr;
 use proto::tunnel::SessionId;
 
+use super::stations::Stations;
 use super::template::Template;
-use super::{Output, Station};
 
 /// A keep-alive that is not answered is repeated after this.
 pub const RETRY: Duration = Duration::from_secs(1);
@@ -20,9 +19,6 @@ pub const UNANSWERED: u32 = 3;
 
 /// A gateway that does not answer is looked up again after so many keep-alives.
 const LOOK_UP_AGAIN: u32 = 10;
-
-/// Devices that one virtual BSS holds; the one not heard for longest gives way.
-pub const MAX_STATIONS: usize = 128;
 
 /// Where a virtual BSS stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,23 +43,17 @@ pub(super) enum Due {
 }
 
 #[derive(Debug)]
-struct Associated {
-    address: MacAddr,
-    heard: Duration,
-}
-
-#[derive(Debug)]
 pub(super) struct Bss {
     pub(super) template: Template,
     pub(super) tunnel: Tunnel,
     /// Sequence number of the next probe response.
     pub(super) sequence: u16,
-    stations: Vec<Associated>,
+    pub(super) stations: Stations,
 }
 
 impl Bss {
     pub(super) fn new(template: Template) -> Bss {
-        Bss { template, tunnel: Tunnel::LookingUp, sequence: 0, stations: Vec::new() }
+        Bss { template, tunnel: Tunnel::LookingUp, sequence: 0, stations: Stations::default() }
     }
 
     /// The gateway, if the BSS is open.
@@ -133,41 +123,8 @@ impl Bss {
         Some(opened)
     }
 
-    pub(super) fn heard(&mut self, address: MacAddr, now: Duration) {
-        if let Some(station) = self.stations.iter_mut().find(|station| station.address == address) {
-            station.heard = now;
-        }
-    }
-
-    /// The gateway let `station` in: what the backend has to do.
-    pub(super) fn associated(&mut self, bss: usize, station: Station, now: Duration) -> Vec<Output> {
-        let address = station.address;
-        let mut outputs = Vec::new();
-        let stations = &mut self.stations;
-        let old = match stations.iter().position(|known| known.address == address) {
-            // Associated again: everything the kernel knew of it is out of date.
-            Some(at) => Some(at),
-            None if stations.len() < MAX_STATIONS => None,
-            None => (0..stations.len()).min_by_key(|&at| stations[at].heard),
-        };
-        if let Some(at) = old {
-            outputs.push(Output::RemoveStation { bss, address: stations.swap_remove(at).address });
-        }
-        stations.push(Associated { address, heard: now });
-        outputs.push(Output::AddStation { bss, station });
-        outputs
-    }
-
-    /// Whether `address` was associated; it is not any more.
-    pub(super) fn gone(&mut self, address: MacAddr) -> bool {
-        let at = self.stations.iter().position(|station| station.address == address);
-        at.map(|at| self.stations.swap_remove(at)).is_some()
-    }
-
     /// Forgets all devices; says whether there were any.
     pub(super) fn clear(&mut self) -> bool {
-        let any = !self.stations.is_empty();
-        self.stations.clear();
-        any
+        self.stations.clear()
     }
 }

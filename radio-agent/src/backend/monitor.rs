@@ -24,11 +24,11 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    /// On the interface with this index.
-    pub(super) fn open(index: u32, bssids: &[MacAddr]) -> io::Result<Monitor> {
+    /// On the interface with this index. `strangers`: what tells who is near is heard as well.
+    pub(super) fn open(index: u32, bssids: &[MacAddr], strangers: bool) -> io::Result<Monitor> {
         // Protocol 0: nothing arrives before filter and interface are set.
         let socket = sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-        filter::attach(&socket, bssids)?;
+        filter::attach(&socket, bssids, strangers)?;
         sys::set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1 as &libc::c_int)?;
         sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &(256 << 10) as &libc::c_int)?;
         // SAFETY: all zero is a valid sockaddr_ll.

@@ -73,18 +73,7 @@ impl Netlink {
 
     /// Sends a command and waits for its end; gives the attributes of the reply, if there was one.
     pub(super) fn request(&mut self, command: u8, attributes: Attributes) -> io::Result<Vec<u8>> {
-        self.sequence += 1;
-        let len = HEADER_LEN + attributes.0.len();
-        let mut message = Vec::with_capacity(len);
-        message.extend_from_slice(&(len as u32).to_ne_bytes());
-        message.extend_from_slice(&self.family.to_ne_bytes());
-        message.extend_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).to_ne_bytes());
-        message.extend_from_slice(&self.sequence.to_ne_bytes());
-        message.extend_from_slice(&[0; 4]);
-        message.extend_from_slice(&[command, 1, 0, 0]);
-        message.extend_from_slice(&attributes.0);
-        sys::send(&self.socket, &[&message])?;
-
+        self.ask(command, attributes, libc::NLM_F_REQUEST | libc::NLM_F_ACK)?;
         let mut reply = Vec::new();
         let mut buffer = [0; 8192];
         loop {
@@ -104,6 +93,49 @@ impl Netlink {
                 }
                 if kind == self.family {
                     reply = body.get(4..).unwrap_or_default().to_vec();
+                }
+            }
+        }
+    }
+    fn ask(&mut self, command: u8, attributes: Attributes, flags: libc::c_int) -> io::Result<()> {
+        self.sequence += 1;
+        let len = HEADER_LEN + attributes.0.len();
+        let mut message = Vec::with_capacity(len);
+        message.extend_from_slice(&(len as u32).to_ne_bytes());
+        message.extend_from_slice(&self.family.to_ne_bytes());
+        message.extend_from_slice(&(flags as u16).to_ne_bytes());
+        message.extend_from_slice(&self.sequence.to_ne_bytes());
+        message.extend_from_slice(&[0; 4]);
+        message.extend_from_slice(&[command, 1, 0, 0]);
+        message.extend_from_slice(&attributes.0);
+        sys::send(&self.socket, &[&message]).map(drop)
+    }
+
+    /// Sends a command that asks for a list; gives the attributes of each entry to `entry`.
+    pub(super) fn dump(
+        &mut self,
+        command: u8,
+        attributes: Attributes,
+        entry: &mut dyn FnMut(&[u8]) -> Option<()>,
+    ) -> io::Result<()> {
+        self.ask(command, attributes, libc::NLM_F_REQUEST | libc::NLM_F_DUMP)?;
+        let mut buffer = [0; 8192];
+        loop {
+            let len = sys::receive(&self.socket, &mut buffer, true)?.ok_or(io::ErrorKind::TimedOut)?;
+            let mut rest = buffer.get(..len).ok_or(io::ErrorKind::InvalidData)?;
+            while let Some((kind, sequence, body, after)) = split_message(rest) {
+                rest = after;
+                if sequence != self.sequence {
+                    continue;
+                }
+                match i32::from(kind) {
+                    libc::NLMSG_DONE => return Ok(()),
+                    libc::NLMSG_ERROR => {
+                        let code = body.first_chunk::<4>().ok_or(io::ErrorKind::InvalidData)?;
+                        return Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(*code)));
+                    }
+                    // An entry that lacks something is none.
+                    _ => drop(entry(body.get(4..).unwrap_or_default())),
                 }
             }
         }
@@ -154,6 +186,21 @@ mod tests {
             let _ = attribute(&octets[..len], 3);
         }
         assert_eq!(attribute(&[0; 16], 1), None, "a length of 0 ends the search");
+    }
+
+    #[test]
+    fn a_list_is_read_to_its_end() {
+        let mut netlink = Netlink::open("nlctrl").unwrap();
+        let mut names = Vec::new();
+        let ask = libc::CTRL_CMD_GETFAMILY as u8;
+        let entry = &mut |reply: &[u8]| {
+            names.push(attribute(reply, libc::CTRL_ATTR_FAMILY_NAME as u16)?.to_vec());
+            Some(())
+        };
+        netlink.dump(ask, Attributes::new(), entry).unwrap();
+        assert!(names.contains(&b"nlctrl\0".to_vec()), "{names:?}");
+        // The connection is good for the next question.
+        assert!(netlink.request(ask, Attributes::new().string(2, "nlctrl")).is_ok());
     }
 
     #[test]

@@ -12,8 +12,8 @@ use proto::tunnel::FrameInfo;
 use super::monitor::Monitor;
 use super::netlink::{Attributes, Netlink, attribute};
 use super::{Backend, BackendError};
-use crate::agent::{Station, Template};
-use crate::config::Channel;
+use crate::agent::{Station, Template, slot_bssids};
+use crate::config::Config;
 use crate::sys;
 
 /// What mac80211 lets an MTU be at most: the longest MSDU and its LLC header (802.11-2020 table 9-25).
@@ -25,18 +25,17 @@ pub(super) struct Nl80211Radio {
     monitor: Monitor,
     radio: Option<MacAddr>,
     monitor_index: u32,
+    frequency: u32,
     /// Interface indices, by BSS.
     interfaces: Vec<u32>,
 }
 
 impl Nl80211Radio {
-    /// Makes the interfaces on `phy`.
-    pub(super) fn start(
-        phy: &str,
-        channel: Channel,
-        bssids: &[MacAddr],
-    ) -> Result<Nl80211Radio, BackendError> {
+    /// Makes the interfaces on `phy`: those of virtual BSSes that matchmaking may open as well, so that what the radio does
+    /// not take is found out now. On the air is none of them before [`Backend::open`].
+    pub(super) fn start(phy: &str, config: &Config) -> Result<Nl80211Radio, BackendError> {
         check_capabilities()?;
+        let channel = config.channel;
         let mut netlink = Netlink::open("nl80211").map_err(|error| {
             let advice = "This kernel has no Wi-Fi: load the radio's driver, or use kind = \"air\".";
             BackendError::new("talk to nl80211", error, advice)
@@ -45,7 +44,17 @@ impl Nl80211Radio {
             let advice = "`iw phy` lists those there are; write one of them into [backend].";
             BackendError::new(format!("find {phy}"), io::ErrorKind::NotFound.into(), advice)
         })?;
-        let radio = read_sys(phy, "macaddress").and_then(|address| address.parse().ok());
+        let radio = config.radio.or(read_sys(phy, "macaddress").and_then(|address| address.parse().ok()));
+        let mut bssids: Vec<_> = config.bsses.iter().map(|bss| bss.bssid).collect();
+        match radio {
+            Some(radio) => bssids.extend(slot_bssids(config, radio)),
+            None if config.matchmaking.is_none() => {}
+            None => {
+                let advice = "Write it into the configuration: radio = \"…\".";
+                let error = io::ErrorKind::NotFound.into();
+                return Err(BackendError::new(format!("find the permanent address of {phy}"), error, advice));
+            }
+        }
 
         let name = format!("ttg{number}mon");
         let wanted = Attributes::new().u32(ATTR_IFTYPE, IFTYPE_MONITOR);
@@ -68,14 +77,21 @@ impl Nl80211Radio {
             Ok(_) => {}
         }
         let failed = |error| BackendError::new(format!("open {name} as a packet socket"), error, "");
-        let monitor = Monitor::open(monitor_index, bssids).map_err(failed)?;
+        let monitor = Monitor::open(monitor_index, &bssids, config.matchmaking.is_some()).map_err(failed)?;
 
         let mut interfaces = Vec::new();
         for (bss, bssid) in bssids.iter().enumerate() {
             let wanted = Attributes::new().u32(ATTR_IFTYPE, IFTYPE_AP).bytes(ATTR_MAC, &bssid.0);
             interfaces.push(add_interface(&mut netlink, number, &format!("ttg{number}bss{bss}"), wanted)?);
         }
-        Ok(Nl80211Radio { netlink, monitor, radio, monitor_index, interfaces })
+        Ok(Nl80211Radio {
+            netlink,
+            monitor,
+            radio,
+            monitor_index,
+            frequency: channel.frequency(),
+            interfaces,
+        })
     }
 
     fn on(&self, bss: usize) -> Attributes {
@@ -106,7 +122,7 @@ impl Backend for Nl80211Radio {
             .u32(ATTR_BEACON_INTERVAL, template.interval().into())
             .u32(ATTR_DTIM_PERIOD, template.dtim_period().into())
             .bytes(ATTR_SSID, template.ssid().as_bytes())
-            .u32(ATTR_HIDDEN_SSID, 0)
+            .u32(ATTR_HIDDEN_SSID, if template.hidden() { HIDDEN_ZERO_LENGTH } else { 0 })
             .u32(ATTR_AUTH_TYPE, AUTH_OPEN_SYSTEM)
             .u32(ATTR_WIPHY_FREQ, frequency)
             .u32(ATTR_CHANNEL_WIDTH, WIDTH_20_NO_HT)
@@ -124,6 +140,23 @@ impl Backend for Nl80211Radio {
         let attributes = self.on(bss);
         let stopped = self.netlink.request(CMD_STOP_AP, attributes);
         stopped.map(drop).map_err(|error| BackendError::new("stop an AP", error, ""))
+    }
+
+    /// The driver may count since any moment, and may know nothing.
+    fn air_time(&mut self) -> Option<(u64, u64)> {
+        let (index, frequency) = (self.monitor_index, self.frequency);
+        let mut found = None;
+        let asked = Attributes::new().u32(ATTR_IFINDEX, index);
+        let dumped = self.netlink.dump(CMD_GET_SURVEY, asked, &mut |reply| {
+            let survey = attribute(reply, ATTR_SURVEY_INFO)?;
+            let of = attribute(survey, SURVEY_FREQUENCY).and_then(|value| value.try_into().ok());
+            if of.map(u32::from_ne_bytes) == Some(frequency) {
+                let time = |kind| attribute(survey, kind)?.try_into().ok().map(u64::from_ne_bytes);
+                found = time(SURVEY_TIME).zip(time(SURVEY_TIME_BUSY));
+            }
+            Some(())
+        });
+        dumped.ok().and(found)
     }
 
     fn inject(&mut self, frame: &[u8]) -> Result<(), BackendError> {
@@ -229,6 +262,7 @@ const CMD_START_AP: u8 = 15;
 const CMD_STOP_AP: u8 = 16;
 const CMD_NEW_STATION: u8 = 19;
 const CMD_DEL_STATION: u8 = 20;
+const CMD_GET_SURVEY: u8 = 49;
 
 const ATTR_WIPHY: u16 = 1;
 const ATTR_IFINDEX: u16 = 3;
@@ -248,11 +282,17 @@ const ATTR_SSID: u16 = 52;
 const ATTR_AUTH_TYPE: u16 = 53;
 const ATTR_STA_FLAGS2: u16 = 67;
 const ATTR_PRIVACY: u16 = 70;
+const ATTR_SURVEY_INFO: u16 = 84;
 const ATTR_HIDDEN_SSID: u16 = 126;
 const ATTR_CHANNEL_WIDTH: u16 = 159;
 const ATTR_CENTER_FREQ1: u16 = 160;
 const ATTR_SOCKET_OWNER: u16 = 204;
 
+const SURVEY_FREQUENCY: u16 = 1;
+const SURVEY_TIME: u16 = 4;
+const SURVEY_TIME_BUSY: u16 = 5;
+
+const HIDDEN_ZERO_LENGTH: u32 = 1;
 const IFTYPE_AP: u32 = 3;
 const IFTYPE_MONITOR: u32 = 6;
 const CHANNEL_NO_HT: u32 = 0;

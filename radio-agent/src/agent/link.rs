@@ -1,0 +1,143 @@
+//! The tunnel of a virtual BSS that matchmaking opened: found among the instance's endpoints, proved, kept alive.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proto::tunnel::{Hello, KeepAlive, Proof, SessionId, TunnelKey};
+
+/// While a gateway is looked for, one endpoint after the other is asked at this interval. A device repeats its
+/// authentication frame for about 600 ms before it gives up.
+const TRY: Duration = Duration::from_millis(250);
+
+/// A gateway of which nothing comes for so long is not there.
+const TRY_FOR: Duration = Duration::from_secs(4);
+
+/// With devices: an answered keep-alive is followed by the next after this.
+pub const WITH_DEVICES: Duration = Duration::from_secs(1);
+
+/// Without: often enough to keep a NAT's hole open.
+pub const WITHOUT_DEVICES: Duration = Duration::from_secs(5);
+
+/// A keep-alive that is not answered is repeated after this. The gateway is gone after three without an answer: 2.8 s
+/// after the last answer.
+const RETRY: Duration = Duration::from_millis(600);
+const UNANSWERED: u32 = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Trying { next: Duration, until: Duration, sent: usize },
+    Up { gateway: SocketAddr, unanswered: u32, next: Duration },
+}
+
+/// What the time demands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    KeepAlive(SocketAddr, Vec<u8>),
+    /// The gateway is gone; with where it was if it ever answered.
+    Lost(Option<SocketAddr>),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) session: SessionId,
+    hello: Hello,
+    key: TunnelKey,
+    endpoints: Vec<SocketAddr>,
+    /// Of the last keep-alive.
+    counter: u64,
+    state: State,
+}
+
+impl Link {
+    /// `endpoints`: the likeliest first.
+    pub(super) fn new(
+        session: SessionId,
+        hello: Hello,
+        key: TunnelKey,
+        endpoints: Vec<SocketAddr>,
+        now: Duration,
+    ) -> Link {
+        let state = State::Trying { next: now, until: now + TRY_FOR, sent: 0 };
+        Link { session, hello, key, endpoints, counter: 0, state }
+    }
+
+    /// The gateway, if it answers.
+    pub(super) fn up(&self) -> Option<SocketAddr> {
+        match self.state {
+            State::Up { gateway, .. } => Some(gateway),
+            State::Trying { .. } => None,
+        }
+    }
+
+    /// Whether an introduction is to the tunnel's other end.
+    pub(super) fn is_with(&self, key: &TunnelKey) -> bool {
+        self.key == *key
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        match self.state {
+            State::Trying { next, .. } | State::Up { next, .. } => next,
+        }
+    }
+
+    pub(super) fn timeout(&mut self, now: Duration) -> Due {
+        match &mut self.state {
+            State::Trying { next, until, sent } if *next <= now => {
+                let Some(to) = self.endpoints.get(*sent % self.endpoints.len().max(1)).copied() else {
+                    return Due::Lost(None);
+                };
+                if *until <= now {
+                    return Due::Lost(None);
+                }
+                *next = now + TRY;
+                *sent += 1;
+                Due::KeepAlive(to, self.keep_alive())
+            }
+            State::Up { gateway, unanswered, next } if *next <= now => {
+                let gateway = *gateway;
+                if *unanswered == UNANSWERED {
+                    return Due::Lost(Some(gateway));
+                }
+                *unanswered += 1;
+                *next = now + RETRY;
+                Due::KeepAlive(gateway, self.keep_alive())
+            }
+            _ => Due::Nothing,
+        }
+    }
+
+    /// The gateway echoed a keep-alive. `None`: not ours; otherwise whether that brought the tunnel up.
+    pub(super) fn echo(
+        &mut self,
+        from: SocketAddr,
+        session: SessionId,
+        devices: bool,
+        now: Duration,
+    ) -> Option<bool> {
+        if session != self.session {
+            return None;
+        }
+        let came_up = match self.state {
+            State::Trying { sent, .. } if sent > 0 && self.endpoints.contains(&from) => true,
+            State::Up { gateway, .. } if gateway == from => false,
+            _ => return None,
+        };
+        let next = now + if devices { WITH_DEVICES } else { WITHOUT_DEVICES };
+        self.state = State::Up { gateway: from, unanswered: 0, next };
+        Some(came_up)
+    }
+
+    /// There is a device now: the gateway is asked more often.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        if let State::Up { next, unanswered: 0, .. } = &mut self.state {
+            *next = (*next).min(now + WITH_DEVICES);
+        }
+    }
+
+    fn keep_alive(&mut self) -> Vec<u8> {
+        self.counter += 1;
+        let proof = Proof::new(&self.key, &self.session, &self.hello, self.counter);
+        KeepAlive { session_id: self.session, hello: Some(self.hello), proof: Some(proof) }.datagram()
+    }
+}

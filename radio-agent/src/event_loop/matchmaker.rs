@@ -1,0 +1,135 @@
+//! Speaks with the matchmaker for the agent: its questions go out, answers come back.
+
+use std::time::Duration;
+
+use proto::matchmaking::peer::{self, Output, Peer, Report};
+use proto::matchmaking::{Key, PublicKey, StaticSecret};
+
+use super::RunError;
+use crate::agent::Agent;
+use crate::config::Matchmaking;
+use crate::daemon::Log;
+use crate::sys;
+
+/// An answer that did not come by then is of no use: the device has gone on, or the next question says more.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The peer, and which of the agent's questions each of its requests is.
+pub(super) struct Matchmaker {
+    pub(super) peer: Peer,
+    pub(super) host: String,
+    pub(super) port: u16,
+    questions: Vec<(u32, u32)>,
+    last: Option<Report>,
+}
+
+impl Matchmaker {
+    /// Everything that can be wrong with the keys is said now.
+    pub(super) fn new(config: &Matchmaking) -> Result<Matchmaker, RunError> {
+        let random = |error| RunError::System("draw random octets", error);
+        let mut instance = [0; 8];
+        sys::random(&mut instance).map_err(random)?;
+        let secret = match &config.secret_file {
+            Some(path) => secret_of(path)?,
+            None => {
+                let mut secret = [0; 32];
+                sys::random(&mut secret).map_err(random)?;
+                StaticSecret::new(secret)
+            }
+        };
+        // Who has an account without key says so with zeros.
+        let no_key = || Key([0; 32]);
+        let key = config.account_key.clone();
+        let account = config.account.clone().map(|account| (account, key.unwrap_or_else(no_key)));
+        let config_of_peer = peer::Config {
+            secret,
+            matchmaker: config.key,
+            account,
+            software: concat!("radio-agent ", env!("CARGO_PKG_VERSION")).to_owned(),
+            instance: u64::from_le_bytes(instance),
+            patience: PATIENCE,
+        };
+        let mut failed = Ok(());
+        let peer = Peer::new(config_of_peer, &mut |octets| {
+            if let Err(error) = sys::random(octets) {
+                failed = Err(error);
+            }
+        });
+        failed.map_err(random)?;
+        let (host, port) = (config.host.clone(), config.port);
+        Ok(Matchmaker { peer, host, port, questions: Vec::new(), last: None })
+    }
+
+    /// Asks what the agent wants to know; what cannot be asked is answered at once.
+    pub(super) fn ask(
+        &mut self,
+        agent: &mut Agent,
+        ask: u32,
+        request: proto::matchmaking::messages::request::Request,
+        now: Duration,
+        log: Log,
+    ) {
+        match self.peer.request(request, now) {
+            Ok(id) => self.questions.push((id, ask)),
+            Err(error) => {
+                log.error(&format_args!("cannot ask the matchmaker: {error}"));
+                agent.answered(ask, None, now);
+            }
+        }
+    }
+
+    /// The next thing that the socket or the resolver has to do. Answers go to the agent.
+    pub(super) fn next(
+        &mut self,
+        agent: &mut Agent,
+        now: Duration,
+        log: Log,
+    ) -> Result<Option<Output>, RunError> {
+        loop {
+            let mut failed = Ok(());
+            let output = self.peer.poll_output(now, &mut |octets| {
+                if let Err(error) = sys::random(octets) {
+                    failed = Err(error);
+                }
+            });
+            // Without random octets there are no keys, and what was made must not go out.
+            failed.map_err(|error| RunError::System("draw random octets", error))?;
+            match output {
+                Some(Output::Answered { id, answer }) => {
+                    let Some(at) = self.questions.iter().position(|(of, _)| *of == id) else { continue };
+                    let (_, ask) = self.questions.swap_remove(at);
+                    agent.answered(ask, answer.ok(), now);
+                }
+                Some(Output::Epoch(_)) => agent.epoch_changed(now),
+                // Nothing is pushed to radios.
+                Some(Output::Pushed(_)) => {}
+                Some(Output::Report(report)) => self.report(report, log),
+                output => return Ok(output),
+            }
+        }
+    }
+
+    /// Says what is new: a matchmaker that is away is reported once.
+    fn report(&mut self, report: Report, log: Log) {
+        if self.last.as_ref() != Some(&report) {
+            match report {
+                Report::Admitted { .. } => log.event(&report),
+                _ => log.error(&report),
+            }
+        }
+        self.last = Some(report);
+    }
+}
+
+/// The radio's static key. It is only read: nothing is written to an access point's flash.
+fn secret_of(path: &str) -> Result<StaticSecret, RunError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| RunError::Secret { path: path.to_owned(), problem: error.to_string() })?;
+    let octets: PublicKey = text.trim().parse().map_err(|_| RunError::Secret {
+        path: path.to_owned(),
+        problem: "it must have 64 hexadecimal digits, and nothing else; make them with \
+                  `head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n'`"
+            .to_owned(),
+    })?;
+    Ok(StaticSecret::new(octets.0))
+}
