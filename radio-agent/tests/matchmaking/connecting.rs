@@ -1,0 +1,262 @@
+//! From a device's first frame to its gateway, and what happens when that is gone.
+
+use dot11::{Frame, MacAddr, ManagementSubtype, build};
+use proto::matchmaking::messages::{Policy, failure::Reason, request::Request};
+use radio_agent::agent::*;
+
+use super::world::*;
+
+/// A world in which slot 0 shows HOME for DEVICE and whoever else comes.
+fn shown(policy: Policy) -> World {
+    let mut world = World::new();
+    world.offers = vec![offer(HOME, Some(DEVICE), policy)];
+    world.ttl = 3600;
+    world.hear(&probe_request(DEVICE, b""));
+    world.run(milliseconds(20));
+    assert!(world.is_shown(HOME));
+    world
+}
+
+#[test]
+fn the_first_frame_brings_the_tunnel_and_arrives() {
+    let mut world = shown(Policy::default());
+    world.endpoints = vec![gateway(8), gateway(9), gateway(1)];
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.agent.counters().not_introduced, 1, "who has not begun");
+    let told = world.injected(ManagementSubtype::Deauthentication);
+    assert_eq!(Frame::parse(&told[0]).unwrap().addr1(), DEVICE, "is told so");
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.injected(ManagementSubtype::Deauthentication).len(), 1, "but not for every frame");
+
+    let begin = world.now;
+    let frame = authentication(0, DEVICE);
+    world.hear(&frame);
+    world.hear(&data(0, DEVICE));
+    world.hear(&frame);
+    world.hear(&frame);
+    let [connect] = &world.connects()[..] else { panic!("one question") };
+    assert_eq!((&connect.client[..], &connect.service[..]), (&DEVICE.0[..], &[HOME; 16][..]));
+    assert_eq!((&connect.bssid[..], connect.binding), (&bssid(0).0[..], 101));
+    assert_eq!(connect.rssi_dbm, -55);
+    let counters = world.agent.counters();
+    assert_eq!((counters.held, counters.held_dropped, counters.connects), (2, 1, 1));
+    assert!(world.delivered.is_empty());
+    world.run(milliseconds(500));
+    let tried: Vec<_> = world.keep_alives(0).iter().map(|(when, to, _)| (*when - begin, *to)).collect();
+    let expected = [(0, 8), (250, 9), (500, 1)].map(|(at, to)| (milliseconds(at), gateway(to)));
+    assert_eq!(tried, expected, "one endpoint after the other, the likeliest first");
+    assert_eq!(world.keep_alives(0)[0].2.0.to_vec(), connect.session_id);
+    assert_eq!(world.delivered, [(gateway(1), frame.clone()), (gateway(1), frame)]);
+    // From now on frames pass both ways.
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.len(), 3);
+    let down = build::DataHeader::from_ap(bssid(0), DEVICE, MacAddr([2; 6]), None).frame(&[1; 20]);
+    world.down(gateway(1), &down);
+    assert_eq!(world.log.last().unwrap().1, Output::Inject { frame: down.clone() });
+    world.down(gateway(2), &down);
+    assert_eq!(world.agent.counters().stranger, 1, "of another gateway");
+}
+
+#[test]
+fn every_device_is_introduced_on_the_same_tunnel() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.associate(0, OTHER);
+    let connects = world.connects();
+    assert_eq!(connects.len(), 2);
+    assert_eq!(connects[0].session_id, connects[1].session_id);
+    assert_eq!(world.delivered.len(), 4);
+    world.hear(&data(0, OTHER));
+    assert_eq!(world.delivered.len(), 5);
+    // Again, while the introduction is good; and after.
+    world.hear(&authentication(0, OTHER));
+    assert_eq!((world.connects().len(), world.delivered.len()), (2, 6));
+    world.run(seconds(31));
+    world.hear(&authentication(0, OTHER));
+    assert_eq!((world.connects().len(), world.delivered.len()), (3, 7));
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.len(), 8, "who is associated needs no other introduction");
+}
+
+#[test]
+fn two_services_have_two_tunnels() {
+    let mut world = shown(Policy::default());
+    world.offers.push(plain(WORK, OTHER));
+    world.hear(&probe_request(OTHER, b""));
+    world.run(milliseconds(50));
+    world.associate(0, DEVICE);
+    world.endpoints = vec![gateway(2)];
+    world.associate(1, OTHER);
+    assert_eq!((world.tunnel(0), world.tunnel(1)), (gateway(1), gateway(2)));
+    let connects = world.connects();
+    assert_ne!(connects[0].session_id, connects[1].session_id);
+    let down = build::DataHeader::from_ap(bssid(1), OTHER, MacAddr([2; 6]), None).frame(&[1; 20]);
+    world.down(gateway(1), &down);
+    assert_eq!(world.agent.counters().stranger, 1);
+    world.down(gateway(2), &down);
+    assert_eq!(world.agent.counters().down, 3);
+}
+
+#[test]
+fn who_is_not_introduced_is_ignored_as_long_as_the_matchmaker_says() {
+    let mut world = shown(Policy::default());
+    (world.failure, world.retry) = (Some(Reason::NoBinding), 20);
+    world.hear(&authentication(0, OTHER));
+    world.run(milliseconds(1));
+    let counters = world.agent.counters();
+    assert_eq!((counters.connects_failed, counters.held_dropped), (1, 1));
+    world.failure = None;
+    world.run(seconds(19));
+    world.hear(&authentication(0, OTHER));
+    assert_eq!((world.connects().len(), world.agent.counters().kept_out), (1, 1));
+    world.run(seconds(2));
+    world.hear(&authentication(0, OTHER));
+    assert_eq!(world.connects().len(), 2);
+    // An introduction without a place to go to is none.
+    world.endpoints.clear();
+    world.hear(&authentication(0, MacAddr([0x40, 0x5e, 0, 0, 0, 0x45])));
+    assert_eq!(world.agent.counters().connects_failed, 2);
+}
+
+#[test]
+fn the_policy_holds_for_who_begins_too() {
+    let mut world = shown(Policy { max_clients: 1, ..Policy::default() });
+    world.offers.push(offer(HOME, Some(OTHER), Policy { max_clients: 1, ..Policy::default() }));
+    world.hear(&probe_request(OTHER, b""));
+    world.run(milliseconds(50));
+    world.associate(0, DEVICE);
+    world.hear(&authentication(0, OTHER));
+    assert_eq!((world.connects().len(), world.agent.counters().kept_out), (1, 1), "one is enough");
+    let left = to_slot(0, ManagementSubtype::Deauthentication, DEVICE, &3u16.to_le_bytes());
+    world.hear(&left);
+    world.hear(&authentication(0, OTHER));
+    assert_eq!(world.connects().len(), 2);
+}
+
+#[test]
+fn a_gateway_that_is_gone_is_left_within_three_seconds() {
+    for offset in [0, 1, 500, 999, 1000, 1001] {
+        let mut world = shown(Policy::default());
+        world.associate(0, DEVICE);
+        world.run(seconds(7));
+        world.run(milliseconds(offset));
+        let alive = world.keep_alives(0);
+        assert!(alive.windows(2).skip(3).all(|pair| pair[1].0 - pair[0].0 <= seconds(1)), "every second");
+        let session = alive[0].2;
+        world.alive.remove(&gateway(1));
+        world.endpoints = vec![gateway(2)];
+        let gone = world.now;
+        world.run(seconds(3));
+        let air = world.air();
+        let [_, (closed, 'c', 0), (opened, 'o', again)] = air[..] else { panic!("{offset}: {air:?}") };
+        let took = closed - gone;
+        assert!(took <= seconds(3), "{offset}: {took:?}");
+        assert!(opened - closed <= milliseconds(20));
+        let told = world.injected(ManagementSubtype::Deauthentication);
+        let told = Frame::parse(&told[0]).unwrap();
+        assert_eq!((told.addr1(), told.addr2()), (MacAddr::BROADCAST, Some(bssid(0))));
+        assert_eq!(world.agent.counters().gateways_lost, 1);
+        let released = world.questions.iter().any(|(_, request)| matches!(request, Request::Release(_)));
+        assert!(released);
+
+        // The device begins again, and is introduced to another instance.
+        world.associate(again, DEVICE);
+        assert_eq!(world.tunnel(again), gateway(2));
+        assert_ne!(world.keep_alives(again).last().unwrap().2, session);
+        let connects = world.connects();
+        assert_ne!(connects[0].session_id, connects[1].session_id);
+        world.hear(&data(again, DEVICE));
+        assert_eq!(world.delivered.last().unwrap().0, gateway(2));
+    }
+}
+
+#[test]
+fn a_gateway_that_never_answers_is_given_up_and_another_asked_for() {
+    let mut world = shown(Policy::default());
+    world.endpoints = vec![gateway(8)];
+    world.hear(&authentication(0, DEVICE));
+    world.run(seconds(5));
+    let counters = world.agent.counters();
+    assert_eq!((counters.gateways_lost, counters.held_dropped), (1, 1));
+    assert_eq!(world.air().len(), 1, "nobody was associated, so it stays");
+    world.run(seconds(2));
+    world.endpoints = vec![gateway(2)];
+    world.hear(&authentication(0, DEVICE));
+    world.run(milliseconds(1));
+    assert_eq!(world.delivered.len(), 1);
+    assert_ne!(world.connects()[0].session_id, world.connects()[1].session_id);
+}
+
+#[test]
+fn a_tunnel_without_devices_goes_down_and_the_network_stays() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    let left = to_slot(0, ManagementSubtype::Disassociation, DEVICE, &8u16.to_le_bytes());
+    world.hear(&left);
+    for _ in 0..20 {
+        world.hear(&probe_request(DEVICE, b""));
+        world.run(seconds(5));
+    }
+    let alive = world.keep_alives(0);
+    let last = alive.last().unwrap().0 - seconds(100);
+    assert!(last >= seconds(30) && last <= TUNNEL_IDLE + seconds(12), "{last:?}");
+    assert!(world.is_shown(HOME) && world.air().len() == 1);
+    let down = world.log_time(Event::TunnelDown { bssid: bssid(0) });
+    assert!(down <= seconds(145), "{down:?}");
+    // Who comes now brings another tunnel.
+    world.associate(0, DEVICE);
+    let connects = world.connects();
+    assert_ne!(connects[0].session_id, connects.last().unwrap().session_id);
+    assert_eq!(world.tunnel(0), gateway(1));
+}
+
+#[test]
+fn a_weak_device_is_sent_away_and_the_gateway_told() {
+    let mut world = shown(Policy { kick_rssi_dbm: -80, ..Policy::default() });
+    world.associate(0, DEVICE);
+    for _ in 0..5 {
+        world.hear_at(&data(0, DEVICE), -81);
+        world.run(seconds(1));
+    }
+    assert_eq!(world.agent.counters().kicked, 0, "its signal is smoothed");
+    while world.agent.counters().kicked == 0 {
+        world.hear_at(&data(0, DEVICE), -90);
+        world.run(seconds(1));
+        assert!(world.now < seconds(130));
+    }
+    let sent = world.injected(ManagementSubtype::Disassociation);
+    assert_eq!(Frame::parse(&sent[0]).unwrap().addr1(), DEVICE);
+    let told = world.delivered.iter().rfind(|(_, frame)| frame[0] == 0xa0).expect("the gateway is told");
+    assert_eq!(Frame::parse(&told.1).unwrap().addr2(), Some(DEVICE));
+    let gone = Output::RemoveStation { bss: 0, address: DEVICE };
+    assert!(world.log.iter().any(|(_, output)| *output == gone));
+    world.hear(&authentication(0, DEVICE));
+    assert_eq!(world.agent.counters().kept_out, 1, "not at once again");
+}
+
+#[test]
+fn late_answers_and_punches_do_no_harm() {
+    let mut world = shown(Policy::default());
+    world.agent.datagram(gateway(1), &[&[0x89, 1][..], &[7; 16]].concat(), world.now);
+    assert_eq!(world.agent.counters().punches, 1);
+    world.agent.answered(4711, None, world.now);
+    world.pump();
+    world.associate(0, DEVICE);
+    let before = world.log.len();
+    world.agent.answered(1, None, world.now);
+    world.pump();
+    assert_eq!(world.log.len(), before);
+}
+
+#[test]
+fn the_end_closes_releases_and_unregisters() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.agent.shut_down();
+    world.pump();
+    let last: Vec<_> = world.questions.iter().rev().take(2).map(|(_, request)| request.clone()).collect();
+    assert!(matches!(&last[..], [Request::Unregister(_), Request::Release(_)]), "{last:?}");
+    assert_eq!(world.air().last().unwrap().1, 'c');
+    assert_eq!(world.injected(ManagementSubtype::Deauthentication).len(), 1);
+    assert_eq!(world.agent.deadline(), None);
+}

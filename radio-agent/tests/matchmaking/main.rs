@@ -1,0 +1,6 @@
+//! The agent with matchmaking, under virtual time, against a scripted matchmaker and gateways.
+
+mod bounds;
+mod connecting;
+mod showing;
+mod world;
