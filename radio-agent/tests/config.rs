@@ -186,3 +186,91 @@ proptest! {
         }
     }
 }
+
+const KEY: &str = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
+
+/// A configuration with matchmaking; every line of its table is replaced in one of the cases below.
+fn matchmaking() -> String {
+    format!(
+        r#"
+[backend]
+kind = "nl80211"
+phy = "phy0"
+channel = 6
+[matchmaking]
+server = "matchmaker.example:5246"
+key = "{KEY}"
+account = "me@example.org"
+account_key = "{KEY}"
+secret_file = "/etc/radio.key"
+bssids = 8
+up_kbps = 40000
+down_kbps = 100000
+location = "-52.5163, 13.37771234, at the gate, 2nd"
+"#
+    )
+}
+
+#[test]
+fn matchmaking_is_read() {
+    let config = Config::parse(&matchmaking()).unwrap();
+    assert!(config.bsses.is_empty());
+    let read = config.matchmaking.unwrap();
+    assert_eq!((read.host.as_str(), read.port), ("matchmaker.example", 5246));
+    assert_eq!(read.key.to_string(), KEY);
+    assert_eq!(read.account.as_deref(), Some("me@example.org"));
+    assert_eq!(read.account_key.unwrap().0, read.key.0);
+    assert_eq!(read.secret_file.as_deref(), Some("/etc/radio.key"));
+    assert_eq!((read.bssids, read.up_kbps, read.down_kbps), (8, Some(40_000), Some(100_000)));
+    let location = read.location.unwrap();
+    assert_eq!((location.latitude_e7, location.longitude_e7), (-525_163_000, 133_777_123));
+    assert_eq!(location.civic, "at the gate, 2nd");
+
+    let both = format!("{GOOD}[matchmaking]\nserver = \"[2001:db8::1]:1\"\nkey = \"{KEY}\"\n");
+    let config = Config::parse(&both).unwrap();
+    let read = config.matchmaking.unwrap();
+    assert_eq!((config.bsses.len(), read.bssids, read.up_kbps, read.location), (2, 4, None, None));
+}
+
+#[test]
+fn each_mistake_of_matchmaking_is_named_with_its_line_and_what_to_do() {
+    // the line to replace, by what, words of the message
+    let cases: &[(&str, &str, &[&str])] = &[
+        ("server", "", &["server is missing in [matchmaking]", "server = "]),
+        ("server", "server = \"matchmaker.example\"", &["`server`", "host:port"]),
+        ("key =", "", &["key is missing", "the line that the matchmaker prints"]),
+        ("key =", "key = \"8520\"", &["`key`", "64 hexadecimal digits"]),
+        ("account =", "account = \"me\"", &["`account`", "e-mail"]),
+        ("account_key", "account_key = \"x\"", &["`account_key`", "64 hexadecimal digits"]),
+        ("secret_file", "secret_file = \"\"", &["`secret_file`", "file"]),
+        ("bssids", "bssids = 0", &["`bssids`", "1 to 16"]),
+        ("bssids", "bssids = 17", &["`bssids`", "iw phy"]),
+        ("up_kbps", "up_kbps = 0", &["`up_kbps`", "kbit/s"]),
+        ("down_kbps", "down_kbps = -1", &["`down_kbps`", "kbit/s"]),
+        ("down_kbps", "down = 1", &["unknown key `down` in [matchmaking]", "up_kbps, down_kbps"]),
+        ("location", "location = \"52\"", &["`location`", "latitude, longitude"]),
+        ("location", "location = \"90.0000001, 0\"", &["`location`"]),
+        ("location", "location = \"0, -180.0000001\"", &["`location`"]),
+        ("location", "location = \"+1, 2e1\"", &["`location`"]),
+        ("location", "location = \", \"", &["`location`"]),
+        ("location", "location = \"1, 2, \\n\\u0007x\"", &["`location`"]),
+    ];
+    let good = matchmaking();
+    for (key, bad, words) in cases {
+        let at = good.lines().position(|line| line.starts_with(key)).unwrap();
+        let lines = good.lines().enumerate().map(|(line, text)| if line == at { *bad } else { text });
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let error = Config::parse(&text).expect_err(bad);
+        let message = error.to_string();
+        assert_eq!(error.line, if bad.is_empty() { 6 } else { at + 1 }, "{bad}: {message}");
+        for word in *words {
+            assert!(message.contains(word), "{bad}: {message}");
+        }
+    }
+    let simulated = good.replace("\"nl80211\"", "\"air\"").replace("phy = \"phy0\"", "socket = \"/run/air\"");
+    let message = Config::parse(&simulated).unwrap_err().to_string();
+    assert!(
+        message.contains("radio, which a simulated radio has not") && message.contains("radio = "),
+        "{message}"
+    );
+}
