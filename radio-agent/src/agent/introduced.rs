@@ -208,6 +208,8 @@ impl Agent {
                         client.progress = Progress::Refused { until: now + UNANSWERED_FOR };
                     }
                     shown.unlink();
+                    let service = shown.service;
+                    self.release(bssid, service, true);
                 }
             }
         }
@@ -227,7 +229,7 @@ impl Agent {
         self.outputs.push_back(Output::Close { bss });
         self.outputs.push_back(Output::Report(Event::Hidden { bssid, service, why }));
         if shown.session.is_some() {
-            self.release(bssid, service);
+            self.release(bssid, service, why == Why::GatewayGone);
         }
     }
 }

@@ -202,9 +202,10 @@ impl Agent {
         self.tell(Request::Unregister(messages::Unregister { radio, ..Default::default() }));
     }
 
-    pub(super) fn release(&mut self, bssid: MacAddr, service: ServiceUuid) {
+    /// `gateway_lost`: another is to be found for its devices.
+    pub(super) fn release(&mut self, bssid: MacAddr, service: ServiceUuid, gateway_lost: bool) {
         let (radio, bssid, service) = (self.radio.0.to_vec(), bssid.0.to_vec(), service.0.to_vec());
-        self.tell(Request::Release(messages::Release { radio, bssid, service }));
+        self.tell(Request::Release(messages::Release { radio, bssid, service, gateway_lost }));
     }
 
     /// Says something to which the answer does not matter.

@@ -1,7 +1,9 @@
 //! Speaks with the matchmaker for the agent: its questions go out, answers come back.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use proto::matchmaking::messages::answer;
 use proto::matchmaking::peer::{self, Output, Peer, Report};
 use proto::matchmaking::{Key, PublicKey, StaticSecret};
 
@@ -95,7 +97,12 @@ impl Matchmaker {
             // Without random octets there are no keys, and what was made must not go out.
             failed.map_err(|error| RunError::System("draw random octets", error))?;
             match output {
-                Some(Output::Answered { id, answer }) => {
+                Some(Output::Answered { id, mut answer }) => {
+                    if let (Ok(answer::Answer::Connected(connected)), Some(at)) =
+                        (&mut answer, self.peer.address())
+                    {
+                        connected.endpoints.iter_mut().for_each(|endpoint| locate(endpoint, at.ip()));
+                    }
                     let Some(at) = self.questions.iter().position(|(of, _)| *of == id) else { continue };
                     let (_, ask) = self.questions.swap_remove(at);
                     agent.answered(ask, answer.ok(), now);
@@ -118,6 +125,16 @@ impl Matchmaker {
             }
         }
         self.last = Some(report);
+    }
+}
+
+/// An endpoint with an unspecified address is at the matchmaker's.
+fn locate(endpoint: &mut String, matchmaker: IpAddr) {
+    if let Ok(mut address) = endpoint.parse::<SocketAddr>()
+        && address.ip().is_unspecified()
+    {
+        address.set_ip(matchmaker);
+        *endpoint = address.to_string();
     }
 }
 

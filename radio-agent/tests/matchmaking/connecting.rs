@@ -156,8 +156,8 @@ fn a_gateway_that_is_gone_is_left_within_three_seconds() {
         let told = Frame::parse(&told[0]).unwrap();
         assert_eq!((told.addr1(), told.addr2()), (MacAddr::BROADCAST, Some(bssid(0))));
         assert_eq!(world.agent.counters().gateways_lost, 1);
-        let released = world.questions.iter().any(|(_, request)| matches!(request, Request::Release(_)));
-        assert!(released);
+        let lost = |request: &Request| matches!(request, Request::Release(release) if release.gateway_lost);
+        assert!(world.questions.iter().any(|(_, request)| lost(request)), "the matchmaker is told");
 
         // The device begins again, and is introduced to another instance.
         world.associate(again, DEVICE);
@@ -179,6 +179,8 @@ fn a_gateway_that_never_answers_is_given_up_and_another_asked_for() {
     let counters = world.agent.counters();
     assert_eq!((counters.gateways_lost, counters.held_dropped), (1, 1));
     assert_eq!(world.air().len(), 1, "nobody was associated, so it stays");
+    let Some((_, Request::Release(told))) = world.questions.last() else { panic!("{:?}", world.questions) };
+    assert!(told.gateway_lost);
     world.run(seconds(2));
     world.endpoints = vec![gateway(2)];
     world.hear(&authentication(0, DEVICE));
@@ -255,7 +257,8 @@ fn the_end_closes_releases_and_unregisters() {
     world.agent.shut_down();
     world.pump();
     let last: Vec<_> = world.questions.iter().rev().take(2).map(|(_, request)| request.clone()).collect();
-    assert!(matches!(&last[..], [Request::Unregister(_), Request::Release(_)]), "{last:?}");
+    let [Request::Unregister(_), Request::Release(release)] = &last[..] else { panic!("{last:?}") };
+    assert!(!release.gateway_lost);
     assert_eq!(world.air().last().unwrap().1, 'c');
     assert_eq!(world.injected(ManagementSubtype::Deauthentication).len(), 1);
     assert_eq!(world.agent.deadline(), None);

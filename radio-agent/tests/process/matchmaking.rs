@@ -98,7 +98,8 @@ impl Matchmaker {
             }
             Request::Connect(_) => Answer::Connected(messages::Connected {
                 instance: vec![1; 16],
-                endpoints: vec![self.gateway.to_string()],
+                // At the matchmaker's address.
+                endpoints: vec![format!("0.0.0.0:{}", self.gateway.port())],
                 key: TUNNEL_KEY.to_vec(),
                 valid_seconds: 30,
             }),
