@@ -85,7 +85,7 @@ impl Device {
             if self.ssids.len() == MAX_SSIDS {
                 self.ssids.remove(0);
             }
-            self.ssids.push(ssid.clone());
+            self.ssids.push(*ssid);
             let again = self.asked.map_or(now, |asked| now.max(asked + ASK_AGAIN));
             self.look_up = self.look_up.map(|due| due.min(again));
         }

@@ -32,7 +32,7 @@ impl Networks {
             // Unknown (0) is no strong signal.
             (known.rssi, known.last) = (if rssi == 0 { known.rssi } else { rssi }, now);
             if !ssid.is_wildcard() && known.ssid != *ssid {
-                known.ssid = ssid.clone();
+                known.ssid = *ssid;
             }
             return;
         }
@@ -41,7 +41,7 @@ impl Networks {
             oldest.map(|at| self.0.swap_remove(at));
         }
         let rssi = if rssi == 0 { i8::MIN } else { rssi };
-        self.0.push(Network { bssid, ssid: ssid.clone(), rssi, last: now });
+        self.0.push(Network { bssid, ssid: *ssid, rssi, last: now });
     }
 
     pub(super) fn expire(&mut self, now: Duration) {

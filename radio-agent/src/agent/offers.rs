@@ -118,7 +118,7 @@ impl Offers {
             return None;
         }
         let at = at.unwrap_or_else(|| {
-            let (ssid, template, not_before) = (ssid.clone(), Vec::new(), Duration::ZERO);
+            let (ssid, template, not_before) = (ssid, Vec::new(), Duration::ZERO);
             self.0.push(Offered { service, ssid, template, claims: Vec::new(), not_before });
             self.0.len() - 1
         });

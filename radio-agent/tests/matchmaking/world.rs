@@ -300,7 +300,7 @@ impl World {
     }
 
     fn service_at(&self, slot: usize) -> u8 {
-        let ssid = self.agent.template(slot).unwrap().ssid().clone();
+        let ssid = *self.agent.template(slot).unwrap().ssid();
         ssid.as_bytes().last().unwrap() - b'0'
     }
 
