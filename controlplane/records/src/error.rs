@@ -107,6 +107,18 @@ pub enum RecordsError {
         /// Which of its settings, and what it must be.
         reason: String,
     },
+    /// There are records where a migration is to put some.
+    #[error(
+        "{at} already has other records ({objects} objects, the accounting of {sessions} sessions); migrate into an empty database, or say that these are to be replaced"
+    )]
+    NotEmpty {
+        /// Which store.
+        at: String,
+        /// How many objects it has.
+        objects: u64,
+        /// How many sessions it knows.
+        sessions: u64,
+    },
     /// The configuration cannot be used.
     #[error("the records cannot be opened as configured: {reason}")]
     Configuration {

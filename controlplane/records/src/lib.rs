@@ -2,7 +2,7 @@
 //! grants) and the accounting of sessions, durable before they are acknowledged.
 //!
 //! One interface, [`Records`], and one set of rules (`plan`, `accounting`), which both stores obey: [`Embedded`], a file of one
-//! process, and [`Postgres`], a database that control processes share.
+//! process, and [`Postgres`], a database that control processes share. [`migrate`] moves records from the one into the other.
 //!
 //! A *version* counts the commits of a store that changed something, without gaps. Every object has that of the commit that
 //! last changed it.
@@ -14,6 +14,7 @@ mod draft;
 mod embedded;
 mod error;
 mod key;
+mod migrate;
 mod plan;
 mod postgres;
 mod queue;
@@ -27,6 +28,7 @@ pub use draft::{Committed, Draft, NewContract, Object, Outcome, Step, Version};
 pub use embedded::Embedded;
 pub use error::RecordsError;
 pub use key::Name;
+pub use migrate::{Migrated, Phase, Progress, migrate};
 pub use postgres::Postgres;
 
 /// What a store answers with, once it has.

@@ -4,6 +4,7 @@
 
 mod follow;
 mod open;
+mod seal;
 mod sessions;
 mod tables;
 mod writer;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::follow::Recent;
 use crate::{
     Answer, Committed, Draft, Follow, Name, Object, Page, Query, Records, RecordsError, Report, Version,
+    migrate::Batch,
     queue::{Request, Writer},
 };
 
@@ -41,8 +43,16 @@ impl Embedded {
     /// # Errors
     /// If it is in use, damaged, of a newer format, or cannot be read and written.
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
-        let file = Arc::new(open::open(path)?);
-        let version = file.read(tables::version)?;
+        // redb panics at some damage.
+        let opened = std::panic::catch_unwind(|| {
+            let file = open::open(path)?;
+            let version = file.read(tables::version)?;
+            Ok((Arc::new(file), version))
+        });
+        let (file, version) = opened.unwrap_or_else(|_| {
+            let (at, reason) = (path.display().to_string(), "opening it had to be given up".to_owned());
+            Err(RecordsError::Damaged { at, reason })
+        })?;
         let recent = Arc::new(Recent::new(&file.at, version));
         let (requests, queue) = Writer::new(&file.at);
         let run = {
@@ -73,7 +83,21 @@ impl Embedded {
     ) -> Result<T, RecordsError> {
         let file = Arc::clone(&self.file);
         let run = tokio::task::spawn_blocking(move || act(&file));
-        run.await.map_err(|error| self.file.failed(error))?
+        // redb panics at some damage.
+        run.await.map_err(|error| self.file.damaged(error.to_string()))?
+    }
+
+    /// Gives everything to `batches`, until nobody takes it any more; the version.
+    pub(crate) async fn export(&self, batches: mpsc::Sender<Batch>) -> Result<Version, RecordsError> {
+        let send = move |batch| batches.blocking_send(batch).is_ok();
+        self.read(move |file| {
+            file.read(|file, transaction| {
+                tables::export(file, transaction, &send)?;
+                sessions::export(file, transaction, &send)?;
+                tables::version(file, transaction)
+            })
+        })
+        .await
     }
 }
 
@@ -100,6 +124,9 @@ impl File {
     pub(crate) fn error(&self, error: redb::Error) -> RecordsError {
         match error {
             redb::Error::Corrupted(reason) => self.damaged(reason),
+            redb::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                self.damaged("it is shorter than it says")
+            }
             other => self.failed(other),
         }
     }
@@ -114,7 +141,7 @@ impl File {
     }
 }
 
-/// Objects that wait between the thread that reads and the task that takes them.
+/// What waits between the thread that reads and the task that takes it.
 const BATCH: usize = 4096;
 
 impl Records for Embedded {

@@ -67,7 +67,9 @@ fn unopened(at: String, error: DatabaseError) -> RecordsError {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             RecordsError::InUse { at }
         }
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() != io::ErrorKind::InvalidData => {
+        DatabaseError::Storage(StorageError::Io(error))
+            if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) =>
+        {
             RecordsError::Io { at, reason: error.to_string() }
         }
         other => RecordsError::Damaged { at, reason: other.to_string() },

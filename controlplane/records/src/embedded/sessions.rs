@@ -2,13 +2,14 @@
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::File;
+use super::{BATCH, File, seal};
 use crate::{
     Page, Query, RecordsError, Report, Session,
     accounting::{Cursor, key_bytes},
+    migrate::Batch,
 };
 
-/// Account, session, client → [`Session`].
+/// Account, session, client → [`Session`], sealed.
 const SESSIONS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("sessions");
 /// When it became known, account, session, client.
 const BY_TIME: TableDefinition<(u64, &[u8]), ()> = TableDefinition::new("sessions by time");
@@ -19,8 +20,10 @@ pub(super) fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Ok(())
 }
 
-fn read(file: &File, bytes: &[u8]) -> Result<Session, RecordsError> {
-    Session::from_bytes(bytes).ok_or_else(|| file.damaged("the accounting of a session is unreadable"))
+fn read(file: &File, key: &[u8], value: &[u8]) -> Result<Session, RecordsError> {
+    seal::open(key, value)
+        .and_then(Session::from_bytes)
+        .ok_or_else(|| file.damaged("the accounting of a session is unreadable"))
 }
 
 /// Adds reports to their sessions.
@@ -35,7 +38,7 @@ pub(super) fn merge(
     for report in reports {
         let key = key_bytes(&report.key());
         let there = sessions.get(key.as_slice()).map_err(|e| error(e.into()))?;
-        let there = there.map(|bytes| read(file, bytes.value())).transpose()?;
+        let there = there.map(|value| read(file, &key, value.value())).transpose()?;
         let session = match there {
             Some(mut session) => {
                 if !session.merge(report) {
@@ -49,7 +52,8 @@ pub(super) fn merge(
                 session
             }
         };
-        sessions.insert(key.as_slice(), session.to_bytes().as_slice()).map_err(|e| error(e.into()))?;
+        let value = seal::close(&key, &[&session.to_bytes()]);
+        sessions.insert(key.as_slice(), value.as_slice()).map_err(|e| error(e.into()))?;
     }
     Ok(())
 }
@@ -71,7 +75,7 @@ pub(super) fn page(file: &File, transaction: &ReadTransaction, query: &Query) ->
         let (_, key) = row.value();
         let session = table.get(key).map_err(|e| error(e.into()))?;
         let session = session.ok_or_else(|| file.damaged("a session is in an index, but not there"))?;
-        let session = read(file, session.value())?;
+        let session = read(file, key, session.value())?;
         if !query.matches(&session) {
             continue;
         }
@@ -84,6 +88,26 @@ pub(super) fn page(file: &File, transaction: &ReadTransaction, query: &Query) ->
     Ok(page)
 }
 
+/// Gives everything to `send`, in batches, until that says no.
+pub(super) fn export(
+    file: &File,
+    transaction: &ReadTransaction,
+    send: &dyn Fn(Batch) -> bool,
+) -> Result<(), RecordsError> {
+    let error = |error: redb::Error| file.error(error);
+    let table = transaction.open_table(SESSIONS).map_err(|e| error(e.into()))?;
+    let mut batch = Vec::with_capacity(BATCH);
+    for item in table.iter().map_err(|e| error(e.into()))? {
+        let (key, value) = item.map_err(|e| error(e.into()))?;
+        batch.push(read(file, key.value(), value.value())?);
+        if batch.len() == BATCH && !send(Batch::Sessions(std::mem::take(&mut batch))) {
+            return Ok(());
+        }
+    }
+    let _ = send(Batch::Sessions(batch));
+    Ok(())
+}
+
 /// Removes sessions of which nothing came in since.
 pub(super) fn forget(file: &File, transaction: &WriteTransaction, before: u64) -> Result<u64, RecordsError> {
     let error = |error: redb::Error| file.error(error);
@@ -94,7 +118,7 @@ pub(super) fn forget(file: &File, transaction: &WriteTransaction, before: u64) -
         let (row, _) = row.map_err(|e| error(e.into()))?;
         let (first, key) = row.value();
         let session = sessions.get(key).map_err(|e| error(e.into()))?;
-        let session = session.map(|bytes| read(file, bytes.value())).transpose()?;
+        let session = session.map(|value| read(file, key, value.value())).transpose()?;
         if session.is_none_or(|session| session.last() < before) {
             old.push((first, key.to_vec()));
         }

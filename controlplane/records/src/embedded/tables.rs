@@ -2,16 +2,17 @@
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{File, sessions};
+use super::{BATCH, File, seal, sessions};
 use crate::{
     Name, Object, RecordsError, Version, codec,
     key::{Key, Kind, Says, placed},
+    migrate::Batch,
     plan::{self, Row, View, Wants, Writes},
 };
 
-/// `format` and `version` of the store.
+/// `format` and `version` of the store, and how many `objects` it has.
 pub(super) const STORE: TableDefinition<&str, u64> = TableDefinition::new("store");
-/// Key of an object → its version (8 octets) and what it says.
+/// Key of an object → its version (8 octets) and what it says, sealed.
 const OBJECTS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("objects");
 /// What only one object may say → its identifier.
 const SAYS: TableDefinition<&[u8], u64> = TableDefinition::new("says");
@@ -19,7 +20,9 @@ const SAYS: TableDefinition<&[u8], u64> = TableDefinition::new("says");
 const LAST: TableDefinition<&[u8], u64> = TableDefinition::new("last");
 
 pub(super) fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    transaction.open_table(STORE)?.insert("version", 0)?;
+    let mut store = transaction.open_table(STORE)?;
+    store.insert("version", 0)?;
+    store.insert("objects", 0)?;
     transaction.open_table(OBJECTS)?;
     transaction.open_table(SAYS)?;
     transaction.open_table(LAST)?;
@@ -66,13 +69,60 @@ pub(super) fn each(
     Ok(())
 }
 
+/// Gives everything to `send`, in batches, until that says no.
+pub(super) fn export(
+    file: &File,
+    transaction: &ReadTransaction,
+    send: &dyn Fn(Batch) -> bool,
+) -> Result<(), RecordsError> {
+    let error = |error: redb::Error| file.error(error);
+    let table = transaction.open_table(OBJECTS).map_err(|e| error(e.into()))?;
+    let (mut batch, mut count) = (Vec::with_capacity(BATCH), 0);
+    for item in table.iter().map_err(|e| error(e.into()))? {
+        let (key, value) = item.map_err(|e| error(e.into()))?;
+        let key =
+            Key::from_bytes(key.value()).ok_or_else(|| file.damaged("the key of an object is unreadable"))?;
+        let row = row(&key, value.value()).ok_or_else(|| file.damaged("an object is unreadable"))?;
+        batch.push((key, row));
+        count += 1;
+        if batch.len() == BATCH && !send(Batch::Objects(std::mem::take(&mut batch))) {
+            return Ok(());
+        }
+    }
+    counted(file, transaction, count)?;
+    let table = transaction.open_table(LAST).map_err(|e| error(e.into()))?;
+    let mut last = Vec::new();
+    for item in table.iter().map_err(|e| error(e.into()))? {
+        let (key, id) = item.map_err(|e| error(e.into()))?;
+        let key = Key::from_bytes(key.value()).ok_or_else(|| file.damaged("a counter is unreadable"))?;
+        last.push(((key.kind, key.scope), id.value()));
+    }
+    let _ = send(Batch::Objects(batch)) && send(Batch::Last(last));
+    Ok(())
+}
+
+/// Whether that is how many objects there are to be.
+fn counted(file: &File, transaction: &ReadTransaction, found: u64) -> Result<(), RecordsError> {
+    let run = || -> Result<_, redb::Error> {
+        Ok(transaction.open_table(STORE)?.get("objects")?.map_or(0, |count| count.value()))
+    };
+    let count = run().map_err(|error| file.error(error))?;
+    match count == found {
+        true => Ok(()),
+        false => Err(file.damaged(format!("it has {found} objects that can be read, of {count}"))),
+    }
+}
+
 fn object(file: &File, key: &Key, value: &[u8]) -> Result<Object, RecordsError> {
-    let (version, body) = split(value).ok_or_else(|| file.damaged("an object has no version"))?;
+    let (version, body) = split(key, value).ok_or_else(|| {
+        let name = key.name().map(|name| name.to_string());
+        file.damaged(format!("{} is not as it was written", name.as_deref().unwrap_or("an object")))
+    })?;
     Ok(Object { version, change: plan::read(&file.at, key, Some(body))? })
 }
 
-fn split(value: &[u8]) -> Option<(Version, &[u8])> {
-    let (version, body) = value.split_first_chunk()?;
+fn split<'a>(key: &Key, value: &'a [u8]) -> Option<(Version, &'a [u8])> {
+    let (version, body) = seal::open(&key.to_bytes(), value)?.split_first_chunk()?;
     Some((u64::from_be_bytes(*version), body))
 }
 
@@ -131,7 +181,7 @@ pub(super) fn view(file: &File, transaction: &WriteTransaction, wants: &Wants) -
 }
 
 fn row(key: &Key, value: &[u8]) -> Option<Row> {
-    let (version, body) = split(value)?;
+    let (version, body) = split(key, value)?;
     let account = placed(key, &codec::decode(key, Some(body))?);
     Some(Row { version, account, body: body.to_vec() })
 }
@@ -146,11 +196,16 @@ pub(super) fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(
     let mut says = transaction.open_table(SAYS)?;
     let mut last = transaction.open_table(LAST)?;
     store.insert("version", writes.version)?;
+    let count = store.get("objects")?.map_or(0, |count| count.value());
+    let new = writes.rows.iter().filter(|(_, before, now)| before.is_none() && now.is_some()).count() as u64;
+    let gone = writes.rows.iter().filter(|(_, before, now)| before.is_some() && now.is_none()).count() as u64;
+    store.insert("objects", (count + new).saturating_sub(gone))?;
     for (key, _, now) in &writes.rows {
         match now {
             Some(row) => {
-                let value = [&row.version.to_be_bytes()[..], &row.body].concat();
-                objects.insert(key.to_bytes().as_slice(), value.as_slice())?;
+                let key = key.to_bytes();
+                let value = seal::close(&key, &[&row.version.to_be_bytes(), &row.body]);
+                objects.insert(key.as_slice(), value.as_slice())?;
             }
             None => {
                 objects.remove(key.to_bytes().as_slice())?;

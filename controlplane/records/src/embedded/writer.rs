@@ -1,5 +1,7 @@
 //! The thread that writes: what waits goes into one transaction.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use redb::Durability;
 use tokio::sync::mpsc;
 
@@ -12,10 +14,13 @@ use crate::{
 pub(super) fn run(file: &File, recent: &Recent, mut queue: mpsc::Receiver<Request>) {
     while let Some(first) = queue.blocking_recv() {
         let requests = queue::gather(first, &mut queue);
-        let done = transact(file, &requests).map(|(done, steps)| {
-            recent.add(steps);
-            done
-        });
+        // redb panics at some damage; the transaction is then undone.
+        let done = catch_unwind(AssertUnwindSafe(|| transact(file, &requests)))
+            .unwrap_or_else(|_| Err(file.damaged("a write had to be given up")))
+            .map(|(done, steps)| {
+                recent.add(steps);
+                done
+            });
         queue::tell_all(requests, done);
     }
 }

@@ -5,6 +5,7 @@
 
 mod connect;
 mod follow;
+mod import;
 mod objects;
 mod schema;
 mod sessions;
@@ -16,6 +17,7 @@ use futures_util::{TryStreamExt, future::BoxFuture};
 use tokio::sync::Mutex;
 use tokio_postgres::IsolationLevel;
 
+pub(crate) use self::import::Import;
 use self::{
     connect::{Patience, Session, Target, Trouble},
     follow::Follower,

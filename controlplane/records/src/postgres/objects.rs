@@ -168,7 +168,7 @@ pub(super) fn object(at: &str, row: &SqlRow) -> Result<(Key, Row), RecordsError>
     Ok((key, Row { version: row.get::<_, i64>(3) as u64, account, body: row.get(4) }))
 }
 
-fn kind(at: &str, code: i16) -> Result<Kind, RecordsError> {
+pub(super) fn kind(at: &str, code: i16) -> Result<Kind, RecordsError> {
     let kind = u8::try_from(code).ok().and_then(Kind::of);
     kind.ok_or_else(|| damaged(at, &format!("there is an object of kind {code}")))
 }
@@ -228,7 +228,8 @@ pub(super) async fn write(
     Ok(())
 }
 
-fn says(at: &str, key: &Key, row: &Row) -> Result<Option<Vec<u8>>, RecordsError> {
+/// What no other object may say, if it is of such a kind.
+pub(super) fn says(at: &str, key: &Key, row: &Row) -> Result<Option<Vec<u8>>, RecordsError> {
     if key.number().is_none() {
         return Ok(None);
     }

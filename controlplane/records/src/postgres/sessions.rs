@@ -45,6 +45,11 @@ fn names() -> String {
     columns().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }
 
+/// All columns.
+pub(super) fn select() -> String {
+    format!("SELECT {} FROM records.session", names())
+}
+
 /// Adds what is known of sessions to what is there: of each side what has the larger sequence number.
 pub(super) fn merge_statement() -> String {
     let arrays = columns().enumerate().map(|(place, (_, kind))| format!("${}::{kind}[]", place + 1));
@@ -143,7 +148,8 @@ impl Side {
     }
 }
 
-fn session(at: &str, row: &Row) -> Result<Session, RecordsError> {
+/// Reads what [`select`] selects.
+pub(super) fn session(at: &str, row: &Row) -> Result<Session, RecordsError> {
     let side = |from: usize| {
         let sequence: Option<i64> = row.get(from);
         let number = |place: usize| row.get::<_, Option<i64>>(from + place).unwrap_or_default() as u64;
@@ -189,7 +195,7 @@ pub(super) async fn page(client: &Client, at: &str, query: &Query) -> Result<Pag
         let (account, session, client) = &after.id;
         (after.first as i64, account.as_str(), &session[..], &client[..])
     });
-    let mut text = format!("SELECT {} FROM records.session WHERE first >= $1", names());
+    let mut text = select() + " WHERE first >= $1";
     let mut values: Vec<&(dyn ToSql + Sync)> = vec![&from];
     // Conditions that are not asked for are not in the statement, so that the server can choose the right index.
     let mut place = 1;

@@ -1,13 +1,13 @@
 //! The embedded store.
 
-mod suite;
-
 use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use records::{Answer, Embedded, Records, RecordsError};
+use records::{Answer, Embedded, Name, Query, Records, RecordsError};
+
+use crate::suite;
 
 /// A file in a directory that goes with it.
 struct TempFile(tempfile::TempDir);
@@ -92,4 +92,58 @@ fn a_newer_format_is_refused() {
     transaction.commit().unwrap();
     drop(database);
     assert!(matches!(refused(&other), RecordsError::Damaged { .. }));
+}
+
+/// Whatever octets are overwritten while nobody looks: what is read is what was written, or an error.
+#[test]
+fn damage_is_not_taken_for_records() {
+    let file = TempFile::new();
+    let (good, was) = {
+        let store = Embedded::open(&file.path()).unwrap();
+        suite::block_on(async {
+            let drafts = (0..200).map(|n| suite::samples::new_binding(None, n, n)).collect();
+            store.commit(drafts).await.unwrap();
+            let reports = (0..200).map(|n| suite::report(n, records::Side::Radio, 1, 1)).collect();
+            store.account(reports).await.unwrap();
+            let was = (suite::all(&store).await.1, store.sessions(Query::default()).await.unwrap());
+            drop(store);
+            (std::fs::read(file.path()).unwrap(), was)
+        })
+    };
+    let (mut found, mut harmless) = (0, 0);
+    // Most of the file is empty.
+    let used =
+        (0..good.len() / 16).map(|n| 16 * n).filter(|&n| good[n..n + 16].iter().any(|&octet| octet != 0));
+    let used: Vec<_> = used.collect();
+    for &place in used.iter().step_by(used.len() / 100) {
+        let mut bad = good.clone();
+        bad[place..place + 16].iter_mut().for_each(|octet| *octet ^= 0x41);
+        std::fs::write(file.path(), &bad).unwrap();
+        let read = || async {
+            let store = Embedded::open(&file.path())?;
+            let mut objects = Vec::new();
+            store.load(&mut |object| objects.push(object)).await?;
+            objects.sort_by_key(|object| format!("{:?}", Name::of(&object.change)));
+            Ok::<_, RecordsError>((objects, store.sessions(Query::default()).await?))
+        };
+        match suite::block_on(read()) {
+            Ok((objects, sessions)) => {
+                harmless += 1;
+                let mut expected = was.0.clone();
+                expected.sort_by_key(|object| format!("{:?}", Name::of(&object.change)));
+                assert!(objects == expected, "at {place}");
+                assert!(sessions.sessions.len() <= was.1.sessions.len());
+                assert!(
+                    sessions.sessions.iter().all(|session| was.1.sessions.contains(session)),
+                    "at {place}"
+                );
+            }
+            Err(error) => {
+                assert!(matches!(error, RecordsError::Damaged { .. }), "at {place}: {error}");
+                found += 1;
+            }
+        }
+    }
+    println!("{found} were found, {harmless} were where nothing is");
+    assert!(found > 0);
 }

@@ -1,13 +1,12 @@
 //! The store in PostgreSQL, with a server of its own.
 
-mod suite;
-
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use matchmaker::objects::Change;
 use records::{Answer, Postgres, Query, Records, RecordsError, Side, testkit::Server};
-use suite::{Place, all, samples::*};
 use tokio::sync::OnceCell;
+
+use crate::suite::{self, Place, all, samples::*};
 
 /// The server of the tests that run at the moment; it stops with the last of them.
 fn server() -> Arc<Server> {

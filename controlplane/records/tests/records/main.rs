@@ -1,0 +1,7 @@
+//! Both stores, with real files and servers.
+
+mod crash;
+mod embedded;
+mod migrate;
+mod postgres;
+mod suite;
