@@ -1,0 +1,4 @@
+//! See `fuzz::agent::template`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::agent::template(data));
