@@ -12,8 +12,9 @@ use radio_agent::config::{Channel, Config};
 
 /// Names of the targets, and their bodies.
 #[allow(dead_code, reason = "the fuzz targets name theirs themselves")]
-pub const TARGETS: [(&str, fn(&[u8])); 2] =
-    [("agent_input", input as fn(&[u8])), ("agent_template", template)];
+pub const TARGETS: &[(&str, Body)] = &[("agent_input", input), ("agent_template", template)];
+
+type Body = fn(&[u8]);
 
 const RADIO: MacAddr = MacAddr([0x00, 0xbb, 0, 0, 0, 7]);
 
@@ -126,7 +127,9 @@ fn answer(request: &Request, gateway: SocketAddr) -> Option<Answer> {
 /// The elements of an offer.
 pub fn template(data: &[u8]) {
     let channel = Channel::new(36).expect("a channel");
-    let Some(template) = Template::offered(RADIO, data, channel, data.len() % 2 == 0) else { return };
+    let Some(template) = Template::offered(RADIO, data, channel, data.len().is_multiple_of(2)) else {
+        return;
+    };
     for frame in [template.beacon(1, 2), template.probe_response(RADIO, 1, 2)] {
         let elements = frame.get(36..).expect("header and fixed fields");
         assert!(Elements::parse(elements).is_ok(), "whole elements");
