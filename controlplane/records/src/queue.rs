@@ -15,6 +15,8 @@ type Reply<T> = oneshot::Sender<Result<T, RecordsError>>;
 
 /// Drafts and reports after which a transaction takes no more requests.
 const ENOUGH: usize = 10_000;
+/// Most sessions that one transaction forgets, so that others do not wait for long.
+pub(crate) const FORGET: u64 = 20_000;
 /// Requests that wait before those who make them have to.
 const WAITING: usize = 1024;
 
@@ -100,5 +102,17 @@ impl Writer {
         self.requests.send(request(reply)).await.map_err(|_| closed())?;
         // Without an answer the writer is gone; it answers all it takes.
         answer.await.map_err(|_| closed())?
+    }
+
+    /// Forgets sessions in as many transactions as it takes.
+    pub(crate) async fn forget(&self, before: u64) -> Result<u64, RecordsError> {
+        let mut all = 0;
+        loop {
+            let count = self.ask(|reply| Request::Forget { before, reply }).await?;
+            all += count;
+            if count < FORGET {
+                return Ok(all);
+            }
+        }
     }
 }

@@ -196,6 +196,11 @@ impl Records for Embedded {
     }
 
     fn forget_sessions(&self, before: u64) -> Answer<'_, u64> {
-        Box::pin(self.ask(move |reply| Request::Forget { before, reply }))
+        Box::pin(async move {
+            match &self.requests {
+                Some(writer) => writer.forget(before).await,
+                None => Err(RecordsError::Closed { at: self.file.at.clone() }),
+            }
+        })
     }
 }

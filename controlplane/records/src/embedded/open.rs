@@ -1,6 +1,11 @@
 //! Opening the file: whose it is, whether it is ours, and which format it has.
 
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path};
+use std::{
+    fs::{OpenOptions, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
 
 use redb::{Builder, DatabaseError, ReadableDatabase, StorageError, TableError, backends::FileBackend};
 
@@ -23,7 +28,11 @@ pub(super) fn open(path: &Path) -> Result<File, RecordsError> {
         .map_err(|error| unopened(at.clone(), error))?;
     sync_directory(path).map_err(|error| RecordsError::Io { at: at.clone(), reason: error.to_string() })?;
     let file = File { at, database };
-    match format(&file)? {
+    let format = format(&file)?;
+    // A copy that was put back may have other rights.
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))
+        .map_err(|error| RecordsError::Io { at: file.at.clone(), reason: error.to_string() })?;
+    match format {
         None => make(&file)?,
         Some(FORMAT) => {}
         Some(found) => return Err(RecordsError::Newer { at: file.at, found, known: FORMAT }),

@@ -7,6 +7,7 @@ use crate::{
     Page, Query, RecordsError, Report, Session,
     accounting::{Cursor, key_bytes},
     migrate::Batch,
+    queue::FORGET,
 };
 
 /// Account, session, client → [`Session`], sealed.
@@ -108,7 +109,7 @@ pub(super) fn export(
     Ok(())
 }
 
-/// Removes sessions of which nothing came in since.
+/// Removes sessions of which nothing came in since, up to [`FORGET`].
 pub(super) fn forget(file: &File, transaction: &WriteTransaction, before: u64) -> Result<u64, RecordsError> {
     let error = |error: redb::Error| file.error(error);
     let mut sessions = transaction.open_table(SESSIONS).map_err(|e| error(e.into()))?;
@@ -121,6 +122,9 @@ pub(super) fn forget(file: &File, transaction: &WriteTransaction, before: u64) -
         let session = session.map(|value| read(file, key, value.value())).transpose()?;
         if session.is_none_or(|session| session.last() < before) {
             old.push((first, key.to_vec()));
+            if old.len() as u64 == FORGET {
+                break;
+            }
         }
     }
     for (first, key) in &old {

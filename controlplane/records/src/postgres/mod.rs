@@ -172,6 +172,6 @@ impl Records for Postgres {
     }
 
     fn forget_sessions(&self, before: u64) -> Answer<'_, u64> {
-        Box::pin(self.writer.ask(move |reply| Request::Forget { before, reply }))
+        Box::pin(self.writer.forget(before))
     }
 }

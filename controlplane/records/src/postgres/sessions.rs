@@ -8,6 +8,7 @@ use super::{connect::Trouble, objects::damaged};
 use crate::{
     Page, Query, RecordsError, Session, Totals,
     key::{scope, unscope},
+    queue::FORGET,
 };
 
 /// Columns of a session.
@@ -236,9 +237,11 @@ pub(super) async fn page(client: &Client, at: &str, query: &Query) -> Result<Pag
     Ok(Page { sessions, more })
 }
 
-/// Removes sessions of which nothing came in since.
+/// Removes sessions of which nothing came in since, up to [`FORGET`].
 pub(super) async fn forget(transaction: &Transaction<'_>, before: u64) -> Result<u64, tokio_postgres::Error> {
     let before = i64::try_from(before).unwrap_or(i64::MAX);
-    let text = "DELETE FROM records.session WHERE first < $1 AND greatest(radio_at, service_at) < $1";
-    transaction.execute(text, &[&before]).await
+    let text = "DELETE FROM records.session WHERE (account, session, client) IN (
+        SELECT account, session, client FROM records.session
+        WHERE first < $1 AND greatest(radio_at, service_at) < $1 ORDER BY first LIMIT $2)";
+    transaction.execute(text, &[&before, &(FORGET as i64)]).await
 }

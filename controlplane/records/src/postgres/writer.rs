@@ -1,6 +1,6 @@
 //! The task that writes: what waits goes into one transaction; while the server is away it waits, up to a limit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_postgres::IsolationLevel;
@@ -14,6 +14,9 @@ use crate::{
     accounting::Session as Accounted,
     queue::{self, Done, Request},
 };
+
+/// How long a transaction may take: a server that hangs is given up.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection with its statements.
 struct Ready {
@@ -59,7 +62,8 @@ async fn transact(
                 None => prepare(target.connect().await?).await?,
             };
             let connected = ready.insert(connected);
-            once(target, connected, requests).await
+            let answer = tokio::time::timeout(LIMIT, once(target, connected, requests)).await;
+            answer.unwrap_or_else(|_| Err(Trouble::Unknown(format!("no answer for {} s", LIMIT.as_secs()))))
         };
         let trouble = match attempt.await {
             Ok(done) => return Ok(done),

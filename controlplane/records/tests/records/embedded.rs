@@ -42,7 +42,10 @@ fn only_its_owner_reads_it_and_one_process_uses_it() {
     let error = refused(&file.path());
     assert_eq!(error, RecordsError::InUse { at: file.path().display().to_string() });
     drop(store);
+    let mode = |mode| std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
     Embedded::open(&file.path()).unwrap();
+    assert_eq!(std::fs::metadata(file.path()).unwrap().permissions().mode() & 0o777, 0o600);
     let error = refused(&file.0.path().join("no/such"));
     assert!(matches!(error, RecordsError::Io { .. }), "{error}");
 }
