@@ -8,7 +8,7 @@ use std::{
 
 use benches::demo::{
     devices::{Devices, Progress},
-    world::{Ports, Shape, World},
+    world::{Meeting, Ports, Shape, World},
 };
 use proto::admin::{
     DisconnectRequest, ListSessionsRequest, RekeyRequest, Session, admin_client::AdminClient,
@@ -92,7 +92,7 @@ fn accounting(world: &World, device: &Progress) -> (BTreeSet<String>, BTreeSet<S
 
 #[tokio::test]
 async fn control_is_killed_and_comes_back_without_a_device_noticing() {
-    let mut world = World::start(Shape::Apart, Ports::Any).unwrap();
+    let mut world = World::start(Shape::Apart, Ports::Any, Meeting::Fixed).unwrap();
     let mut devices = Devices::start(&world).unwrap();
     let mut admin = connect(&world).await;
     let before = all_online(&world, &mut admin).await;
@@ -151,7 +151,7 @@ async fn control_is_killed_and_comes_back_without_a_device_noticing() {
 
 #[tokio::test]
 async fn the_radio_agent_is_killed_and_the_devices_come_back() {
-    let mut world = World::start(Shape::Standalone, Ports::Any).unwrap();
+    let mut world = World::start(Shape::Standalone, Ports::Any, Meeting::Fixed).unwrap();
     let devices = Devices::start(&world).unwrap();
     let mut admin = connect(&world).await;
     let before = all_online(&world, &mut admin).await;

@@ -87,6 +87,8 @@ impl Control {
     pub async fn start(config: Config) -> Result<(Control, tokio::task::JoinHandle<()>), StartError> {
         let config = Arc::new(config);
         let (messages, inbox) = mpsc::channel(1024);
+        std::fs::create_dir_all(&config.state)
+            .map_err(|error| StartError::State { path: config.state.clone(), error })?;
         let matchmaker = matchmaking::as_configured(&config, messages.downgrade()).await?;
         let address = matchmaker.address();
         let core = Core::new(config, messages.downgrade(), matchmaker).await?;

@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 
 use devices::{Devices, Progress};
 use table::{Row, Table};
-use world::{Ports, Shape, World};
+use world::{Meeting, Ports, Shape, World};
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,7 +28,7 @@ const ECHOES: u32 = 5;
 /// and have been accounted for.
 pub fn run(once: bool) -> anyhow::Result<()> {
     println!("Starting RADIUS, a network behind the gateway, the gateway and a radio…");
-    let mut world = World::start(Shape::Standalone, Ports::Usual)?;
+    let mut world = World::start(Shape::Standalone, Ports::Usual, Meeting::Matchmaker)?;
     println!("Logs and configuration: {}", world.directory.path().display());
     println!("In another terminal: target/debug/ttgctl --server {} sessions\n", world.admin);
     let mut devices = Devices::start(&world)?;
@@ -64,7 +64,7 @@ async fn watch(world: &mut World, devices: &Devices, once: bool) -> anyhow::Resu
         let progress = devices.progress();
         let sessions = sessions(&mut admin).await?;
         rates.update(&sessions, started.elapsed());
-        table.show(&rows(&progress, &sessions, &rates));
+        table.show(&rows(&progress, &sessions, &rates), &world.decisions());
         if once && progress.iter().all(|p| p.address.is_some() && p.echoes >= ECHOES) {
             return Ok(());
         }

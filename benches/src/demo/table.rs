@@ -9,15 +9,20 @@ pub struct Table {
     terminal: bool,
     drawn: usize,
     last: Vec<String>,
+    told: usize,
 }
+
+/// Lines about what the radio decided.
+const DECISIONS: usize = 8;
 
 impl Table {
     pub fn new() -> Table {
-        Table { terminal: std::io::stdout().is_terminal(), drawn: 0, last: Vec::new() }
+        Table { terminal: std::io::stdout().is_terminal(), drawn: 0, last: Vec::new(), told: 0 }
     }
 
     /// Shows where everybody is; `rates` are octets per second up and down, as the gateway counts.
-    pub fn show(&mut self, rows: &[Row]) {
+    /// Below, `decisions`: what the radio did and why, the newest last.
+    pub fn show(&mut self, rows: &[Row], decisions: &[String]) {
         let mut out = std::io::stdout().lock();
         if self.terminal {
             if self.drawn > 0 {
@@ -31,10 +36,18 @@ impl Table {
             for row in rows {
                 let _ = writeln!(out, "\x1b[2K{}", row.line());
             }
+            let newest = &decisions[decisions.len().saturating_sub(DECISIONS)..];
+            for line in newest.iter().map(String::as_str).chain(std::iter::repeat("")).take(DECISIONS) {
+                let _ = writeln!(out, "\x1b[2K  radio: {line}");
+            }
             let _ = out.flush();
-            self.drawn = rows.len() + 1;
+            self.drawn = rows.len() + 1 + DECISIONS;
             return;
         }
+        for line in &decisions[self.told.min(decisions.len())..] {
+            let _ = writeln!(out, "radio: {line}");
+        }
+        self.told = decisions.len();
         self.last.resize(rows.len(), String::new());
         for (row, last) in rows.iter().zip(&mut self.last) {
             let state = row.state_line();

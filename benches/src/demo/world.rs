@@ -26,6 +26,8 @@ pub struct Network {
     pub bssid: &'static str,
     /// For people who look at the configuration; empty: by RADIUS.
     pub passphrase: &'static str,
+    /// Devices that see it, wherever they are; `*`: all of them.
+    pub members: &'static [&'static str],
 }
 
 /// What is behind the gateway: a /24 with DHCP. Both networks end there; a VLAN for each would need a kernel with 802.1Q.
@@ -38,12 +40,14 @@ pub const NETWORKS: [Network; 2] = [
         uuid: "4ae9582b-0581-4ef7-b675-b3cbce03b6a7",
         bssid: "02:aa:00:00:00:01",
         passphrase: "correct horse battery",
+        members: &["02:00:00:00:00:11", "02:00:00:00:00:12"],
     },
     Network {
         ssid: "operator",
         uuid: "5e5d0125-15b6-4907-9d91-49613689a913",
         bssid: "02:aa:00:00:00:02",
         passphrase: "",
+        members: &["*"],
     },
 ];
 
@@ -60,6 +64,15 @@ pub enum Shape {
     Standalone,
     /// `ttg run` and `controlplane run`.
     Apart,
+}
+
+/// How radio and gateway find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meeting {
+    /// Each is configured for the other: the radio shows the networks always.
+    Fixed,
+    /// Through the matchmaker: the radio shows what a device near needs.
+    Matchmaker,
 }
 
 /// Where gateway and control listen, on loopback.
@@ -93,7 +106,7 @@ struct Namespace(String);
 
 impl World {
     /// Starts it all; on failure what was started is stopped again.
-    pub fn start(shape: Shape, ports: Ports) -> anyhow::Result<World> {
+    pub fn start(shape: Shape, ports: Ports, meeting: Meeting) -> anyhow::Result<World> {
         if !is_root()? {
             bail!("needs root, for network namespaces and a TAP interface: run it with sudo");
         }
@@ -112,11 +125,13 @@ impl World {
         let tap = format!("ttgd{id}");
         let admin = free_tcp(ports)?;
         let tunnel = free_udp(ports)?;
-        let (gateway_keys, control_keys) = (gateway_keys(&tap, tunnel), control_keys(&path, admin, &radius));
+        let (gateway_keys, control_keys) =
+            (gateway_keys(&tap, tunnel), control_keys(&path, admin, &radius, meeting));
         let mut control = None;
         let command = match shape {
             Shape::Standalone => {
-                let control_keys = control_keys.replace("[[", "[[control.");
+                let control_keys =
+                    control_keys.replace("[[", "[[control.").replace("[matchmaker]", "[control.matchmaker]");
                 let text = format!("[gateway]\n{gateway_keys}\n[control]\n{control_keys}");
                 fs::write(path.join("standalone.toml"), text)?;
                 ("standalone", path.join("standalone.toml"))
@@ -147,12 +162,14 @@ impl World {
             }
         };
         let air = path.join("air");
-        fs::write(path.join("radio-agent.toml"), radio_agent(&air, tunnel))?;
-        let agent = spawn(
-            &path,
-            "radio-agent",
-            sibling("radio-agent")?.arg("--config").arg(path.join("radio-agent.toml")),
-        );
+        let matchmaker = match meeting {
+            Meeting::Fixed => Ok(None),
+            Meeting::Matchmaker => matchmaker(&path, shape, &mut gateway).map(Some),
+        };
+        let agent = matchmaker.and_then(|matchmaker| {
+            fs::write(path.join("radio-agent.toml"), radio_agent(&air, tunnel, matchmaker.as_ref()))?;
+            start_agent(&path)
+        });
         let mut world = match agent {
             Ok(agent) => World {
                 agent,
@@ -196,11 +213,7 @@ impl World {
         self.agent.kill()?;
         self.agent.wait()?;
         let path = self.directory.path();
-        self.agent = spawn(
-            path,
-            "radio-agent",
-            sibling("radio-agent")?.arg("--config").arg(path.join("radio-agent.toml")),
-        )?;
+        self.agent = start_agent(path)?;
         Ok(())
     }
 
@@ -218,6 +231,21 @@ impl World {
             }
         }
         None
+    }
+
+    /// What the radio decided and the matchmaker let it, a line each, so far.
+    pub fn decisions(&self) -> Vec<String> {
+        const TOLD: [&str; 7] =
+            ["registered for", "shown", "off the air", "begins", "introduced", "tunnel", "gone"];
+        let text = fs::read_to_string(self.directory.path().join("radio-agent.log")).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("radio-agent: "));
+        let named = |line: &str| {
+            let name = |line: String, network: &Network| {
+                line.replace(&format!("service {}", network.uuid), &format!("\"{}\"", network.ssid))
+            };
+            NETWORKS.iter().fold(line.to_owned(), name)
+        };
+        lines.filter(|line| TOLD.iter().any(|word| line.contains(word))).map(named).collect()
     }
 
     /// Last lines of a daemon's log.
@@ -264,6 +292,33 @@ fn start_control(path: &Path) -> anyhow::Result<Child> {
     )
 }
 
+fn start_agent(path: &Path) -> anyhow::Result<Child> {
+    spawn(
+        path,
+        "radio-agent",
+        sibling("radio-agent")?.arg("-v").arg("--config").arg(path.join("radio-agent.toml")),
+    )
+}
+
+/// Where the matchmaker is and its public key, as the daemon that it is in says.
+fn matchmaker(path: &Path, shape: Shape, daemon: &mut Child) -> anyhow::Result<(String, String)> {
+    let log = path.join(match shape {
+        Shape::Standalone => "ttg.log",
+        Shape::Apart => "controlplane.log",
+    });
+    let find = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let line = text.lines().find(|line| line.contains("matchmaker is up"))?;
+        let word = |name: &str| {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
+            word.map(|word| word.trim_matches('"').to_owned())
+        };
+        Some((word("listen=")?, word("key=")?))
+    };
+    wait_for(daemon, &log, "matchmaker", || find().is_some())?;
+    find().context("the matchmaker does not say where it is")
+}
+
 fn gateway_keys(tap: &str, tunnel: SocketAddr) -> String {
     format!(
         r#"name = "demo"
@@ -273,7 +328,7 @@ network = {{ kind = "tap", name = "{tap}" }}
     )
 }
 
-fn control_keys(path: &Path, admin: SocketAddr, radius: &FreeRadius) -> String {
+fn control_keys(path: &Path, admin: SocketAddr, radius: &FreeRadius, meeting: Meeting) -> String {
     let mut text = format!(
         r#"listen = "{admin}"
 state = "{}"
@@ -289,7 +344,10 @@ secret = "{SECRET}"
         radius.authentication(),
         radius.accounting(),
     );
-    for Network { ssid, uuid, passphrase, .. } in &NETWORKS {
+    if meeting == Meeting::Matchmaker {
+        text.push_str("\n[matchmaker]\nlisten = \"127.0.0.1:0\"\n");
+    }
+    for Network { ssid, uuid, passphrase, members, .. } in &NETWORKS {
         let security = if passphrase.is_empty() {
             "security = \"eap\"".to_owned()
         } else {
@@ -304,18 +362,23 @@ uuid = "{uuid}"
 ssid = "{ssid}"
 {security}
 radius = "aaa"
-
-[[binding]]
-service = "{uuid}"
-client = "*"
-radio = "{RADIO}"
 "#
         ));
+        match meeting {
+            Meeting::Fixed => text.push_str(&binding(uuid, "*", RADIO)),
+            Meeting::Matchmaker => {
+                members.iter().for_each(|client| text.push_str(&binding(uuid, client, "*")))
+            }
+        }
     }
     text
 }
 
-fn radio_agent(air: &Path, tunnel: SocketAddr) -> String {
+fn binding(service: &str, client: &str, radio: &str) -> String {
+    format!("\n[[binding]]\nservice = \"{service}\"\nclient = \"{client}\"\nradio = \"{radio}\"\n")
+}
+
+fn radio_agent(air: &Path, tunnel: SocketAddr, matchmaker: Option<&(String, String)>) -> String {
     let mut text = format!(
         r#"radio = "{RADIO}"
 
@@ -326,6 +389,10 @@ channel = 6
 "#,
         air.display()
     );
+    if let Some((server, key)) = matchmaker {
+        text.push_str(&format!("\n[matchmaking]\nserver = \"{server}\"\nkey = \"{key}\"\n"));
+        return text;
+    }
     for Network { ssid, uuid, bssid, passphrase, .. } in &NETWORKS {
         let security = if passphrase.is_empty() { "eap" } else { "psk" };
         text.push_str(&format!(

@@ -29,7 +29,7 @@ pub use run::MatchmakingError;
 pub(crate) use run::{Matchmaking, Message, start};
 
 /// Bindings of the configuration have identifiers from here on; those of records begin with 1.
-const CONFIGURED: u64 = 1 << 62;
+const CONFIGURED: u64 = 1 << 40;
 
 /// The matchmaker that the configuration asks for: started, if it is in this process.
 pub(crate) async fn as_configured(
