@@ -72,7 +72,7 @@ fn act() -> impl Strategy<Value = Act> {
 
 pub async fn any_history_is_as_in_the_model(place: &dyn Place) {
     let mut runner = TestRunner::new(Config { cases: 1, ..Config::default() });
-    let acts = prop::collection::vec(act(), 500).new_tree(&mut runner).unwrap().current();
+    let acts = prop::collection::vec(act(), 300).new_tree(&mut runner).unwrap().current();
     let mut model = Model::default();
     let mut sessions = BTreeMap::<_, (u64, BTreeMap<bool, Report>)>::new();
     let mut store = place.open().await.unwrap();
