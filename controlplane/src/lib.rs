@@ -28,7 +28,9 @@ use crate::{
 #[derive(Clone)]
 pub struct Control {
     messages: mpsc::Sender<Message>,
-    matchmaker: Option<MatchmakerAddress>,
+    matchmaker: Option<matchmaking::Matchmaking>,
+    /// Of the configuration: not to be changed but there.
+    accounts: Arc<[::matchmaker::objects::AccountId]>,
 }
 
 /// Where the matchmaker of this process is.
@@ -90,10 +92,11 @@ impl Control {
         std::fs::create_dir_all(&config.state)
             .map_err(|error| StartError::State { path: config.state.clone(), error })?;
         let matchmaker = matchmaking::as_configured(&config, messages.downgrade()).await?;
-        let address = matchmaker.address();
+        let desk = matchmaker.local().cloned();
+        let accounts = config.accounts.iter().map(|account| account.id.clone()).collect();
         let core = Core::new(config, messages.downgrade(), matchmaker).await?;
         let task = tokio::spawn(core.run(inbox));
-        Ok((Control { messages, matchmaker: address }, task))
+        Ok((Control { messages, matchmaker: desk, accounts }, task))
     }
 
     /// Attaches a gateway. `None`: the core has ended.
@@ -116,7 +119,8 @@ impl Control {
 
     /// The matchmaker of this process, if the configuration has one.
     pub fn matchmaker(&self) -> Option<MatchmakerAddress> {
-        self.matchmaker
+        let matchmaking = self.matchmaker.as_ref()?;
+        Some(MatchmakerAddress { listen: matchmaking.listen, key: matchmaking.public })
     }
 
     /// Asks the core something. `None`: it has ended.

@@ -1,132 +1,18 @@
 //! Matchmaking as radios and gateways see it: datagrams on one side, a gateway's link on the other.
 
-use std::{
-    collections::VecDeque,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+mod common;
 
-use controlplane::{Control, Link, config, core::Query};
+use std::collections::VecDeque;
+
+use common::*;
+use controlplane::{Control, Link};
 use dot11::MacAddr;
 use proto::{
     gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
-    matchmaking::{
-        PublicKey, StaticSecret,
-        messages::{self as mm, answer::Answer, failure::Reason, request::Request},
-        peer::{self, Output, Peer},
-    },
+    matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request},
     tunnel::{Hello, Proof, ServiceUuid, SessionId, TunnelKey},
 };
 use tokio::{net::UdpSocket, time::timeout};
-
-const UUID: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
-const RADIO: [u8; 6] = [2, 0, 0, 0, 0, 9];
-const BSSID: [u8; 6] = [2, 0xaa, 0, 0, 0, 1];
-const PHONE: [u8; 6] = [2, 0, 0, 0, 0, 7];
-const STRANGER: [u8; 6] = [2, 0, 0, 0, 0, 8];
-const SESSION: [u8; 16] = [5; 16];
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn uuid() -> Vec<u8> {
-    matchmaker::Uuid::parse_str(UUID).unwrap().as_bytes().to_vec()
-}
-
-/// A control process with this configuration behind its state directory.
-async fn control(text: &str) -> (Control, tempfile::TempDir) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("controlplane.toml");
-    std::fs::write(&path, format!("state = \"{}\"\n{text}", directory.path().display())).unwrap();
-    (Control::start(config::load(&path).unwrap()).await.unwrap().0, directory)
-}
-
-const SERVICE: &str =
-    "[[service]]\nuuid = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nssid = \"home\"\nsecurity = \"open\"\n";
-const MATCHMAKER: &str = "[matchmaker]\nlisten = \"127.0.0.1:0\"\n";
-const BINDING: &str = "[[binding]]\nservice = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nclient = \"02:00:00:00:00:07\"\npolicy = { min_rssi_dbm = -75 }\n";
-
-/// A peer of the matchmaker on a socket of its own.
-struct Radio {
-    peer: Peer,
-    socket: UdpSocket,
-    started: Instant,
-}
-
-fn entropy(out: &mut [u8]) {
-    getrandom::fill(out).unwrap();
-}
-
-impl Radio {
-    async fn new(matchmaker: (SocketAddr, PublicKey)) -> Radio {
-        let config = peer::Config {
-            secret: StaticSecret::generate(&mut entropy),
-            matchmaker: matchmaker.1,
-            account: None,
-            software: "test".into(),
-            instance: 1,
-            patience: PATIENCE,
-        };
-        let mut peer = Peer::new(config, &mut entropy);
-        peer.set_addresses(&[matchmaker.0]);
-        Radio { peer, socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), started: Instant::now() }
-    }
-
-    async fn ask(&mut self, request: Request) -> Answer {
-        let wanted = self.peer.request(request, self.started.elapsed()).unwrap();
-        let mut buffer = [0; 2048];
-        loop {
-            let now = self.started.elapsed();
-            while let Some(output) = self.peer.poll_output(now, &mut entropy) {
-                match output {
-                    Output::Send { to, datagram } => drop(self.socket.send_to(&datagram, to).await.unwrap()),
-                    Output::Answered { id, answer } if id == wanted => return answer.unwrap(),
-                    _ => {}
-                }
-            }
-            let wait = self.peer.deadline().map_or(PATIENCE, |at| at.saturating_sub(self.started.elapsed()));
-            if let Ok(received) = timeout(wait, self.socket.recv_from(&mut buffer)).await {
-                let (len, from) = received.unwrap();
-                self.peer.datagram(from, &mut buffer[..len], self.started.elapsed());
-            }
-        }
-    }
-
-    async fn register(&mut self) {
-        let register =
-            mm::RegisterRadio { radio: RADIO.to_vec(), channel: 6, bssids: 4, ..Default::default() };
-        assert!(matches!(self.ask(Request::RegisterRadio(register)).await, Answer::Registered(_)));
-    }
-
-    async fn look_up(&mut self, client: [u8; 6]) -> mm::Offers {
-        let device = mm::Device { client: client.to_vec(), rssi_dbm: -60, ..Default::default() };
-        let look_up = mm::LookUp { radio: RADIO.to_vec(), devices: vec![device], shown: vec![] };
-        match self.ask(Request::LookUp(look_up)).await {
-            Answer::Offers(offers) => offers,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn connect(&mut self, client: [u8; 6]) -> Answer {
-        let connect = mm::Connect {
-            radio: RADIO.to_vec(),
-            client: client.to_vec(),
-            service: uuid(),
-            bssid: BSSID.to_vec(),
-            session_id: SESSION.to_vec(),
-            rssi_dbm: -60,
-            binding: 0,
-        };
-        self.ask(Request::Connect(connect)).await
-    }
-}
-
-/// Control's service is known to the matchmaker.
-async fn registered(control: &Control) {
-    let began = Instant::now();
-    while !control.ask(Query::Stats).await.unwrap().control.contains_key("services_registered") {
-        assert!(began.elapsed() < PATIENCE, "the service was not registered");
-        tokio::task::yield_now().await;
-    }
-}
 
 async fn say(link: &Link, events: Vec<Ev>) {
     link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();

@@ -436,6 +436,25 @@ impl Matchmaker {
         self.radios.len()
     }
 
+    /// Every radio has a place below this, and keeps it.
+    pub fn radio_places(&self) -> u32 {
+        self.radios.places()
+    }
+
+    /// Radios within a range of places: for going through all of them a part at a time.
+    pub fn radios_within(
+        &self,
+        places: std::ops::Range<u32>,
+        now: Duration,
+    ) -> impl Iterator<Item = RadioView> {
+        self.radios.within(places).filter_map(move |mac| self.radios.view(mac, now))
+    }
+
+    /// All services that there is a record of, with their instances.
+    pub fn services(&self) -> impl Iterator<Item = (&Service, &[Instance])> {
+        self.services.iter().map(|(_, state)| (&state.record, &state.instances[..]))
+    }
+
     /// Introductions that are remembered.
     pub fn introductions(&self) -> usize {
         self.introductions.len()

@@ -130,6 +130,24 @@ impl Accounts {
         self.get_mut(number).known = true;
     }
 
+    /// The accounts that there is a record of, ordered.
+    pub fn known(&self) -> impl Iterator<Item = &AccountId> {
+        self.by_id.iter().filter(|&(_, &number)| self.is_known(number)).map(|(id, _)| id)
+    }
+
+    /// All grants.
+    pub fn grants(&self) -> impl Iterator<Item = Grant> {
+        self.by_id.iter().flat_map(|(id, &number)| {
+            let entry = self.get(number);
+            let anybody = entry.anybody.then_some(Grantee::Anybody);
+            let accounts = entry.granted.iter().filter_map(|&of| self.id(of).cloned().map(Grantee::Account));
+            anybody
+                .into_iter()
+                .chain(accounts)
+                .map(|services_of| Grant { radios_of: id.clone(), services_of })
+        })
+    }
+
     /// There is no record of it any more, and no grant by or to it.
     pub fn forget(&mut self, id: &AccountId) {
         let Some(number) = self.find(Some(id)) else { return };

@@ -11,7 +11,7 @@ use prost::Message as _;
 use proto::gateway::{self as pb, Command, Event, command, event};
 use tokio::sync::mpsc;
 
-use super::{Connection, Core, octets, timers::Subject};
+use super::{Connection, Core, Drained, octets, timers::Subject};
 use crate::clock::unix_ms;
 
 /// One attachment.
@@ -172,6 +172,7 @@ impl Core {
         }
         let Some(gateway) = self.gateways.get_mut(&connection) else { return };
         tracing::info!(gateway = hello.gateway, version = hello.version, "gateway attached");
+        gateway.draining = self.draining.contains(&hello.gateway);
         gateway.name = hello.gateway;
         gateway.epoch = hello.epoch;
         gateway.version = hello.version;
@@ -235,6 +236,28 @@ impl Core {
             }
         }
         self.arm_lost();
+    }
+
+    /// An operator wants the gateway empty, or not any more.
+    pub(super) fn drain(&mut self, name: &str, drain: bool) -> Drained {
+        if self.matchmaker.is_none() {
+            return Drained::NoMatchmaker;
+        }
+        let Some(gateway) = self.gateways.values_mut().find(|gateway| gateway.name == name) else {
+            return Drained::NoGateway;
+        };
+        let changed = gateway.draining != drain;
+        gateway.draining = drain;
+        if drain {
+            self.draining.insert(name.to_owned());
+        } else {
+            self.draining.remove(name);
+        }
+        if changed {
+            // The matchmaker hears it now, not with the next renewal.
+            self.renew_registrations();
+        }
+        Drained::Done { changed }
     }
 
     fn arm_lost(&mut self) {

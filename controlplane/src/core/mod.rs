@@ -89,6 +89,21 @@ pub enum Query {
     Disconnect { client: MacAddr, reason: u16, reply: oneshot::Sender<u32> },
     RekeyClient { client: MacAddr, reply: oneshot::Sender<u32> },
     RekeyService { service: Uuid, reply: oneshot::Sender<u32> },
+    Drain { gateway: String, drain: bool, reply: oneshot::Sender<Drained> },
+}
+
+/// What became of a wish to drain a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// It is as wanted; whether it was not before.
+    Done {
+        /// It was not.
+        changed: bool,
+    },
+    /// No such gateway is attached.
+    NoGateway,
+    /// Nobody who could send newcomers elsewhere.
+    NoMatchmaker,
 }
 
 /// A configured service, ready for its authenticators.
@@ -107,6 +122,8 @@ pub(crate) struct Core {
     services: HashMap<Uuid, ServiceEntry>,
     bindings: Bindings,
     gateways: HashMap<Connection, GatewayEntry>,
+    /// Gateways that an operator wants empty, by name: also when they attach again.
+    draining: std::collections::BTreeSet<String>,
     /// Gateways that went away with live sessions, and when control stops waiting for them.
     lost: Vec<gateways::LostGateway>,
     radios: HashMap<MacAddr, Bss>,
@@ -157,6 +174,7 @@ impl Core {
             services,
             bindings,
             gateways: HashMap::new(),
+            draining: Default::default(),
             lost: Vec::new(),
             radios: HashMap::new(),
             sessions: BTreeMap::new(),

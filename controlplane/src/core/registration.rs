@@ -26,7 +26,7 @@ use super::{
     Connection, Core, Message, device, octets, os_entropy, random_u64, sessions::SessionKey, timers::Subject,
 };
 use crate::{
-    MatchmakerAddress, config,
+    config,
     matchmaking::{self, Local, Matchmaking},
 };
 
@@ -86,10 +86,10 @@ impl Matchmaker {
         }))
     }
 
-    /// Where it is, if it is in this process.
-    pub fn address(&self) -> Option<MatchmakerAddress> {
+    /// The one of this process.
+    pub fn local(&self) -> Option<&Matchmaking> {
         match self {
-            Matchmaker::Local(local) => Some(MatchmakerAddress { listen: local.listen, key: local.public }),
+            Matchmaker::Local(local) => Some(local),
             _ => None,
         }
     }

@@ -35,6 +35,7 @@ impl Core {
                 answer(reply, count(keys.len()));
             }
             Query::RekeyService { service, reply } => answer(reply, self.rekey_service(service)),
+            Query::Drain { gateway, drain, reply } => answer(reply, self.drain(&gateway, drain)),
         }
     }
 
@@ -144,6 +145,7 @@ impl Core {
                 tunnels: gateway.stats.tunnels,
                 stations: gateway.stats.stations,
                 attached_unix_ms: gateway.attached_unix_ms,
+                draining: gateway.draining,
             })
             .collect();
         gateways.sort_by(|a, b| a.name.cmp(&b.name));
@@ -158,6 +160,8 @@ impl Core {
                 service: binding.service.to_string(),
                 client: binding.client.to_string(),
                 radio: binding.radio.to_string(),
+                origin: "configuration (standing)".to_owned(),
+                ..admin::Binding::default()
             })
             .collect()
     }

@@ -39,6 +39,11 @@ impl AccountTable {
         }
     }
 
+    /// The key of an account that there is a record of; all zeros if it has none.
+    pub fn key(&self, id: &AccountId) -> Option<[u8; 32]> {
+        self.by_name.get(id.as_str()).map(|account| account.key.0)
+    }
+
     /// The account that a ticket names.
     pub fn name(&self, id: &server::AccountId) -> Option<&AccountId> {
         self.names.get(&id.0)

@@ -20,7 +20,8 @@ use proto::matchmaking::{
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
 };
-use records::{Committed, Draft, Report, Side, Totals};
+use records::{Committed, Draft, Report, Side, Totals, Version};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::accounts::AccountTable;
@@ -71,6 +72,7 @@ enum After {
     RegisterService { asker: Asker, peer: Peer, said: pb::RegisterService },
     AutoBind { asker: Asker },
     Account { asker: Asker },
+    Administrator { reply: oneshot::Sender<Result<Committed, String>> },
 }
 
 /// How often what the desk did.
@@ -85,6 +87,20 @@ pub(crate) struct Counters {
     pub pushes_lost: u64,
 }
 
+impl Counters {
+    fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("look_ups", self.look_ups),
+            ("devices", self.devices),
+            ("offers", self.offers),
+            ("introductions", self.introductions),
+            ("refused", self.refused),
+            ("commits", self.commits),
+            ("pushes_lost", self.pushes_lost),
+        ]
+    }
+}
+
 /// See the module.
 pub(crate) struct Desk {
     pub matchmaker: Matchmaker,
@@ -95,6 +111,8 @@ pub(crate) struct Desk {
     routes: HashMap<InstanceId, Route>,
     waiting: HashMap<u64, After>,
     next_commit: u64,
+    /// All commits up to this one are applied.
+    version: Version,
     outputs: VecDeque<Output>,
     offers: Offers,
     scratch: Vec<u8>,
@@ -120,6 +138,7 @@ impl Desk {
             routes: HashMap::new(),
             waiting: HashMap::new(),
             next_commit: 0,
+            version: 0,
             outputs: VecDeque::new(),
             offers: Offers::default(),
             scratch: Vec::new(),
@@ -140,6 +159,35 @@ impl Desk {
     pub fn apply(&mut self, change: &Change) {
         self.server.accounts.apply(change);
         self.matchmaker.apply(change);
+    }
+
+    /// All records are applied, as of this version.
+    pub fn loaded(&mut self, version: Version) {
+        self.version = version;
+    }
+
+    /// A commit comes in, of this process or another. What was applied when it was acknowledged is not applied again: something later may have
+    /// been by now.
+    pub fn step(&mut self, version: Version, changes: &[Change]) {
+        if version > self.version {
+            changes.iter().for_each(|change| self.apply(change));
+            self.version = version;
+        }
+    }
+
+    /// An administrator wants something durable; the answer comes when it is, or with why it is not.
+    pub fn administer(&mut self, drafts: Vec<Draft>, reply: oneshot::Sender<Result<Committed, String>>) {
+        self.commit(drafts, After::Administrator { reply });
+    }
+
+    /// The accounts and their keys.
+    pub fn accounts(&self) -> &AccountTable {
+        &self.server.accounts
+    }
+
+    /// Everything counted so far.
+    pub fn counted(&self) -> Vec<(&'static str, u64)> {
+        self.counters.named().into_iter().chain(self.server.counters().named()).collect()
     }
 
     /// Takes a datagram.
@@ -186,6 +234,10 @@ impl Desk {
             Err(text) => return self.not_durable(after, text),
         };
         committed.changes().for_each(|change| self.apply(change));
+        // Of other processes' commits before it some may still have to come, and then it comes once more behind them.
+        if committed.version == self.version + 1 {
+            self.version = committed.version;
+        }
         self.counters.commits += 1;
         match after {
             After::RegisterService { asker, peer, said } => self.register_instance(&asker, peer, &said, now),
@@ -199,6 +251,8 @@ impl Desk {
                 self.answer(&asker, Answer::Bound(bound.unwrap_or_default()));
             }
             After::Account { .. } => {}
+            // One who went away before the answer is no reason for anything.
+            After::Administrator { reply } => drop(reply.send(Ok(committed))),
         }
     }
 
@@ -213,8 +267,12 @@ impl Desk {
 
     /// The peer asks again by itself; saying the same again is harmless.
     fn not_durable(&mut self, after: After, text: String) {
-        let (After::RegisterService { asker, .. } | After::AutoBind { asker } | After::Account { asker }) =
-            after;
+        let asker = match after {
+            After::RegisterService { asker, .. } | After::AutoBind { asker } | After::Account { asker } => {
+                asker
+            }
+            After::Administrator { reply } => return drop(reply.send(Err(text))),
+        };
         let failure = pb::Failure { reason: Reason::Rate.into(), text, retry_seconds: 5 };
         self.answer(&asker, Answer::Failure(failure));
     }

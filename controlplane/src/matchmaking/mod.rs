@@ -23,13 +23,13 @@ use crate::{
     core::{self, Matchmaker},
 };
 
-pub(crate) use desk::Local;
+pub(crate) use desk::{Desk, Local};
 pub use keys::KeysError;
 pub use run::MatchmakingError;
 pub(crate) use run::{Matchmaking, Message, start};
 
 /// Bindings of the configuration have identifiers from here on; those of records begin with 1.
-const CONFIGURED: u64 = 1 << 40;
+pub(crate) const CONFIGURED: u64 = 1 << 40;
 
 /// The matchmaker that the configuration asks for: started, if it is in this process.
 pub(crate) async fn as_configured(
@@ -48,9 +48,16 @@ pub(crate) async fn as_configured(
     changes.extend(configured(config, own.as_ref()));
     let (jobs, queue) = mpsc::unbounded_channel();
     let settings = Settings::default();
-    let matchmaking = start(here.listen, &config.state, own, settings, changes, jobs, core).await?;
-    tokio::spawn(write::run(records.clone(), queue, matchmaking.messages.downgrade()));
-    tokio::spawn(write::follow(records, version, matchmaking.messages.downgrade()));
+    let matchmaking =
+        start(here.listen, &config.state, own, settings, (version, changes), jobs, core).await?;
+    let messages = matchmaking.messages.downgrade();
+    tokio::spawn(async move {
+        // Nobody follows any more when nothing more can be written: the store closes.
+        tokio::select! {
+            () = write::run(records.clone(), queue, messages.clone()) => {}
+            () = write::follow(records.clone(), version, messages) => {}
+        }
+    });
     tracing::info!(listen = %matchmaking.listen, key = %matchmaking.public, "matchmaker is up; radios need its address and key");
     Ok(Matchmaker::Local(matchmaking))
 }

@@ -11,10 +11,10 @@ use proto::matchmaking::{
     messages::request::Request,
     server::{self, TicketKeys},
 };
-use records::{Committed, Draft, RecordsError, Report};
+use records::{Committed, Draft, RecordsError, Report, Version};
 use tokio::{
     net::UdpSocket,
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior},
 };
 
@@ -36,7 +36,20 @@ pub(crate) enum Message {
     /// What was to be put on record is; or why it is not.
     Accounted { number: u64, result: Result<(), String> },
     /// Somebody committed this.
-    Changed(Vec<Change>),
+    Changed { version: Version, changes: Vec<Change> },
+    /// An administrator asks.
+    Ask(Question),
+}
+
+/// What an administrator asks: done with the desk between two datagrams, so it must not take long.
+pub(crate) struct Question(Ask);
+
+type Ask = Box<dyn FnOnce(&mut Desk, Duration) + Send>;
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question")
+    }
 }
 
 /// A handle on the running matchmaker.
@@ -47,6 +60,26 @@ pub(crate) struct Matchmaking {
     pub public: PublicKey,
     /// Where they send to.
     pub listen: SocketAddr,
+}
+
+impl Matchmaking {
+    /// Asks the desk. `None`: it has ended.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Desk, Duration) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let question = move |desk: &mut Desk, now| drop(reply.send(ask(desk, now)));
+        self.messages.send(Message::Ask(Question(Box::new(question)))).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Makes something durable. `None`: the desk has ended.
+    pub async fn commit(&self, drafts: Vec<Draft>) -> Option<Result<Committed, String>> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(move |desk, _| desk.administer(drafts, reply)).await?;
+        answer.await.ok()
+    }
 }
 
 /// The matchmaker cannot start.
@@ -93,7 +126,7 @@ pub(crate) async fn start(
     state: &std::path::Path,
     own: Option<AccountId>,
     settings: Settings,
-    records: Vec<Change>,
+    records: (Version, Vec<Change>),
     jobs: mpsc::UnboundedSender<Job>,
     core: mpsc::WeakSender<core::Message>,
 ) -> Result<Matchmaking, MatchmakingError> {
@@ -113,7 +146,8 @@ pub(crate) async fn start(
         limits: server::Limits::default(),
     };
     let mut desk = Desk::new(config, settings, own, now());
-    records.iter().for_each(|change| desk.apply(change));
+    records.1.iter().for_each(|change| desk.apply(change));
+    desk.loaded(records.0);
     let (messages, inbox) = mpsc::channel(1024);
     tokio::spawn(run(desk, socket, inbox, jobs, core));
     Ok(Matchmaking { messages, public, listen })
@@ -161,7 +195,8 @@ fn take(desk: &mut Desk, message: Message) {
         Message::Gone(connection) => desk.local_gone(connection),
         Message::Committed { number, result } => desk.committed(number, result, now()),
         Message::Accounted { number, result } => desk.accounted(number, result),
-        Message::Changed(changes) => changes.iter().for_each(|change| desk.apply(change)),
+        Message::Changed { version, changes } => desk.step(version, &changes),
+        Message::Ask(Question(ask)) => ask(desk, now()),
     }
 }
 

@@ -62,7 +62,11 @@ pub(super) async fn follow(
             let Some(changed) = changed.upgrade() else { return };
             match step {
                 Ok(step) => {
-                    if changed.send(Message::Changed(step.changes)).await.is_err() {
+                    if changed
+                        .send(Message::Changed { version: step.version, changes: step.changes })
+                        .await
+                        .is_err()
+                    {
                         return;
                     }
                 }
@@ -70,7 +74,7 @@ pub(super) async fn follow(
                     Ok((version, changes)) => {
                         // What was deleted meanwhile stays until the next start; nothing that is there is missing.
                         since = version;
-                        let _ = changed.send(Message::Changed(changes)).await;
+                        let _ = changed.send(Message::Changed { version, changes }).await;
                         break;
                     }
                     Err(error) => {

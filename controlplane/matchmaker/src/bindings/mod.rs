@@ -194,6 +194,19 @@ impl Bindings {
         (0..self.places.places()).filter(taken).map(|at| self.binding(at))
     }
 
+    /// Every binding has a place below this, and keeps it while it says the same.
+    pub fn places(&self) -> u32 {
+        self.places.places()
+    }
+
+    /// Those within a range of places, with whose they are: for going through all of them a part at a time.
+    pub fn within(&self, places: std::ops::Range<u32>) -> impl Iterator<Item = (AccountRef, Binding)> {
+        let taken = |&at: &u32| self.places.get(at).service != NONE;
+        (places.start..places.end.min(self.places.places()))
+            .filter(taken)
+            .map(|at| (self.places.get(at).account, self.binding(at)))
+    }
+
     /// Those of one service, the youngest first.
     pub fn of_service(&self, service: Uuid) -> impl Iterator<Item = (AccountRef, Binding)> {
         let first = self.names.find(service).map_or(NONE, |service| self.names.get(service).first);

@@ -60,6 +60,8 @@ pub struct RadioView {
     pub owner: Peer,
     /// It registered and that is still valid.
     pub registered: bool,
+    /// Until when, unless it registers again.
+    pub until: Duration,
     /// There is a record of it.
     pub recorded: bool,
 }
@@ -203,7 +205,26 @@ impl Radios {
             neighbours: neighbours.map(|&at| self.places.get(at).mac).filter(|&mac| mac != WILD).collect(),
         };
         let owner = Peer { account: place.account, key: place.key };
-        Some(RadioView { registration, owner, registered: place.is_live(now), recorded: place.recorded })
+        let until = Duration::from_secs(place.expires.into());
+        Some(RadioView {
+            registration,
+            owner,
+            registered: place.is_live(now),
+            until,
+            recorded: place.recorded,
+        })
+    }
+
+    /// Every radio has a place below this.
+    pub(crate) fn places(&self) -> u32 {
+        self.places.places()
+    }
+
+    /// The addresses of those within a range of places.
+    pub(crate) fn within(&self, places: std::ops::Range<u32>) -> impl Iterator<Item = MacAddr> {
+        (places.start..places.end.min(self.places.places()))
+            .map(|at| self.places.get(at).mac)
+            .filter(|&mac| mac != WILD)
     }
 
     /// Its account, its band and how many BSSes fit.

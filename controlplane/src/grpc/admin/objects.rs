@@ -1,0 +1,278 @@
+//! Objects that administrators make and delete: bindings, accounts, grants. Durable before the answer.
+
+use matchmaker::{
+    Change,
+    objects::{Account, AccountId, Grantee, NewBinding, Origin},
+    scope::AccountRef,
+};
+use proto::admin::{
+    self, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest, CreateBindingResponse,
+    CreateGrantRequest, CreateGrantResponse, DeleteAccountRequest, DeleteAccountResponse,
+    DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse,
+    ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse, ListGrantsRequest,
+    ListGrantsResponse,
+};
+use records::Draft;
+use tonic::Status;
+
+use super::{AdminService, PLACES, page::Page, text};
+use crate::{
+    core::Query,
+    matchmaking::{CONFIGURED, Desk},
+};
+
+/// Standing bindings of the configuration, then those of the matchmaker by account and identifier.
+type BindingKey = (u8, String, u64);
+
+fn binding_token(text: &str) -> Option<BindingKey> {
+    let mut parts = text.splitn(3, ' ');
+    let (class, id, account) = (parts.next()?, parts.next()?, parts.next()?);
+    Some((class.parse().ok()?, account.to_owned(), id.parse().ok()?))
+}
+
+impl AdminService {
+    pub(super) async fn bindings(&self, asked: ListBindingsRequest) -> Result<ListBindingsResponse, Status> {
+        let mut page = Page::asked(asked.page_size, &asked.page_token, binding_token)?;
+        for binding in self.ask(Query::Bindings).await? {
+            page.add((0, String::new(), binding.id), binding);
+        }
+        let mut from = 0;
+        while let Ok(matchmaking) = self.matchmaker() {
+            let gather = move |desk: &mut Desk, _| {
+                let (bindings, accounts) = (desk.matchmaker.bindings(), desk.matchmaker.accounts());
+                for (account, binding) in bindings.within(from..from + PLACES) {
+                    let account = accounts.id(account);
+                    let name = account.map_or("", AccountId::as_str);
+                    if page.wants(|(class, of, id)| (1, name, binding.id).cmp(&(*class, of.as_str(), *id))) {
+                        let message = text::binding_message(account, &binding);
+                        page.add((1, name.to_owned(), binding.id), message);
+                    }
+                }
+                (page, bindings.places())
+            };
+            let places;
+            (page, places) = super::there(matchmaking.ask(gather).await)?;
+            from += PLACES;
+            if from >= places {
+                break;
+            }
+        }
+        let (bindings, next) = page.finish();
+        let token = |(class, account, id)| format!("{class} {id} {account}");
+        Ok(ListBindingsResponse { bindings, next_page_token: next.map(token).unwrap_or_default() })
+    }
+
+    pub(super) async fn new_binding(
+        &self,
+        asked: CreateBindingRequest,
+    ) -> Result<CreateBindingResponse, Status> {
+        let binding = NewBinding {
+            service: text::uuid("service", &asked.service)?,
+            client: text::pattern("client", &asked.client)?,
+            radio: text::pattern("radio", &asked.radio)?,
+            policy: text::policy(asked.policy.as_ref())?,
+            origin: Origin::Administrator,
+        };
+        let account = text::account_or_none("account", &asked.account)?;
+        let plan = move |desk: &mut Desk, _| {
+            let account = owner_of(desk, account, &binding)?;
+            let bindings = desk.matchmaker.bindings();
+            let number = desk.matchmaker.accounts().find(account.as_ref());
+            let same = number.and_then(|number| bindings.get(number, bindings.same(number, &binding)?));
+            Ok::<_, Status>((account, same))
+        };
+        let (account, same) = super::there(self.matchmaker()?.ask(plan).await)??;
+        if let Some(same) = same {
+            let binding = Some(text::binding_message(account.as_ref(), &same));
+            return Ok(CreateBindingResponse { binding, created: false });
+        }
+        let outcome = self.commit(Draft::NewBinding { account, binding }).await?;
+        let Change::PutBinding { account, binding } = &outcome.change else {
+            return Err(Status::internal("the records answered with something else than a binding"));
+        };
+        let binding = Some(text::binding_message(account.as_ref(), binding));
+        Ok(CreateBindingResponse { binding, created: outcome.made })
+    }
+
+    pub(super) async fn remove_binding(
+        &self,
+        asked: DeleteBindingRequest,
+    ) -> Result<DeleteBindingResponse, Status> {
+        let account = text::account_or_none("account", &asked.account)?;
+        let id = asked.id;
+        let (of, matchmaking) = (account.clone(), self.matchmaker()?);
+        if id >= CONFIGURED {
+            return Err(Status::failed_precondition(format!(
+                "id: binding {id} is of the configuration: remove its [[binding]] there and restart control"
+            )));
+        }
+        let find = move |desk: &mut Desk, _| {
+            let number = desk.matchmaker.accounts().find(of.as_ref())?;
+            desk.matchmaker.bindings().get(number, id)
+        };
+        let found = super::there(matchmaking.ask(find).await)?.ok_or_else(|| {
+            let whose = account.as_ref().map_or("nobody's account".to_owned(), ToString::to_string);
+            Status::not_found(format!(
+                "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
+            ))
+        })?;
+        self.commit(Draft::Change(Change::DeleteBinding { account: account.clone(), id })).await?;
+        Ok(DeleteBindingResponse { binding: Some(text::binding_message(account.as_ref(), &found)) })
+    }
+
+    pub(super) async fn accounts(&self, asked: ListAccountsRequest) -> Result<ListAccountsResponse, Status> {
+        let mut page = Page::asked(asked.page_size, &asked.page_token, |text| Some(text.to_owned()))?;
+        let configured = self.control.accounts.clone();
+        let gather = move |desk: &mut Desk, _| {
+            for id in desk.matchmaker.accounts().known() {
+                if page.wants(|other: &String| id.as_str().cmp(other)) {
+                    let has_key = desk.accounts().key(id).is_some_and(|key| key != [0; 32]);
+                    page.add(id.to_string(), account_message(id, has_key, &configured));
+                }
+            }
+            page.finish()
+        };
+        let (accounts, next) = super::there(self.matchmaker()?.ask(gather).await)?;
+        Ok(ListAccountsResponse { accounts, next_page_token: next.unwrap_or_default() })
+    }
+
+    pub(super) async fn new_account(
+        &self,
+        asked: CreateAccountRequest,
+    ) -> Result<CreateAccountResponse, Status> {
+        let id = text::account("id", &asked.id)?;
+        let key = text::key("key", &asked.key)?;
+        let wanted = key.as_ref().map_or([0; 32], |key| key.0);
+        let of = id.clone();
+        let known = self.matchmaker()?.ask(move |desk, _| desk.accounts().key(&of)).await;
+        let known = super::there(known)?;
+        let account = Some(account_message(&id, key.is_some(), &self.control.accounts));
+        if known == Some(wanted) {
+            return Ok(CreateAccountResponse { account, created: false });
+        }
+        if self.control.accounts.contains(&id) {
+            return Err(of_configuration(&id));
+        }
+        if known.is_some() && !asked.replace_key {
+            return Err(Status::already_exists(format!(
+                "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
+            )));
+        }
+        self.commit(Draft::Change(Change::PutAccount(Account { id, key }))).await?;
+        Ok(CreateAccountResponse { account, created: known.is_none() })
+    }
+
+    pub(super) async fn remove_account(
+        &self,
+        asked: DeleteAccountRequest,
+    ) -> Result<DeleteAccountResponse, Status> {
+        let id = text::account("id", &asked.id)?;
+        if self.matchmaker().is_ok() && self.control.accounts.contains(&id) {
+            return Err(of_configuration(&id));
+        }
+        let number = self.known(&id).await?.ok_or_else(|| no_account("id", &id))?;
+        let mut from = 0;
+        loop {
+            let count = move |desk: &mut Desk, _| {
+                let bindings = desk.matchmaker.bindings();
+                let has = bindings.within(from..from + PLACES).any(|(account, _)| account == number);
+                (has, bindings.places())
+            };
+            let (has, places) = super::there(self.matchmaker()?.ask(count).await)?;
+            if has {
+                return Err(Status::failed_precondition(format!(
+                    "id: account {id} still has bindings; `ttgctl bindings` shows them, `ttgctl bindings remove ID --account {id}` removes one"
+                )));
+            }
+            from += PLACES;
+            if from >= places {
+                break;
+            }
+        }
+        self.commit(Draft::Change(Change::DeleteAccount(id))).await?;
+        Ok(DeleteAccountResponse {})
+    }
+
+    pub(super) async fn grants(&self, asked: ListGrantsRequest) -> Result<ListGrantsResponse, Status> {
+        let read = |text: &str| text.split_once(' ').map(|(on, of)| (on.to_owned(), of.to_owned()));
+        let mut page = Page::asked(asked.page_size, &asked.page_token, read)?;
+        let gather = move |desk: &mut Desk, _| {
+            for grant in desk.matchmaker.accounts().grants() {
+                let message = text::grant_message(&grant);
+                page.add((message.radios_of.clone(), message.services_of.clone()), message);
+            }
+            page.finish()
+        };
+        let (grants, next) = super::there(self.matchmaker()?.ask(gather).await)?;
+        let token = |(on, of)| format!("{on} {of}");
+        Ok(ListGrantsResponse { grants, next_page_token: next.map(token).unwrap_or_default() })
+    }
+
+    pub(super) async fn new_grant(&self, asked: CreateGrantRequest) -> Result<CreateGrantResponse, Status> {
+        let grant = text::grant(asked.grant.as_ref())?;
+        let message = Some(text::grant_message(&grant));
+        let radios_of = &grant.radios_of;
+        self.known(radios_of).await?.ok_or_else(|| no_account("grant.radios_of", radios_of))?;
+        if let Grantee::Account(other) = &grant.services_of {
+            self.known(other).await?.ok_or_else(|| no_account("grant.services_of", other))?;
+        }
+        let outcome = self.commit(Draft::Change(Change::PutGrant(grant))).await?;
+        Ok(CreateGrantResponse { grant: message, created: outcome.made })
+    }
+
+    pub(super) async fn remove_grant(
+        &self,
+        asked: DeleteGrantRequest,
+    ) -> Result<DeleteGrantResponse, Status> {
+        let grant = text::grant(asked.grant.as_ref())?;
+        let outcome = self.commit(Draft::Change(Change::DeleteGrant(grant))).await?;
+        if !outcome.made {
+            return Err(Status::not_found("grant: there is none such; ListGrants tells which there are"));
+        }
+        Ok(DeleteGrantResponse {})
+    }
+
+    /// The number of an account that there is a record of.
+    async fn known(&self, id: &AccountId) -> Result<Option<AccountRef>, Status> {
+        let id = id.clone();
+        let find = move |desk: &mut Desk, _| {
+            let accounts = desk.matchmaker.accounts();
+            accounts.find(Some(&id)).filter(|&number| accounts.is_known(number))
+        };
+        super::there(self.matchmaker()?.ask(find).await)
+    }
+}
+
+/// Whose a new binding is: the account of its service, as far as that is known.
+fn owner_of(desk: &Desk, said: Option<AccountId>, binding: &NewBinding) -> Result<Option<AccountId>, Status> {
+    let service = desk.matchmaker.service(binding.service);
+    match (said, service.map(|service| service.owner.account())) {
+        (Some(said), Some(owner)) if owner != Some(&said) => {
+            let owner = owner.map_or("nobody's".to_owned(), |owner| format!("{owner}'s"));
+            Err(Status::invalid_argument(format!(
+                "account: {said} cannot bind service {}, which is {owner}: leave `account` out",
+                binding.service
+            )))
+        }
+        (Some(said), _) if desk.accounts().key(&said).is_none() => Err(no_account("account", &said)),
+        (Some(said), _) => Ok(Some(said)),
+        (None, owner) => Ok(owner.flatten().cloned()),
+    }
+}
+
+fn account_message(id: &AccountId, has_key: bool, configured: &[AccountId]) -> admin::Account {
+    let origin = if configured.contains(id) { "configuration" } else { "administrator" };
+    admin::Account { id: id.to_string(), has_key, origin: origin.to_owned() }
+}
+
+fn no_account(field: &str, id: &AccountId) -> Status {
+    Status::not_found(format!(
+        "{field}: there is no account {id}; `ttgctl accounts` shows which there are, `ttgctl accounts add {id}` makes it"
+    ))
+}
+
+fn of_configuration(id: &AccountId) -> Status {
+    Status::failed_precondition(format!(
+        "id: account {id} is of the configuration: change its [[account]] there and restart control"
+    ))
+}

@@ -1,0 +1,293 @@
+//! What administrators do over gRPC, as radios see it: bindings, accounts and grants that outlive the process, and draining.
+
+mod common;
+
+use common::*;
+use controlplane::{Control, Sessions, grpc};
+use proto::{
+    admin::{
+        Account, Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest,
+        DeleteAccountRequest, DeleteBindingRequest, DeleteGrantRequest, DrainGatewayRequest, ExplainRequest,
+        ForgiveClientRequest, GetStatsRequest, Grant, ListAccountsRequest, ListBindingsRequest,
+        ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, Policy,
+        admin_client::AdminClient,
+    },
+    gateway::{self as pb, Event, event::Event as Ev},
+    matchmaking::messages::answer::Answer,
+};
+use tonic::{Code, transport::Channel};
+
+const PHONE_TEXT: &str = "02:00:00:00:00:07";
+const RADIO_TEXT: &str = "02:00:00:00:00:09";
+const ACCOUNTS: &str = "[[account]]\nid = \"fixed@example.org\"\n";
+
+/// Control behind its gRPC face.
+struct Served {
+    control: Control,
+    server: grpc::Server,
+    admin: AdminClient<Channel>,
+}
+
+async fn serve(control: Control) -> Served {
+    let listener = grpc::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let server = grpc::Server::start(listener, control.clone());
+    Served { control, server, admin: AdminClient::connect(at).await.unwrap() }
+}
+
+impl Served {
+    /// Until everything that it had open is closed.
+    async fn stop(self) {
+        drop(self.admin);
+        self.control.shutdown(Sessions::GoOn).await;
+        self.server.stop().await;
+    }
+
+    async fn bindings(&mut self) -> Vec<Binding> {
+        self.admin.list_bindings(ListBindingsRequest::default()).await.unwrap().into_inner().bindings
+    }
+
+    async fn radio(&self) -> Radio {
+        let at = self.control.matchmaker().unwrap();
+        let mut radio = Radio::new((at.listen, at.key)).await;
+        radio.register().await;
+        radio
+    }
+
+    /// A gateway that serves the service, until the link is dropped.
+    async fn gateway(&self) -> controlplane::Link {
+        let link = self.control.attach().await.unwrap();
+        let hello = pb::Hello {
+            gateway: "g".into(),
+            epoch: 1,
+            version: "v".into(),
+            listen: vec!["192.0.2.1:5247".into()],
+        };
+        let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
+        let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
+        link.events.send(events).await.unwrap();
+        registered(&self.control).await;
+        link
+    }
+}
+
+fn phone() -> CreateBindingRequest {
+    CreateBindingRequest {
+        service: UUID.into(),
+        client: PHONE_TEXT.into(),
+        policy: Some(Policy { min_rssi_dbm: Some(-75), ..Policy::default() }),
+        ..CreateBindingRequest::default()
+    }
+}
+
+/// What the radio is offered for the phone by a binding, not because it is expected.
+async fn offered(radio: &mut Radio) -> Vec<u64> {
+    let offers = radio.look_up(PHONE).await.offers;
+    offers.iter().filter(|offer| !offer.predicted).map(|offer| offer.binding).collect()
+}
+
+#[tokio::test]
+async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_process() {
+    let state = tempfile::tempdir().unwrap();
+    let text = [SERVICE, MATCHMAKER].concat();
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    let link = served.gateway().await;
+    let mut radio = served.radio().await;
+    assert_eq!(offered(&mut radio).await, [0; 0]);
+
+    let made = served.admin.create_binding(phone()).await.unwrap().into_inner();
+    let binding = made.binding.unwrap();
+    assert!(made.created && binding.origin == "administrator" && binding.account.is_empty());
+    assert_eq!((binding.client.as_str(), binding.radio.as_str()), (PHONE_TEXT, "*"));
+    assert_eq!(binding.policy.as_ref().unwrap().min_rssi_dbm, Some(-75));
+    assert_eq!(offered(&mut radio).await, [binding.id]);
+    // Saying it again, differently or not, changes nothing.
+    let again = CreateBindingRequest { policy: None, ..phone() };
+    let again = served.admin.create_binding(again).await.unwrap().into_inner();
+    assert_eq!((again.created, again.binding), (false, Some(binding.clone())));
+
+    let asked =
+        ExplainRequest { client: PHONE_TEXT.into(), radio: RADIO_TEXT.into(), service: String::new() };
+    let explained = served.admin.explain(asked).await.unwrap().into_inner().explanations;
+    assert_eq!(explained.len(), 1);
+    assert!(explained[0].offered && explained[0].binding == binding.id);
+    assert_eq!(
+        explained[0].text,
+        format!("service {UUID}: offered because binding {}, from -75 dBm", binding.id)
+    );
+    let stats = served.admin.get_stats(GetStatsRequest {}).await.unwrap().into_inner().control;
+    assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (2, 2), "{stats:?}");
+    assert_eq!(stats["matchmaker_handshakes"], 1);
+    drop((link, radio));
+    served.stop().await;
+
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    assert_eq!(served.bindings().await, std::slice::from_ref(&binding));
+    let _link = served.gateway().await;
+    let mut radio = served.radio().await;
+    assert_eq!(offered(&mut radio).await, [binding.id]);
+    let delete = DeleteBindingRequest { account: String::new(), id: binding.id };
+    let deleted = served.admin.delete_binding(delete.clone()).await.unwrap().into_inner();
+    assert_eq!(deleted.binding, Some(binding));
+    assert_eq!(offered(&mut radio).await, [0; 0]);
+    assert!(served.bindings().await.is_empty());
+    let gone = served.admin.delete_binding(delete).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn accounts_and_grants() {
+    let (control, _state) = control(&[MATCHMAKER, ACCOUNTS].concat()).await;
+    let mut served = serve(control).await;
+    let account = |key: &str, replace_key| CreateAccountRequest {
+        id: "Info@example.org".into(),
+        key: key.repeat(32),
+        replace_key,
+    };
+    let made = served.admin.create_account(account("7f", false)).await.unwrap().into_inner();
+    let info = Account { id: "info@example.org".into(), has_key: true, origin: "administrator".into() };
+    assert_eq!((made.created, made.account.as_ref()), (true, Some(&info)));
+    assert!(!served.admin.create_account(account("7f", false)).await.unwrap().into_inner().created);
+    let other = served.admin.create_account(account("7e", false)).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists);
+    assert!(!served.admin.create_account(account("7e", true)).await.unwrap().into_inner().created);
+    let fixed = Account { id: "fixed@example.org".into(), has_key: false, origin: "configuration".into() };
+    let list = ListAccountsRequest { page_size: 1, page_token: String::new() };
+    let first = served.admin.list_accounts(list).await.unwrap().into_inner();
+    assert_eq!(first.accounts, [fixed]);
+    let list = ListAccountsRequest { page_size: 1, page_token: first.next_page_token };
+    let second = served.admin.list_accounts(list).await.unwrap().into_inner();
+    assert_eq!((second.accounts, second.next_page_token.as_str()), (vec![info], ""));
+
+    let grant = Some(Grant { radios_of: "info@example.org".into(), services_of: "fixed@example.org".into() });
+    let create = CreateGrantRequest { grant: grant.clone() };
+    assert!(served.admin.create_grant(create.clone()).await.unwrap().into_inner().created);
+    assert!(!served.admin.create_grant(create).await.unwrap().into_inner().created);
+    let grants = served.admin.list_grants(ListGrantsRequest::default()).await.unwrap().into_inner().grants;
+    assert_eq!(grants, [grant.clone().unwrap()]);
+    let delete = DeleteGrantRequest { grant };
+    served.admin.delete_grant(delete.clone()).await.unwrap();
+    assert_eq!(served.admin.delete_grant(delete).await.unwrap_err().code(), Code::NotFound);
+
+    let bind = CreateBindingRequest { account: "info@example.org".into(), ..phone() };
+    let binding = served.admin.create_binding(bind).await.unwrap().into_inner().binding.unwrap();
+    assert_eq!(binding.account, "info@example.org");
+    let delete = DeleteAccountRequest { id: "info@example.org".into() };
+    let refused = served.admin.delete_account(delete.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("still has bindings"), "{refused}");
+    let unbind = DeleteBindingRequest { account: binding.account, id: binding.id };
+    served.admin.delete_binding(unbind).await.unwrap();
+    served.admin.delete_account(delete).await.unwrap();
+    let fixed = DeleteAccountRequest { id: "fixed@example.org".into() };
+    let refused = served.admin.delete_account(fixed).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn bindings_come_in_pages() {
+    let (control, _state) = control(&[MATCHMAKER, BINDING].concat()).await;
+    let mut served = serve(control).await;
+    for n in 0..7 {
+        let client = format!("02:00:00:00:01:{n:02x}");
+        served.admin.create_binding(CreateBindingRequest { client, ..phone() }).await.unwrap();
+    }
+    let mut token = String::new();
+    let mut sizes = Vec::new();
+    let mut all = Vec::new();
+    loop {
+        let asked = ListBindingsRequest { page_size: 3, page_token: token };
+        let page = served.admin.list_bindings(asked).await.unwrap().into_inner();
+        sizes.push(page.bindings.len());
+        all.extend(page.bindings);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [3, 3, 2]);
+    assert!(all.is_sorted_by_key(|binding| binding.id));
+    let configured = all.pop().unwrap();
+    assert_eq!((configured.origin.as_str(), configured.client.as_str()), ("configuration", PHONE_TEXT));
+    // What a configuration says is said already, and is taken back there.
+    let same = served.admin.create_binding(phone()).await.unwrap().into_inner();
+    assert_eq!((same.created, same.binding.unwrap().id), (false, configured.id));
+    let delete = DeleteBindingRequest { account: String::new(), id: configured.id };
+    let refused = served.admin.delete_binding(delete).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("remove its [[binding]] there"), "{refused}");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_gateway_gets_no_newcomers() {
+    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
+    let mut served = serve(control).await;
+    let _link = served.gateway().await;
+    let mut radio = served.radio().await;
+    assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
+    let radios = served.admin.list_registered_radios(ListRegisteredRadiosRequest::default()).await.unwrap();
+    let radios = radios.into_inner().radios;
+    assert_eq!((radios.len(), radios[0].radio.as_str(), radios[0].channel), (1, RADIO_TEXT, 6));
+    assert_eq!(radios[0].endpoint, radio.socket.local_addr().unwrap().to_string());
+    assert!(radios[0].until_unix_ms > 0);
+
+    let drain = |drain| DrainGatewayRequest { gateway: "g".into(), drain };
+    assert!(served.admin.drain_gateway(drain(true)).await.unwrap().into_inner().changed);
+    assert!(!served.admin.drain_gateway(drain(true)).await.unwrap().into_inner().changed);
+    let gateways = served.admin.list_gateways(ListGatewaysRequest {}).await.unwrap().into_inner().gateways;
+    assert!(gateways[0].draining);
+    // The core told the matchmaker before it answered.
+    let networks = served.admin.list_networks(ListNetworksRequest::default()).await.unwrap().into_inner();
+    let network = &networks.networks[0];
+    assert_eq!((network.ssid.as_str(), network.security.as_str()), ("home", "open"));
+    assert!(network.instances[0].draining);
+    assert!(matches!(radio.connect(PHONE).await, Answer::Failure(_)));
+    assert!(served.admin.drain_gateway(drain(false)).await.unwrap().into_inner().changed);
+    assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
+
+    let other = DrainGatewayRequest { gateway: "other".into(), drain: true };
+    assert_eq!(served.admin.drain_gateway(other).await.unwrap_err().code(), Code::NotFound);
+    let forgiven = ForgiveClientRequest { client: PHONE_TEXT.into() };
+    assert!(!served.admin.forgive_client(forgiven).await.unwrap().into_inner().was_refused);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn errors_name_the_field_and_without_a_matchmaker_say_so() {
+    let (here, _state) = control(&[SERVICE, MATCHMAKER].concat()).await;
+    let mut served = serve(here).await;
+    let wrong = [
+        (CreateBindingRequest { service: "home".into(), ..phone() }, "service: `home` is not a UUID such as"),
+        (
+            CreateBindingRequest { client: "x".into(), ..phone() },
+            "client: `x` is neither a MAC address such as",
+        ),
+        (
+            CreateBindingRequest { account: "me".into(), ..phone() },
+            "account: `me` is no e-mail address such as",
+        ),
+    ];
+    for (request, said) in wrong {
+        let status = served.admin.create_binding(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(said), "{status}");
+    }
+    let unknown = CreateBindingRequest { account: "nobody@example.org".into(), ..phone() };
+    assert_eq!(served.admin.create_binding(unknown).await.unwrap_err().code(), Code::NotFound);
+    served.stop().await;
+
+    let standing = format!("[[binding]]\nservice = \"{UUID}\"\n");
+    let (without, _state) = control(&[SERVICE, &standing].concat()).await;
+    let mut served = serve(without).await;
+    let bindings = served.bindings().await;
+    assert_eq!((bindings.len(), bindings[0].origin.as_str()), (1, "configuration (standing)"));
+    let status = served.admin.create_binding(phone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().starts_with("this control process has no matchmaker"), "{status}");
+    let drain = DrainGatewayRequest { gateway: "g".into(), drain: true };
+    assert_eq!(served.admin.drain_gateway(drain).await.unwrap_err().code(), Code::FailedPrecondition);
+    served.stop().await;
+}
