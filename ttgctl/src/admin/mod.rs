@@ -52,8 +52,16 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
             print::gateways(&mut out, output, &gateways)?;
         }
         Command::Bindings(_) => {
-            let bindings =
-                client.list_bindings(ListBindingsRequest {}).await.map_err(said)?.into_inner().bindings;
+            let mut bindings = Vec::new();
+            let mut asked = ListBindingsRequest::default();
+            loop {
+                let page = client.list_bindings(asked.clone()).await.map_err(said)?.into_inner();
+                bindings.extend(page.bindings);
+                asked.page_token = page.next_page_token;
+                if asked.page_token.is_empty() {
+                    break;
+                }
+            }
             print::bindings(&mut out, output, &bindings)?;
         }
         Command::Disconnect { mac, reason, .. } => {

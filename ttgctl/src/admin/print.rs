@@ -7,7 +7,7 @@ use std::{
 
 use comfy_table::{ContentArrangement, Table, presets};
 use proto::admin::{
-    Binding, Gateway, GetStatsResponse, Radio, Service, Session, SessionChange, session_change::Kind,
+    Binding, Gateway, GetStatsResponse, Policy, Radio, Service, Session, SessionChange, session_change::Kind,
 };
 use serde_json::{Value, json};
 
@@ -162,15 +162,54 @@ pub(super) fn gateways(out: &mut impl Write, output: Output, gateways: &[Gateway
 }
 
 pub(super) fn bindings(out: &mut impl Write, output: Output, bindings: &[Binding]) -> io::Result<()> {
-    let row = |b: &Binding| vec![b.id.to_string(), b.service.clone(), b.client.clone(), b.radio.clone()];
-    emit(
-        out,
-        output,
-        bindings,
-        &["ID", "SERVICE", "CLIENT", "RADIO"],
-        row,
-        |b| json!({"id": b.id, "service": b.service, "client": b.client, "radio": b.radio}),
-    )
+    let header = ["ID", "SERVICE", "CLIENT", "RADIO", "ACCOUNT", "ORIGIN", "POLICY"];
+    let row = |b: &Binding| {
+        vec![
+            b.id.to_string(),
+            b.service.clone(),
+            b.client.clone(),
+            b.radio.clone(),
+            dash(&b.account),
+            dash(&b.origin),
+            dash(&policy_words(b.policy.as_ref())),
+        ]
+    };
+    emit(out, output, bindings, &header, row, binding)
+}
+
+fn binding(b: &Binding) -> Value {
+    json!({
+        "id": b.id, "service": b.service, "client": b.client, "radio": b.radio, "account": b.account,
+        "origin": b.origin, "policy": policy(b.policy.as_ref()),
+    })
+}
+
+/// Only what it says.
+fn policy(policy: Option<&Policy>) -> serde_json::Map<String, Value> {
+    let Some(p) = policy else { return serde_json::Map::new() };
+    let all = [
+        ("min_rssi_dbm", json!(p.min_rssi_dbm)),
+        ("min_up_kbps", json!(p.min_up_kbps)),
+        ("min_down_kbps", json!(p.min_down_kbps)),
+        ("delay_ms", json!(p.delay_ms)),
+        ("max_mobility", json!(p.max_mobility)),
+        ("steer_delay_ms", json!(p.steer_delay_ms)),
+        ("dwell_seconds", json!(p.dwell_seconds)),
+        ("kick_rssi_dbm", json!(p.kick_rssi_dbm)),
+        ("suppress_rssi_dbm", json!(p.suppress_rssi_dbm)),
+        ("max_clients", json!(p.max_clients)),
+        ("hidden", json!(p.hidden)),
+        ("yields_to_home", json!(p.yields_to_home)),
+    ];
+    all.into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn policy_words(said: Option<&Policy>) -> String {
+    let words: Vec<String> = policy(said).iter().map(|(name, value)| format!("{name}={value}")).collect();
+    words.join(" ")
 }
 
 pub(super) fn done(
