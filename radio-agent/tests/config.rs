@@ -198,7 +198,7 @@ kind = "nl80211"
 phy = "phy0"
 channel = 6
 [matchmaking]
-server = "matchmaker.example:5246"
+server = "matchmaker.example:5248"
 key = "{KEY}"
 account = "me@example.org"
 account_key = "{KEY}"
@@ -216,7 +216,7 @@ fn matchmaking_is_read() {
     let config = Config::parse(&matchmaking()).unwrap();
     assert!(config.bsses.is_empty());
     let read = config.matchmaking.unwrap();
-    assert_eq!((read.host.as_str(), read.port), ("matchmaker.example", 5246));
+    assert_eq!((read.host.as_str(), read.port), ("matchmaker.example", 5248));
     assert_eq!(read.key.to_string(), KEY);
     assert_eq!(read.account.as_deref(), Some("me@example.org"));
     assert_eq!(read.account_key.unwrap().0, read.key.0);

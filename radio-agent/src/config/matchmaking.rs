@@ -66,7 +66,7 @@ pub(super) fn matchmaking_of(table: &Table) -> Result<Matchmaking, ConfigError> 
         "server",
         server,
         "\"host:port\" or \"[IPv6 address]:port\"",
-        "server = \"matchmaker.example:5246\"",
+        "server = \"matchmaker.example:5248\"",
     )?;
     let key = |value: &Value| string(value)?.parse().ok();
     let example = "key = \"…\", the line that the matchmaker prints when it starts";

@@ -30,7 +30,7 @@ kind = "air"
 socket = "/tmp/air"
 channel = 6
 [matchmaking]
-server = "matchmaker.example:5246"
+server = "matchmaker.example:5248"
 key = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"
 bssids = 2
 up_kbps = 10000
