@@ -22,6 +22,7 @@ network_lines() {
 	case $1 in
 	home) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="correct horse battery"' ;;
 	guests) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="second of two"' ;;
+	travel) echo 'ssid="ttg-travel" key_mgmt=WPA-PSK psk="far from home"' ;;
 	guests-wrong) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="neither of them"' ;;
 	eap-tls) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=TLS $tls client_cert=\"/lab/certs/device.pem\" private_key=\"/lab/certs/device.key\"" device-1 ;;
 	peap) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=PEAP $tls phase2=\"auth=MSCHAPV2\" password=\"alice's password\"" alice ;;

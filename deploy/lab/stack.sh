@@ -3,6 +3,7 @@
 #   build_binaries             ttg, controlplane, ttgctl, and radio-agent as one static file
 #   stack_start, stack_stop    FreeRADIUS, controlplane, ttg, the network "lan" behind it, radio-agent
 #   control_start, agent_start the two that cases kill
+#   asking_agent_start         instead: a radio that shows what the matchmaker offers
 #   ctl WORD...                ttgctl
 #   sessions DEVICE FILTER     a jq filter over the device's sessions, as ttgctl prints them, is true
 #   is_online DEVICE, is_gone DEVICE
@@ -95,6 +96,15 @@ gateway_start() {
 agent_start() {
 	guest_start radio-agent '/lab/bin/radio-agent --config /lab/radio-agent.toml -v'
 	within 10 agent_ready || die "radio-agent's virtual BSSes are not on the air"
+}
+
+# The radio has no network of its own: it asks the matchmaker what to show.
+asking_agent_start() {
+	local key
+	key=$(sed -nE 's/.*matchmaker is up.* key=([0-9a-f]{64}).*/\1/p' "$work/logs/controlplane" | tail -n 1)
+	sed "s|@GATEWAY@|$(gateway_address)|; s|@KEY@|$key|" "$lab/config/radio-agent-asks.toml" >"$work/radio-agent-asks.toml"
+	guest_start radio-agent '/lab/bin/radio-agent --config /lab/radio-agent-asks.toml -v'
+	within 10 grep -qs 'registered for' "$work/logs/radio-agent" || die "radio-agent does not register with the matchmaker"
 }
 
 agent_ready() { [ "$(ctl radios -o json | jq length)" = 3 ]; }
