@@ -62,13 +62,63 @@ pub enum Command {
         show: Show,
     },
     /// Virtual BSSes now on radios.
-    Radios(Show),
+    Radios {
+        /// Radios that are registered with the matchmaker, whatever they show.
+        #[arg(long)]
+        registered: bool,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
     /// Configured networks.
     Services(Show),
     /// Attached gateways.
     Gateways(Show),
     /// Which radio may show which service to whom.
-    Bindings(Show),
+    Bindings {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<BindingsVerb>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Why a radio shows a device what it shows, or does not.
+    Explain {
+        /// The device.
+        #[arg(value_name = "CLIENT")]
+        client: String,
+        /// The radio.
+        #[arg(value_name = "RADIO")]
+        radio: String,
+        /// Only this service; otherwise all that bindings name for the device or near the radio.
+        #[arg(long, value_name = "UUID")]
+        service: Option<String>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Whose radios and services there are.
+    Accounts {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<AccountsVerb>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Lets a gateway take no newcomers; its devices stay.
+    Drain {
+        /// The gateway.
+        #[arg(value_name = "GATEWAY")]
+        gateway: String,
+        /// It takes newcomers again.
+        #[arg(long)]
+        off: bool,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
     /// Deauthenticates a device.
     Disconnect {
         /// The device.
@@ -117,16 +167,115 @@ impl Command {
     pub fn output(&self) -> Option<Output> {
         match self {
             Command::Sessions { show, .. }
-            | Command::Radios(show)
+            | Command::Radios { show, .. }
+            | Command::Explain { show, .. }
+            | Command::Drain { show, .. }
             | Command::Services(show)
             | Command::Gateways(show)
-            | Command::Bindings(show)
             | Command::Disconnect { show, .. }
             | Command::Rekey { show, .. }
             | Command::Stats(show) => show.output,
+            Command::Bindings { verb, show } => match verb {
+                Some(
+                    BindingsVerb::Add(NewBinding { show: own, .. }) | BindingsVerb::Remove { show: own, .. },
+                ) => own.output.or(show.output),
+                None => show.output,
+            },
+            Command::Accounts { verb, show } => match verb {
+                Some(AccountsVerb::Add { show: own, .. } | AccountsVerb::Remove { show: own, .. }) => {
+                    own.output.or(show.output)
+                }
+                None => show.output,
+            },
             Command::Decrypt(_) | Command::Completion { .. } | Command::Man { .. } => None,
         }
     }
+}
+
+/// What can be done with bindings.
+#[derive(Debug, Subcommand)]
+pub enum BindingsVerb {
+    /// Makes a service visible to a device, or to any, near a radio, or near any.
+    Add(NewBinding),
+    /// Takes a binding back.
+    Remove {
+        /// Its identifier.
+        id: u64,
+        /// Whose it is: an e-mail address; nobody's unless told.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+}
+
+/// What a new binding says.
+#[derive(Debug, clap::Args)]
+pub struct NewBinding {
+    /// Which service.
+    #[arg(long, value_name = "UUID")]
+    pub service: String,
+    /// Which device; * is any.
+    #[arg(long, value_name = "MAC", default_value = "*")]
+    pub client: String,
+    /// Near which radio; * is any.
+    #[arg(long, value_name = "MAC", default_value = "*")]
+    pub radio: String,
+    /// Whose it is: an e-mail address; the service's account unless told.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Least signal of the device, in dBm.
+    #[arg(long, value_name = "DBM", allow_negative_numbers = true)]
+    pub min_rssi: Option<i32>,
+    /// Least spare capacity from the device, in kbit/s.
+    #[arg(long, value_name = "KBPS")]
+    pub min_up: Option<u32>,
+    /// Least spare capacity towards the device, in kbit/s.
+    #[arg(long, value_name = "KBPS")]
+    pub min_down: Option<u32>,
+    /// How long the device must have been near, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    pub delay: Option<u32>,
+    /// Radios that the device may have been near in the last ten minutes.
+    #[arg(long, value_name = "N")]
+    pub max_mobility: Option<u32>,
+    /// Most clients on one radio.
+    #[arg(long, value_name = "N")]
+    pub max_clients: Option<u32>,
+    /// The beacon does not name the network.
+    #[arg(long)]
+    pub hidden: bool,
+    /// Form of the answer.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountsVerb {
+    /// Makes an account.
+    Add {
+        /// Its e-mail address.
+        id: String,
+        /// File with the key that its radios and gateways prove to have, 64 hexadecimal digits; `-`: standard input. Without, they need none.
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+        /// If it is there with another key, it gets this one.
+        #[arg(long)]
+        replace_key: bool,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Removes an account, with the grants by and to it.
+    Remove {
+        /// Its e-mail address.
+        id: String,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
 }
 
 /// Arguments of `decrypt`. Keys may be repeated and combined; a passphrase goes with the SSID named before it.

@@ -1,17 +1,20 @@
 //! The verbs that ask the control daemon: a thin client of `ttg.admin.v1`.
 
+mod objects;
 mod print;
 
 use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, anyhow};
 use proto::admin::{
-    DisconnectRequest, GetStatsRequest, ListBindingsRequest, ListGatewaysRequest, ListRadiosRequest,
+    DisconnectRequest, ExplainRequest, GetStatsRequest, ListGatewaysRequest, ListRadiosRequest,
     ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest, admin_client::AdminClient,
 };
 use tonic::{Status, transport::Channel};
 
 use crate::cli::{Command, Output};
+
+type Client = AdminClient<Channel>;
 
 /// Asks `server` and prints the answer.
 pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Result<ExitCode> {
@@ -37,7 +40,10 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
                 }
             }
         }
-        Command::Radios(_) => {
+        Command::Radios { registered: true, .. } => {
+            objects::registered_radios(&mut client, &mut out, output).await?;
+        }
+        Command::Radios { registered: false, .. } => {
             let radios = client.list_radios(ListRadiosRequest {}).await.map_err(said)?.into_inner().radios;
             print::radios(&mut out, output, &radios)?;
         }
@@ -51,18 +57,18 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
                 client.list_gateways(ListGatewaysRequest {}).await.map_err(said)?.into_inner().gateways;
             print::gateways(&mut out, output, &gateways)?;
         }
-        Command::Bindings(_) => {
-            let mut bindings = Vec::new();
-            let mut asked = ListBindingsRequest::default();
-            loop {
-                let page = client.list_bindings(asked.clone()).await.map_err(said)?.into_inner();
-                bindings.extend(page.bindings);
-                asked.page_token = page.next_page_token;
-                if asked.page_token.is_empty() {
-                    break;
-                }
-            }
-            print::bindings(&mut out, output, &bindings)?;
+        Command::Bindings { verb, .. } => {
+            objects::bindings(&mut client, &mut out, output, verb).await?;
+        }
+        Command::Accounts { verb, .. } => {
+            objects::accounts(&mut client, &mut out, output, verb).await?;
+        }
+        Command::Explain { client: device, radio, service, .. } => {
+            let request = ExplainRequest { client: device, radio, service: service.unwrap_or_default() };
+            objects::explain(&mut client, &mut out, output, request).await?;
+        }
+        Command::Drain { gateway, off, .. } => {
+            objects::drain(&mut client, &mut out, output, gateway, !off).await?;
         }
         Command::Disconnect { mac, reason, .. } => {
             let request = DisconnectRequest { client: mac.clone(), reason: reason.into() };
@@ -93,7 +99,7 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn connect(server: &str) -> anyhow::Result<AdminClient<Channel>> {
+async fn connect(server: &str) -> anyhow::Result<Client> {
     let channel = Channel::from_shared(server.to_owned())
         .with_context(|| format!("--server {server} is not a URL such as http://127.0.0.1:7400"))?
         .connect_timeout(std::time::Duration::from_secs(5))

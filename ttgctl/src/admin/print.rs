@@ -7,7 +7,8 @@ use std::{
 
 use comfy_table::{ContentArrangement, Table, presets};
 use proto::admin::{
-    Binding, Gateway, GetStatsResponse, Policy, Radio, Service, Session, SessionChange, session_change::Kind,
+    Account, Binding, Explanation, Gateway, GetStatsResponse, Policy, Radio, RegisteredRadio, Service,
+    Session, SessionChange, session_change::Kind,
 };
 use serde_json::{Value, json};
 
@@ -156,7 +157,7 @@ pub(super) fn gateways(out: &mut impl Write, output: Output, gateways: &[Gateway
     emit(out, output, gateways, &header, row, |g| {
         json!({
             "name": g.name, "version": g.version, "listen": g.listen, "tunnels": g.tunnels,
-            "stations": g.stations, "attached_unix_ms": g.attached_unix_ms,
+            "stations": g.stations, "attached_unix_ms": g.attached_unix_ms, "draining": g.draining,
         })
     })
 }
@@ -175,6 +176,80 @@ pub(super) fn bindings(out: &mut impl Write, output: Output, bindings: &[Binding
         ]
     };
     emit(out, output, bindings, &header, row, binding)
+}
+
+pub(super) fn binding_made(
+    out: &mut impl Write,
+    output: Output,
+    made: &Binding,
+    created: bool,
+) -> io::Result<()> {
+    match output {
+        Output::Json => writeln!(out, "{:#}", json!({"created": created, "binding": binding(made)})),
+        Output::Table if created => writeln!(out, "binding {} made", made.id),
+        Output::Table => writeln!(out, "binding {} says so already ({})", made.id, made.origin),
+    }
+}
+
+pub(super) fn accounts(out: &mut impl Write, output: Output, accounts: &[Account]) -> io::Result<()> {
+    let yes = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let row = |a: &Account| vec![a.id.clone(), yes(a.has_key), a.origin.clone()];
+    emit(
+        out,
+        output,
+        accounts,
+        &["ACCOUNT", "KEY", "ORIGIN"],
+        row,
+        |a| json!({"id": a.id, "has_key": a.has_key, "origin": a.origin}),
+    )
+}
+
+pub(super) fn registered_radios(
+    out: &mut impl Write,
+    output: Output,
+    radios: &[RegisteredRadio],
+) -> io::Result<()> {
+    let header = ["RADIO", "ENDPOINT", "ACCOUNT", "BAND", "CHANNEL", "BSSIDS", "LOAD"];
+    let row = |r: &RegisteredRadio| {
+        vec![
+            r.radio.clone(),
+            r.endpoint.clone(),
+            dash(&r.account),
+            r.band.clone(),
+            r.channel.to_string(),
+            r.bssids.to_string(),
+            format!("{}.{} %", r.load_permille / 10, r.load_permille % 10),
+        ]
+    };
+    emit(out, output, radios, &header, row, |r| {
+        json!({
+            "radio": r.radio, "endpoint": r.endpoint, "account": r.account, "band": r.band, "channel": r.channel,
+            "bssids": r.bssids, "up_kbps": r.up_kbps, "down_kbps": r.down_kbps, "load_permille": r.load_permille,
+            "until_unix_ms": r.until_unix_ms, "neighbours": r.neighbours,
+        })
+    })
+}
+
+pub(super) fn explanations(
+    out: &mut impl Write,
+    output: Output,
+    explanations: &[Explanation],
+) -> io::Result<()> {
+    match output {
+        Output::Json => {
+            let object = |e: &Explanation| {
+                json!({
+                    "service": e.service, "text": e.text, "offered": e.offered, "binding": e.binding,
+                    "policy": policy(e.policy.as_ref()), "reason": e.reason, "refused_seconds": e.refused_seconds,
+                })
+            };
+            writeln!(out, "{:#}", Value::Array(explanations.iter().map(object).collect()))
+        }
+        Output::Table if explanations.is_empty() => {
+            writeln!(out, "nothing is shown: no binding names a service for the device or near the radio")
+        }
+        Output::Table => explanations.iter().try_for_each(|e| writeln!(out, "{}", e.text)),
+    }
 }
 
 fn binding(b: &Binding) -> Value {
