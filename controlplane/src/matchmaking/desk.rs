@@ -1,28 +1,27 @@
 //! The desk: takes what radios and service instances ask, has the matchmaker decide, and answers. No socket and no task: datagrams, requests
 //! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
 
+mod look_up;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
     time::Duration,
 };
 
-use dot11::{MacAddr, element::Ssid};
+use dot11::MacAddr;
 use matchmaker::{
-    AutoBind, Change, Connect, Introduction, Matchmaker, Near, Offers, Refusal, Seed, Settings,
+    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings,
     objects::{AccountId, KeyId, Owner},
     presence::{InstanceId, Peer},
 };
-use prost::Message as _;
 use proto::matchmaking::{
     PublicKey,
-    datagram::MAX_ANSWER,
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
 };
 use records::{Committed, Draft, Report, Side, Totals, Version};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
@@ -402,58 +401,6 @@ impl Desk {
             // The server of datagrams has dealt with it.
             Request::Acknowledge(_) => done,
         }))
-    }
-
-    fn look_up(&mut self, peer: Peer, said: &pb::LookUp, now: Duration) -> Result<Answer, Refusal> {
-        let radio = mac(&said.radio);
-        self.matchmaker.is_radio_of(peer, radio, now)?;
-        let ssids: Vec<Vec<Ssid>> = said
-            .devices
-            .iter()
-            .map(|device| device.ssids.iter().filter_map(|ssid| Ssid::parse(ssid).ok()).collect())
-            .collect();
-        let near = |(device, ssids): (&pb::Device, _)| Near {
-            client: mac(&device.client),
-            rssi_dbm: rssi(device.rssi_dbm),
-            ssids,
-            connected: device.connected,
-        };
-        let devices: Vec<Near<'_>> =
-            said.devices.iter().zip(ssids.iter().map(Vec::as_slice)).map(near).collect();
-        let shown: Vec<Uuid> = said.shown.iter().map(|octets| uuid(octets)).collect();
-        let mut offers = std::mem::take(&mut self.offers);
-        let found = self.matchmaker.look_up(radio, &devices, &shown, now, &mut offers);
-        self.counters.look_ups += 1;
-        self.counters.devices += devices.len() as u64;
-        self.counters.offers += offers.offers.len() as u64;
-        let answer = found.map(|()| self.offers_message(&offers));
-        self.offers = offers;
-        answer.map(Answer::Offers)
-    }
-
-    /// The offers that fit into a datagram, the first ranked first.
-    fn offers_message(&self, offers: &Offers) -> pb::Offers {
-        let mut message = pb::Offers {
-            ttl_seconds: u32::try_from(offers.ttl.as_secs()).unwrap_or(u32::MAX),
-            offers: Vec::new(),
-            withdrawn: offers.withdrawn.iter().map(|uuid| uuid.as_bytes().to_vec()).collect(),
-            more: false,
-        };
-        let mut room = MAX_ANSWER - 32 - message.encoded_len();
-        for offer in &offers.offers {
-            let template =
-                self.matchmaker.service(offer.service).map_or(&[][..], |service| &service.template);
-            let offer = convert::offer(offer, template);
-            // Key and length in front of it.
-            let octets = offer.encoded_len() + 4;
-            let Some(left) = room.checked_sub(octets) else {
-                message.more = true;
-                break;
-            };
-            room = left;
-            message.offers.push(offer);
-        }
-        message
     }
 
     fn connect(&mut self, peer: Peer, said: &pb::Connect, now: Duration) -> Result<Answer, Refusal> {
