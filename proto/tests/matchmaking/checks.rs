@@ -69,7 +69,7 @@ fn with<T>(mut message: T, change: impl FnOnce(&mut T)) -> T {
 
 #[test]
 fn requests_that_are_right() {
-    let release = Release { radio: mac(), bssid: mac(), service: uuid() };
+    let release = Release { radio: mac(), bssid: mac(), service: uuid(), gateway_lost: false };
     let bind = AutoBind { service: uuid(), client: mac(), ..AutoBind::default() };
     let failures = AuthenticationFailures { service: uuid(), client: mac(), radio: mac(), failures: 3 };
     let load = Load { service: uuid(), instance: uuid(), ..Load::default() };

@@ -67,7 +67,12 @@ pub fn small() -> Limits {
 }
 
 pub fn release(n: u8) -> request::Request {
-    request::Request::Release(Release { radio: vec![n; 6], bssid: vec![n; 6], service: vec![n; 16] })
+    request::Request::Release(Release {
+        radio: vec![n; 6],
+        bssid: vec![n; 6],
+        service: vec![n; 16],
+        gateway_lost: false,
+    })
 }
 
 pub fn peer_config(n: u8) -> peer::Config {
