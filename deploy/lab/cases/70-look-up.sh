@@ -5,7 +5,7 @@ asking_agent_start
 
 sniff
 join sta2 travel # knows the passphrase, and is not bound
-within 15 seen sta2 2 'CTRL-EVENT-SCAN-RESULTS'
+within 20 seen sta2 2 'No suitable network found'
 sniff_end silence
 [ "$(air_count silence 'wlan.fc.type_subtype == 4')" -ge 2 ] # it asked
 [ "$(air_count silence 'wlan.fc.type_subtype == 5 || wlan.fc.type_subtype == 8')" = 0 ]
