@@ -22,7 +22,7 @@ use crate::{BindingId, Matchmaker, Refusal};
 pub const MARGIN: u16 = 100;
 
 /// What a radio says when a device begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connect {
     /// Which radio.
     pub radio: MacAddr,
@@ -36,6 +36,9 @@ pub struct Connect {
     pub session_id: [u8; 16],
     /// Of the device, in dBm; unknown if `None`.
     pub rssi_dbm: Option<i8>,
+    /// The other end of the BSS's tunnel, if it has one. A matchmaker that has not introduced it learns of it so: one that was
+    /// restarted, or to which the radio changed.
+    pub tunnel: Option<(InstanceId, SessionKey)>,
 }
 
 /// A radio and an instance are to meet for a device.
@@ -93,15 +96,13 @@ impl Matchmaker {
         let found = found.ok_or(Refusal::NoBinding)?;
 
         let of_bss = self.introductions.tunnel(asked.bssid).filter(|tunnel| {
-            tunnel.service == service
-                && tunnel.radio == asked.radio
-                && tunnel.session_id == asked.session_id
-                && state
-                    .instances
-                    .iter()
-                    .any(|i| i.id == tunnel.instance && i.takes_newcomers(now) && !i.lost)
+            tunnel.service == service && tunnel.radio == asked.radio && tunnel.session_id == asked.session_id
         });
-        let existing = of_bss.cloned();
+        let told = || {
+            let (instance, key) = asked.tunnel.clone()?;
+            Some(Tunnel { radio: asked.radio, service, instance, session_id: asked.session_id, key })
+        };
+        let existing = of_bss.cloned().or_else(told).filter(|tunnel| is_open(state, tunnel.instance, now));
         let again = self.introductions.get(asked.bssid, asked.client).is_some_and(|introduced| {
             existing.as_ref().is_some_and(|tunnel| tunnel.instance == introduced.instance)
         });

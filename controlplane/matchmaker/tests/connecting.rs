@@ -123,7 +123,7 @@ fn asking_again_gives_the_same_and_a_bss_has_one_tunnel() {
     assert_eq!(again, Introduction { existing_tunnel: true, ..first.clone() });
     // Others come to the same BSS, whatever instance they would have had.
     for n in 0..20 {
-        let other = Connect { client: mac(0, n), ..asked };
+        let other = Connect { client: mac(0, n), ..asked.clone() };
         let other = world.m.connect(&other, at(3), [n as u8; 16]).unwrap();
         assert_eq!((other.instance, &other.key), (first.instance, &first.key));
     }
@@ -132,11 +132,35 @@ fn asking_again_gives_the_same_and_a_bss_has_one_tunnel() {
     // Unless it drains: those get another, to which the radio needs another tunnel.
     let draining = Load { draining: true, ..Load::default() };
     world.load(None, HOME, first.instance[0], draining, at(4));
-    let moved = world.m.connect(&Connect { client: mac(0, 30), ..asked }, at(4), [5; 16]).unwrap();
+    let moved = world.m.connect(&Connect { client: mac(0, 30), ..asked.clone() }, at(4), [5; 16]).unwrap();
     assert!(moved.instance != first.instance && !moved.existing_tunnel);
     assert_eq!(world.m.release(OFFICE, asked.bssid), None);
     assert_eq!(world.m.release(KITCHEN, asked.bssid), Some((HOME, moved.instance)));
     assert_eq!(world.m.release(KITCHEN, asked.bssid), None);
+}
+
+#[test]
+fn a_matchmaker_that_forgot_a_tunnel_learns_of_it_from_the_radio() {
+    let mut before = world(4);
+    let asked = connect(PHONE, HOME, KITCHEN);
+    let first = before.m.connect(&asked, at(1), [1; 16]).unwrap();
+    let of_bss = Some((first.instance, first.key.clone()));
+    // This one was just started.
+    let mut after = world(4);
+    for n in 0..20 {
+        let other = Connect { client: mac(0, n), tunnel: of_bss.clone(), ..asked.clone() };
+        let other = after.m.connect(&other, at(2), [n as u8; 16]).unwrap();
+        assert!(other.existing_tunnel);
+        assert_eq!((other.instance, &other.key), (first.instance, &first.key));
+    }
+    // What it knows itself counts; and an instance that is not there serves nobody.
+    let false_key = Some((first.instance, SessionKey([9; 16])));
+    let known = after.m.connect(&Connect { tunnel: false_key, ..asked.clone() }, at(3), [7; 16]).unwrap();
+    assert_eq!(known.key, first.key);
+    let nobody = Some(([0xee; 16], SessionKey([9; 16])));
+    let elsewhere = Connect { tunnel: nobody, ..alone(3, 3) };
+    let elsewhere = after.m.connect(&elsewhere, at(3), [8; 16]).unwrap();
+    assert_eq!((elsewhere.existing_tunnel, &elsewhere.key), (false, &SessionKey([8; 16])));
 }
 
 #[test]
@@ -216,6 +240,7 @@ fn in_a_storm_the_best_links_are_admitted_the_rate_holds_and_the_level_comes_dow
             bssid: mac(0x02, n),
             session_id: [1; 16],
             rssi_dbm: Some(signals[n as usize]),
+            tunnel: None,
         };
         attempts += 1;
         assert!(attempts < 100 * u64::from(STORM), "{} of them admitted, levels {levels:?}", admitted.len());

@@ -7,7 +7,7 @@ use dot11::{MacAddr, element::Ssid};
 use matchmaker::{
     Introduction, Offer, Refusal,
     objects::{Cause, KeyId, Owner, Security, Service},
-    presence::{Load, Location, RadioRegistration},
+    presence::{InstanceId, Load, Location, RadioRegistration, SessionKey},
 };
 use proto::matchmaking::{
     PublicKey,
@@ -42,6 +42,12 @@ pub(super) fn sixteen(octets: &[u8]) -> [u8; 16] {
 
 pub(super) fn uuid(octets: &[u8]) -> Uuid {
     Uuid::from_bytes(sixteen(octets))
+}
+
+/// The tunnel that a BSS has, if the radio names one.
+pub(super) fn tunnel(said: &pb::Connect) -> Option<(InstanceId, SessionKey)> {
+    let key = said.key.as_slice().try_into().ok()?;
+    Some((said.instance.as_slice().try_into().ok()?, SessionKey(key)))
 }
 
 /// In dBm; 0 is unknown.

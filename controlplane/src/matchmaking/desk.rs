@@ -411,6 +411,7 @@ impl Desk {
             bssid: mac(&said.bssid),
             session_id: sixteen(&said.session_id),
             rssi_dbm: rssi(said.rssi_dbm),
+            tunnel: convert::tunnel(said),
         };
         self.matchmaker.is_radio_of(peer, asked.radio, now)?;
         let mut key = [0; 16];

@@ -114,7 +114,7 @@ impl Radio {
             bssid: BSSID.to_vec(),
             session_id: SESSION.to_vec(),
             rssi_dbm: -60,
-            binding: 0,
+            ..Default::default()
         };
         self.ask(Request::Connect(connect)).await
     }

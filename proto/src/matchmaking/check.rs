@@ -66,7 +66,12 @@ pub fn request(request: &Request) -> Checked {
             octets("client", &m.client, 6)?;
             octets("service", &m.service, 16)?;
             octets("bssid", &m.bssid, 6)?;
-            octets("session_id", &m.session_id, 16)
+            octets("session_id", &m.session_id, 16)?;
+            if m.instance.is_empty() && m.key.is_empty() {
+                return Ok(());
+            }
+            octets("instance", &m.instance, 16)?;
+            octets("key", &m.key, 16)
         }
         Release(m) => {
             octets("radio", &m.radio, 6)?;

@@ -77,6 +77,7 @@ fn requests_that_are_right() {
         R::RegisterRadio(radio()),
         R::LookUp(look_up()),
         R::Connect(connect()),
+        R::Connect(with(connect(), |m| (m.instance, m.key) = (uuid(), uuid()))),
         R::Release(release),
         R::RegisterService(service()),
         R::AutoBind(bind.clone()),
@@ -134,6 +135,8 @@ fn requests_that_are_wrong() {
             Some(R::Connect(with(connect(), |m| m.session_id.clear()))),
             "session_id: 0 octets, must be 16".into(),
         ),
+        (Some(R::Connect(with(connect(), |m| m.instance = uuid()))), "key: 0 octets, must be 16".into()),
+        (Some(R::Connect(with(connect(), |m| m.key = uuid()))), "instance: 0 octets, must be 16".into()),
         (Some(in_service(|m| m.ssid = "ä".repeat(17))), "ssid: 34 octets, must be at most 32".into()),
         (
             Some(in_service(|m| m.security = 0)),

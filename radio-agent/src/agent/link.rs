@@ -38,28 +38,35 @@ pub(super) enum Due {
     Lost(Option<SocketAddr>),
 }
 
+/// The gateway's end of a tunnel, as the matchmaker says.
+#[derive(Debug)]
+pub(super) struct OtherEnd {
+    /// Which instance of the service.
+    pub(super) instance: [u8; 16],
+    pub(super) key: TunnelKey,
+    /// The likeliest first.
+    pub(super) endpoints: Vec<SocketAddr>,
+}
+
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) session: SessionId,
     hello: Hello,
-    key: TunnelKey,
-    endpoints: Vec<SocketAddr>,
+    end: OtherEnd,
     /// Of the last keep-alive.
     counter: u64,
     state: State,
 }
 
 impl Link {
-    /// `endpoints`: the likeliest first.
-    pub(super) fn new(
-        session: SessionId,
-        hello: Hello,
-        key: TunnelKey,
-        endpoints: Vec<SocketAddr>,
-        now: Duration,
-    ) -> Link {
+    pub(super) fn new(session: SessionId, hello: Hello, end: OtherEnd, now: Duration) -> Link {
         let state = State::Trying { next: now, until: now + TRY_FOR, sent: 0 };
-        Link { session, hello, key, endpoints, counter: 0, state }
+        Link { session, hello, end, counter: 0, state }
+    }
+
+    /// Instance and key, if the tunnel is up.
+    pub(super) fn other_end(&self) -> Option<([u8; 16], [u8; 16])> {
+        self.up().map(|_| (self.end.instance, *self.end.key.as_bytes()))
     }
 
     /// The gateway, if it answers.
@@ -72,7 +79,7 @@ impl Link {
 
     /// Whether an introduction is to the tunnel's other end.
     pub(super) fn is_with(&self, key: &TunnelKey) -> bool {
-        self.key == *key
+        self.end.key == *key
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -84,7 +91,8 @@ impl Link {
     pub(super) fn timeout(&mut self, now: Duration) -> Due {
         match &mut self.state {
             State::Trying { next, until, sent } if *next <= now => {
-                let Some(to) = self.endpoints.get(*sent % self.endpoints.len().max(1)).copied() else {
+                let Some(to) = self.end.endpoints.get(*sent % self.end.endpoints.len().max(1)).copied()
+                else {
                     return Due::Lost(None);
                 };
                 if *until <= now {
@@ -119,7 +127,7 @@ impl Link {
             return None;
         }
         let came_up = match self.state {
-            State::Trying { sent, .. } if sent > 0 && self.endpoints.contains(&from) => true,
+            State::Trying { sent, .. } if sent > 0 && self.end.endpoints.contains(&from) => true,
             State::Up { gateway, .. } if gateway == from => false,
             _ => return None,
         };
@@ -137,7 +145,7 @@ impl Link {
 
     fn keep_alive(&mut self) -> Vec<u8> {
         self.counter += 1;
-        let proof = Proof::new(&self.key, &self.session, &self.hello, self.counter);
+        let proof = Proof::new(&self.end.key, &self.session, &self.hello, self.counter);
         KeepAlive { session_id: self.session, hello: Some(self.hello), proof: Some(proof) }.datagram()
     }
 }

@@ -1,13 +1,12 @@
 //! What the agent says to the matchmaker, and what it does with the answers: registration, look-ups, introductions.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use dot11::MacAddr;
 use proto::matchmaking::messages::{self, answer::Answer, failure::Reason, request::Request};
 use proto::tunnel::{Hello, ServiceUuid, SessionId, TunnelKey};
 
-use super::link::Link;
+use super::link::{Link, OtherEnd};
 use super::near::Device;
 use super::slot::{Progress, Slot};
 use super::{Agent, Event, Output, Why};
@@ -372,6 +371,10 @@ impl Agent {
                 client.progress = Progress::Asked;
                 let device = client.address;
                 let session = *shown.session.get_or_insert_with(&mut *draw);
+                let (instance, key) = match shown.link.as_ref().and_then(Link::other_end) {
+                    Some((instance, key)) => (instance.to_vec(), key.to_vec()),
+                    None => Default::default(),
+                };
                 let claim = self.offers.get(shown.service).and_then(|offered| offered.claim_of(device));
                 let request = messages::Connect {
                     radio: self.radio.0.to_vec(),
@@ -381,6 +384,8 @@ impl Agent {
                     session_id: session.0.to_vec(),
                     rssi_dbm: self.near.get(device).and_then(Device::rssi).unwrap_or(0).into(),
                     binding: claim.map_or(shown.binding, |claim| claim.binding),
+                    instance,
+                    key,
                 };
                 self.counters.connects += 1;
                 self.outputs.push_back(Output::Report(Event::Connecting { bssid, station: device }));
@@ -403,7 +408,7 @@ impl Agent {
             return;
         }
         let introduced = match answer {
-            Some(Answer::Connected(connected)) => endpoints(&connected).ok_or(REFUSED_FOR),
+            Some(Answer::Connected(connected)) => other_end(&connected).ok_or(REFUSED_FOR),
             Some(Answer::Failure(failure)) if failure.retry_seconds > 0 => {
                 Err(Duration::from_secs(failure.retry_seconds.into()))
             }
@@ -411,12 +416,12 @@ impl Agent {
             Some(_) => Err(REFUSED_FOR),
         };
         let hello = Hello { bssid, radio: self.radio, service: shown.service };
-        let valid = introduced.and_then(|(key, endpoints, valid)| {
+        let valid = introduced.and_then(|(end, valid)| {
             match &shown.link {
-                Some(link) if link.is_with(&key) => {}
+                Some(link) if link.is_with(&end.key) => {}
                 // Another end of the tunnel: those who are connected stay where they are.
                 Some(_) if !shown.stations.is_empty() => return Err(REFUSED_FOR),
-                _ => shown.link = Some(Link::new(session, hello, key, endpoints, now)),
+                _ => shown.link = Some(Link::new(session, hello, end, now)),
             }
             Ok(valid)
         });
@@ -446,11 +451,12 @@ impl Agent {
     }
 }
 
-fn endpoints(connected: &messages::Connected) -> Option<(TunnelKey, Vec<SocketAddr>, Duration)> {
-    let key = TunnelKey::new(<[u8; 16]>::try_from(&connected.key[..]).ok()?);
+fn other_end(connected: &messages::Connected) -> Option<(OtherEnd, Duration)> {
+    let key = <[u8; 16]>::try_from(&connected.key[..]).ok()?;
+    let instance = <[u8; 16]>::try_from(&connected.instance[..]).ok()?;
     let endpoints: Vec<_> = connected.endpoints.iter().filter_map(|endpoint| endpoint.parse().ok()).collect();
     let valid = Duration::from_secs(connected.valid_seconds.into()).max(LEAST_VALID);
-    (!endpoints.is_empty()).then_some((key, endpoints, valid))
+    (!endpoints.is_empty()).then(|| (OtherEnd { instance, key: TunnelKey::new(key), endpoints }, valid))
 }
 
 /// Of a device in a look-up, at most.

@@ -65,6 +65,9 @@ fn every_device_is_introduced_on_the_same_tunnel() {
     let connects = world.connects();
     assert_eq!(connects.len(), 2);
     assert_eq!(connects[0].session_id, connects[1].session_id);
+    // A matchmaker that knows nothing of the tunnel, any more or yet, hears of it.
+    assert_eq!((&connects[0].instance[..], &connects[0].key[..]), (&[][..], &[][..]));
+    assert_eq!((&connects[1].instance[..], &connects[1].key[..]), (&[9; 16][..], &KEY[..]));
     assert_eq!(world.delivered.len(), 4);
     world.hear(&data(0, OTHER));
     assert_eq!(world.delivered.len(), 5);

@@ -177,5 +177,5 @@ pub fn registration(mac: MacAddr, band: Band, neighbours: &[MacAddr]) -> RadioRe
 pub fn connect(client: MacAddr, service: Uuid, radio: MacAddr) -> Connect {
     // A BSS for each radio and service.
     let bssid = MacAddr([0x02, 0xbb, radio.0[4], radio.0[5], 0, service.as_u128() as u8]);
-    Connect { radio, client, service, bssid, session_id: [radio.0[5]; 16], rssi_dbm: Some(-60) }
+    Connect { radio, client, service, bssid, session_id: [radio.0[5]; 16], rssi_dbm: Some(-60), tunnel: None }
 }
