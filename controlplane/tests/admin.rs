@@ -116,7 +116,7 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
         format!("service {UUID}: offered because binding {}, from -75 dBm", binding.id)
     );
     let stats = served.admin.get_stats(GetStatsRequest {}).await.unwrap().into_inner().control;
-    assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (2, 2), "{stats:?}");
+    assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (3, 2), "{stats:?}");
     assert_eq!(stats["matchmaker_handshakes"], 1);
     drop((link, radio));
     served.stop().await;

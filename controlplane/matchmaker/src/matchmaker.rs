@@ -450,6 +450,16 @@ impl Matchmaker {
         self.radios.within(places).filter_map(move |mac| self.radios.view(mac, now))
     }
 
+    /// The addresses of those among them that there is a record of.
+    pub fn recorded_radios_within(&self, places: std::ops::Range<u32>) -> impl Iterator<Item = MacAddr> {
+        self.radios.recorded_within(places)
+    }
+
+    /// All contracts, with whose they are.
+    pub fn contracts(&self) -> impl Iterator<Item = (Option<&AccountId>, ContractId)> {
+        self.contracts.keys().map(|&(account, id)| (self.accounts.id(account), id))
+    }
+
     /// All services that there is a record of, with their instances.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &[Instance])> {
         self.services.iter().map(|(_, state)| (&state.record, &state.instances[..]))

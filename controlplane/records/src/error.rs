@@ -63,6 +63,16 @@ pub enum RecordsError {
         /// What happened.
         reason: String,
     },
+    /// The server does not let us in.
+    #[error(
+        "{at} refuses us: {reason}; check user, password and database of the connection, and pg_hba.conf of the server"
+    )]
+    Refused {
+        /// Which store.
+        at: String,
+        /// What it says.
+        reason: String,
+    },
     /// Another process has the file open.
     #[error("{at} is in use by another process; stop that, or configure another file")]
     InUse {

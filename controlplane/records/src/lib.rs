@@ -29,7 +29,7 @@ pub use embedded::Embedded;
 pub use error::RecordsError;
 pub use key::Name;
 pub use migrate::{Migrated, Phase, Progress, migrate};
-pub use postgres::Postgres;
+pub use postgres::{Database, Postgres};
 
 /// What a store answers with, once it has.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, RecordsError>> + Send + 'a>>;

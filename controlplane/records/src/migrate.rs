@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    Embedded, RecordsError, Session, Version,
+    Database, Embedded, RecordsError, Session, Version,
     key::{Counter, Key},
     plan::Row,
     postgres::Import,
@@ -58,7 +58,7 @@ pub struct Migrated {
 /// with either store.
 pub async fn migrate(
     from: &Path,
-    to: &str,
+    to: impl Into<Database>,
     replace: bool,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Migrated, RecordsError> {
@@ -76,7 +76,7 @@ pub async fn migrate(
     })
     .await?;
     meter.total = wanted.count();
-    let mut import = Import::open(to).await?;
+    let mut import = Import::open(to.into()).await?;
     let mut transaction = import.begin().await?;
     let there = transaction.contents(&mut |_| {}).await?;
     let mut done = Migrated { objects: wanted.objects, sessions: wanted.sessions, version, before: false };

@@ -39,6 +39,9 @@ impl Config {
                     .to_owned(),
             );
         }
+        if self.records.is_some() && self.matchmaker.is_none() {
+            return Err("[records] is where a matchmaker keeps what it must not forget, and there is no [matchmaker]: add that, or remove [records]".to_owned());
+        }
         let mut ids = BTreeSet::new();
         for account in &self.accounts {
             if !ids.insert(account.id.as_str()) {

@@ -3,6 +3,7 @@
 mod check;
 mod matchmaking;
 mod read;
+mod records;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub use matchmaking::{Account, Matchmaker, Matchmaking, Policy, PublicKeyText, SharedKey};
 pub use read::{ConfigError, load, parse};
+pub use records::Records;
 
 /// The whole file.
 #[derive(Debug, Clone, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Config {
     pub bindings: Vec<Binding>,
     /// The matchmaker, in this process.
     pub matchmaker: Option<Matchmaker>,
+    /// Where the matchmaker keeps what it must not forget; absent: in a file of its own.
+    pub records: Option<Records>,
     /// A matchmaker elsewhere, that the services are registered with.
     pub matchmaking: Option<Matchmaking>,
     /// Legal entities that radios and services belong to.
@@ -215,6 +219,11 @@ impl Config {
     /// Whether this binding introduces by itself.
     pub fn is_standing(&self, binding: &Binding) -> bool {
         binding.fixed || (self.matchmaker.is_none() && self.matchmaking.is_none())
+    }
+
+    /// Where the records are, unless [`Config::records`] says otherwise.
+    pub fn file_of_records(&self) -> PathBuf {
+        self.state.join("records.redb")
     }
 
     /// The RADIUS groups by name.

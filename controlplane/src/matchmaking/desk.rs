@@ -160,7 +160,7 @@ impl Desk {
         self.matchmaker.apply(change);
     }
 
-    /// All records are applied, as of this version.
+    /// All records are applied, as of this version; 0: they will be, and until then every commit is news.
     pub fn loaded(&mut self, version: Version) {
         self.version = version;
     }
@@ -232,7 +232,10 @@ impl Desk {
             Ok(committed) => committed,
             Err(text) => return self.not_durable(after, text),
         };
-        committed.changes().for_each(|change| self.apply(change));
+        // What came in meanwhile, perhaps from another process and later than this, is not to be undone.
+        if committed.version > self.version {
+            committed.changes().for_each(|change| self.apply(change));
+        }
         // Of other processes' commits before it some may still have to come, and then it comes once more behind them.
         if committed.version == self.version + 1 {
             self.version = committed.version;

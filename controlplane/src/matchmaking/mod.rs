@@ -5,6 +5,7 @@ mod accounts;
 mod convert;
 mod desk;
 mod keys;
+mod reload;
 mod run;
 mod write;
 
@@ -15,7 +16,7 @@ use matchmaker::{
     objects::{self, Binding, Origin},
 };
 use proto::matchmaking::StaticSecret;
-use records::{Embedded, Records};
+use records::{Embedded, Postgres, Records, RecordsError, Version};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -42,10 +43,10 @@ pub(crate) async fn as_configured(
     }
     let Some(here) = &config.matchmaker else { return Ok(Matchmaker::None) };
     let own = here.account.clone();
-    let records: Arc<dyn Records> = Arc::new(Embedded::open(&config.state.join("records.redb"))?);
-    let (version, mut changes) = write::load(&*records).await?;
+    let (records, version, mut changes) = open_records(config).await?;
     // Behind what is on record: the file that an operator edits has the last word on what it says.
-    changes.extend(configured(config, own.as_ref()));
+    let configured = configured(config, own.as_ref());
+    changes.extend(configured.iter().cloned());
     let (jobs, queue) = mpsc::unbounded_channel();
     let settings = Settings::default();
     let matchmaking =
@@ -55,11 +56,33 @@ pub(crate) async fn as_configured(
         // Nobody follows any more when nothing more can be written: the store closes.
         tokio::select! {
             () = write::run(records.clone(), queue, messages.clone()) => {}
-            () = write::follow(records.clone(), version, messages) => {}
+            () = write::follow(records.clone(), version, configured, messages) => {}
         }
     });
     tracing::info!(listen = %matchmaking.listen, key = %matchmaking.public, "matchmaker is up; radios need its address and key");
     Ok(Matchmaker::Local(matchmaking))
+}
+
+/// The records that the configuration asks for, and all that is on them.
+async fn open_records(config: &Config) -> Result<(Arc<dyn Records>, Version, Vec<Change>), RecordsError> {
+    let file = config.file_of_records();
+    let Some(shared) = &config.records else {
+        let records: Arc<dyn Records> = Arc::new(Embedded::open(&file)?);
+        let (version, changes) = write::load(&*records).await?;
+        return Ok((records, version, changes));
+    };
+    let records: Arc<dyn Records> = Arc::new(Postgres::open(shared.database()?).await?);
+    let (version, changes) = write::load(&*records).await?;
+    if version == 0 && file.exists() {
+        return Err(RecordsError::Configuration {
+            reason: format!(
+                "the database of [records] is empty, and there are records in {}; `controlplane migrate` moves them there; \
+                 if they are of no use, remove that file",
+                file.display()
+            ),
+        });
+    }
+    Ok((records, version, changes))
 }
 
 /// What the configuration says, as records.

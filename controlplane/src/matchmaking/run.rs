@@ -46,6 +46,12 @@ pub(crate) struct Question(Ask);
 
 type Ask = Box<dyn FnOnce(&mut Desk, Duration) + Send>;
 
+impl Question {
+    pub fn new(ask: impl FnOnce(&mut Desk, Duration) + Send + 'static) -> Question {
+        Question(Box::new(ask))
+    }
+}
+
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Question")
@@ -70,7 +76,7 @@ impl Matchmaking {
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let question = move |desk: &mut Desk, now| drop(reply.send(ask(desk, now)));
-        self.messages.send(Message::Ask(Question(Box::new(question)))).await.ok()?;
+        self.messages.send(Message::Ask(Question::new(question))).await.ok()?;
         answer.await.ok()
     }
 
@@ -103,7 +109,7 @@ pub enum MatchmakingError {
     },
 }
 
-/// What is to become durable. [`Message::Committed`] or [`Message::Accounted`] comes back, in the order in which it went.
+/// What is to become durable, together with others. [`Message::Committed`] or [`Message::Accounted`] comes back, in the order in which it went.
 pub(crate) enum Job {
     /// Objects.
     Commit { number: u64, drafts: Vec<Draft> },

@@ -2,50 +2,74 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesOrdered};
+use matchmaker::Change;
 use records::{Records, RecordsError, Version};
 use tokio::sync::mpsc;
 
-use super::run::{Job, Message};
+use super::{
+    reload,
+    run::{Job, Message},
+};
 
 /// After an error of the store the next attempt is this much later.
 const AGAIN: Duration = Duration::from_secs(1);
 /// So many times a commit of unknown outcome is repeated before whoever wanted it is told.
 const REPETITIONS: usize = 5;
 
-/// One job after the other.
+/// Jobs that the store has at a time: those that wait share its transactions.
+const AT_A_TIME: usize = 1024;
+
+/// All jobs, answered in the order in which they came.
 pub(super) async fn run(
     records: Arc<dyn Records>,
     mut jobs: mpsc::UnboundedReceiver<Job>,
     answers: mpsc::WeakSender<Message>,
 ) {
-    while let Some(job) = jobs.recv().await {
-        let message = match job {
-            Job::Commit { number, drafts } => {
-                let mut result = records.commit(drafts.clone()).await;
-                for _ in 0..REPETITIONS {
-                    // Repeating finds out, and does no harm.
-                    let Err(RecordsError::UnknownOutcome { .. }) = result else { break };
-                    tokio::time::sleep(AGAIN).await;
-                    result = records.commit(drafts.clone()).await;
+    let mut running = FuturesOrdered::new();
+    loop {
+        let message = tokio::select! {
+            job = jobs.recv(), if running.len() < AT_A_TIME => match job {
+                Some(job) => {
+                    running.push_back(done(&*records, job));
+                    continue;
                 }
-                Message::Committed { number, result: result.map_err(told) }
-            }
-            Job::Account { number, report } => {
-                let result = records.account(vec![*report]).await;
-                Message::Accounted { number, result: result.map_err(told) }
-            }
+                None if running.is_empty() => return,
+                None => running.next().await,
+            },
+            Some(message) = running.next() => Some(message),
         };
-        let Some(answers) = answers.upgrade() else { return };
+        let (Some(message), Some(answers)) = (message, answers.upgrade()) else { return };
         if answers.send(message).await.is_err() {
             return;
         }
     }
 }
 
-/// Commits of other processes, and our own, in order.
+async fn done(records: &dyn Records, job: Job) -> Message {
+    match job {
+        Job::Commit { number, drafts } => {
+            let mut result = records.commit(drafts.clone()).await;
+            for _ in 0..REPETITIONS {
+                // Repeating finds out, and does no harm.
+                let Err(RecordsError::UnknownOutcome { .. }) = result else { break };
+                tokio::time::sleep(AGAIN).await;
+                result = records.commit(drafts.clone()).await;
+            }
+            Message::Committed { number, result: result.map_err(told) }
+        }
+        Job::Account { number, report } => {
+            let result = records.account(vec![*report]).await;
+            Message::Accounted { number, result: result.map_err(told) }
+        }
+    }
+}
+
+/// Commits of other processes, and our own, in order. `configured` stays in force whatever is on record.
 pub(super) async fn follow(
     records: Arc<dyn Records>,
     mut since: Version,
+    configured: Vec<Change>,
     changed: mpsc::WeakSender<Message>,
 ) {
     loop {
@@ -72,9 +96,12 @@ pub(super) async fn follow(
                 }
                 Err(RecordsError::LoadAgain { .. }) => match load(&*records).await {
                     Ok((version, changes)) => {
-                        // What was deleted meanwhile stays until the next start; nothing that is there is missing.
+                        tracing::warn!(version, "the records were loaded again");
+                        let changes = changes.into_iter().chain(configured.iter().cloned());
+                        if reload::replace(&changed, version, changes.collect()).await.is_none() {
+                            return;
+                        }
                         since = version;
-                        let _ = changed.send(Message::Changed { version, changes }).await;
                         break;
                     }
                     Err(error) => {
@@ -92,7 +119,7 @@ pub(super) async fn follow(
 }
 
 /// All records.
-pub(super) async fn load(records: &dyn Records) -> Result<(Version, Vec<matchmaker::Change>), RecordsError> {
+pub(super) async fn load(records: &dyn Records) -> Result<(Version, Vec<Change>), RecordsError> {
     let mut changes = Vec::new();
     let version = records.load(&mut |object| changes.push(object.change)).await?;
     Ok((version, changes))
@@ -101,5 +128,14 @@ pub(super) async fn load(records: &dyn Records) -> Result<(Version, Vec<matchmak
 /// What a peer is told, and an operator reads.
 fn told(error: RecordsError) -> String {
     tracing::error!(%error, "a change is not durable");
-    "the records cannot be written now; see the matchmaker's log".to_owned()
+    match error {
+        RecordsError::UnknownOutcome { .. } => {
+            "the records went away while this was written, so it may be on record or not: do it again, which does no harm".to_owned()
+        }
+        RecordsError::Unreachable { .. } => {
+            "the records cannot be reached now, and nothing was changed: try again later; the matchmaker's log says where it looks for them".to_owned()
+        }
+        RecordsError::Duplicate { .. } | RecordsError::TooLarge { .. } | RecordsError::Changed { .. } => error.to_string(),
+        _ => "the records cannot be written now; see the matchmaker's log".to_owned(),
+    }
 }

@@ -227,6 +227,14 @@ impl Radios {
             .filter(|&mac| mac != WILD)
     }
 
+    /// Those that there is a record of.
+    pub(crate) fn recorded_within(&self, places: std::ops::Range<u32>) -> impl Iterator<Item = MacAddr> {
+        (places.start..places.end.min(self.places.places()))
+            .map(|at| self.places.get(at))
+            .filter(|place| place.recorded && place.mac != WILD)
+            .map(|place| place.mac)
+    }
+
     /// Its account, its band and how many BSSes fit.
     #[inline]
     pub(crate) fn at(&self, at: u32) -> (AccountRef, Band, usize) {

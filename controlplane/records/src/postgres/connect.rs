@@ -1,11 +1,11 @@
 //! Connections: to a server that takes writes, whose acknowledgements hold, and whose schema is ours.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::Instant};
 use tokio_postgres::{
     AsyncMessage, Client, Config, NoTls,
-    config::{Host, TargetSessionAttrs},
+    config::{Host, SslMode, TargetSessionAttrs},
     error::SqlState,
 };
 
@@ -17,6 +17,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Doubles with every attempt, up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// A database, and how to log on to it. Prints as `…`.
+#[derive(Clone)]
+pub struct Database {
+    connection: String,
+    password: Option<String>,
+}
+
+/// As `psql` takes it: `host=a,b dbname=ttg user=ttg password=…`, or `postgresql://ttg@a,b/ttg`.
+impl<T: AsRef<str> + ?Sized> From<&T> for Database {
+    fn from(connection: &T) -> Self {
+        Database { connection: connection.as_ref().to_owned(), password: None }
+    }
+}
+
+impl Database {
+    /// With this password, whatever the connection string has.
+    pub fn with_password(self, password: &str) -> Self {
+        Database { password: Some(password.to_owned()), ..self }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// Where to connect.
 pub(crate) struct Target {
@@ -58,6 +85,8 @@ impl From<tokio_postgres::Error> for Trouble {
             Trouble::Lost(text)
         } else if code.code().starts_with("40") {
             Trouble::Again(text)
+        } else if code.code().starts_with("28") || *code == SqlState::UNDEFINED_DATABASE {
+            Trouble::Final(RecordsError::Refused { at: String::new(), reason: text })
         } else {
             // Whose it is, is added where it is known.
             Trouble::Final(RecordsError::Failed { at: String::new(), reason: text })
@@ -87,15 +116,24 @@ pub(crate) struct Session {
 }
 
 impl Target {
-    /// From a connection string or URL, as `psql` takes it.
-    pub(crate) fn new(connection: &str) -> Result<Target, RecordsError> {
+    pub(crate) fn new(database: Database) -> Result<Target, RecordsError> {
         // What the parser says might quote a part of the password.
-        let mut config: Config = connection.parse().map_err(|_| RecordsError::Configuration {
+        let mut config: Config = database.connection.parse().map_err(|_| RecordsError::Configuration {
             reason:
                 "the connection string of PostgreSQL cannot be read; write it as `host=… dbname=… user=…` or \
                      `postgresql://user@host,host/database`"
                     .into(),
         })?;
+        if let Some(password) = &database.password {
+            config.password(password);
+        }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(RecordsError::Configuration {
+                reason: "the connection string of PostgreSQL has `sslmode=require`, and connections are not encrypted by this \
+                         software; connect through a network or tunnel that is, and leave `sslmode` out"
+                    .into(),
+            });
+        }
         if config.get_target_session_attrs() == TargetSessionAttrs::Any {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -134,7 +172,8 @@ impl Target {
             }
         });
         // If this process hangs or its host vanishes while it holds the lock, others are not to wait for long.
-        let setup = "SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 5;
+        // A statement that is cancelled while it waits for a standby is acknowledged without it.
+        let setup = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 5;
             SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3; SET client_min_messages = warning;
             SET search_path = pg_catalog;
             SELECT set_config('synchronous_commit', 'on', false)
@@ -160,6 +199,7 @@ impl Target {
             Trouble::Final(RecordsError::Failed { at: of, reason }) if of.is_empty() => {
                 RecordsError::Failed { at, reason }
             }
+            Trouble::Final(RecordsError::Refused { reason, .. }) => RecordsError::Refused { at, reason },
             Trouble::Final(error) => error,
         }
     }

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use tokio_postgres::{IsolationLevel, Statement, Transaction, types::ToSql};
 
 use super::{
-    connect::{Session, Target, Trouble},
+    connect::{Database, Session, Target, Trouble},
     objects::{self, Put, damaged},
     sessions,
 };
@@ -35,8 +35,8 @@ pub(crate) struct Importing<'a> {
 const BATCH: usize = 4096;
 
 impl Import {
-    pub(crate) async fn open(connection: &str) -> Result<Self, RecordsError> {
-        let target = Target::new(connection)?;
+    pub(crate) async fn open(database: Database) -> Result<Self, RecordsError> {
+        let target = Target::new(database)?;
         let session = target.connect().await.map_err(|trouble| target.error(trouble))?;
         Ok(Self { target, session })
     }

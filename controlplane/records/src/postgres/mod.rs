@@ -17,6 +17,7 @@ use futures_util::{TryStreamExt, future::BoxFuture};
 use tokio::sync::Mutex;
 use tokio_postgres::IsolationLevel;
 
+pub use self::connect::Database;
 pub(crate) use self::import::Import;
 use self::{
     connect::{Patience, Session, Target, Trouble},
@@ -40,13 +41,12 @@ pub struct Postgres {
 impl Postgres {
     /// Connects, to the first of the hosts that takes writes, and brings the schema up to date.
     ///
-    /// `connection` is as `psql` takes it: `host=a,b dbname=ttg user=ttg password=…`, or
-    /// `postgresql://ttg@a,b/ttg`. Connections are not encrypted: TCP belongs on a network that is.
+    /// Connections are not encrypted: TCP belongs on a network that is.
     ///
     /// # Errors
-    /// At once, if no host can be reached, the schema is newer, or the server would lose what it acknowledges.
-    pub async fn open(connection: &str) -> Result<Self, RecordsError> {
-        let target = Arc::new(Target::new(connection)?);
+    /// At once, if no host can be reached or lets us in, the schema is newer, or the server would lose what it acknowledges.
+    pub async fn open(database: impl Into<Database>) -> Result<Self, RecordsError> {
+        let target = Arc::new(Target::new(database.into())?);
         let session = target.connect().await.map_err(|trouble| target.error(trouble))?;
         let (writer, queue) = Writer::new(&target.at);
         tokio::spawn(writer::run(Arc::clone(&target), session, queue));

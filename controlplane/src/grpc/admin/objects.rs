@@ -82,7 +82,8 @@ impl AdminService {
             Ok::<_, Status>((account, same))
         };
         let (account, same) = super::there(self.matchmaker()?.ask(plan).await)??;
-        if let Some(same) = same {
+        // Of what is on record another process may know more by now: the store finds it if it is there.
+        if let Some(same) = same.filter(|same| same.id >= CONFIGURED) {
             let binding = Some(text::binding_message(account.as_ref(), &same));
             return Ok(CreateBindingResponse { binding, created: false });
         }
@@ -110,14 +111,25 @@ impl AdminService {
             let number = desk.matchmaker.accounts().find(of.as_ref())?;
             desk.matchmaker.bindings().get(number, id)
         };
-        let found = super::there(matchmaking.ask(find).await)?.ok_or_else(|| {
-            let whose = account.as_ref().map_or("nobody's account".to_owned(), ToString::to_string);
-            Status::not_found(format!(
-                "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
-            ))
-        })?;
-        self.commit(Draft::Change(Change::DeleteBinding { account: account.clone(), id })).await?;
-        Ok(DeleteBindingResponse { binding: Some(text::binding_message(account.as_ref(), &found)) })
+        let found = super::there(matchmaking.ask(find).await)?;
+        let outcome =
+            self.commit(Draft::Change(Change::DeleteBinding { account: account.clone(), id })).await?;
+        let binding = match found {
+            Some(found) => text::binding_message(account.as_ref(), &found),
+            // Made by another process a moment ago.
+            None if outcome.made => admin::Binding {
+                id,
+                account: account.as_ref().map(ToString::to_string).unwrap_or_default(),
+                ..admin::Binding::default()
+            },
+            None => {
+                let whose = account.as_ref().map_or("nobody's account".to_owned(), ToString::to_string);
+                return Err(Status::not_found(format!(
+                    "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
+                )));
+            }
+        };
+        Ok(DeleteBindingResponse { binding: Some(binding) })
     }
 
     pub(super) async fn accounts(&self, asked: ListAccountsRequest) -> Result<ListAccountsResponse, Status> {
@@ -147,13 +159,15 @@ impl AdminService {
         let known = self.matchmaker()?.ask(move |desk, _| desk.accounts().key(&of)).await;
         let known = super::there(known)?;
         let account = Some(account_message(&id, key.is_some(), &self.control.accounts));
-        if known == Some(wanted) {
-            return Ok(CreateAccountResponse { account, created: false });
-        }
         if self.control.accounts.contains(&id) {
-            return Err(of_configuration(&id));
+            let same = known == Some(wanted);
+            return if same {
+                Ok(CreateAccountResponse { account, created: false })
+            } else {
+                Err(of_configuration(&id))
+            };
         }
-        if known.is_some() && !asked.replace_key {
+        if known.is_some_and(|known| known != wanted) && !asked.replace_key {
             return Err(Status::already_exists(format!(
                 "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
             )));

@@ -1,0 +1,308 @@
+//! Control processes that share their records in PostgreSQL: real servers, and where one is killed, real processes.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use common::*;
+use controlplane::{Control, config, grpc};
+use proto::admin::{
+    Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest, Grant,
+    ListAccountsRequest, ListBindingsRequest, ListGrantsRequest, ListNetworksRequest, Policy,
+    admin_client::AdminClient,
+};
+use records::{Embedded, Postgres, Records, migrate, testkit::Server};
+use tonic::{Code, transport::Channel};
+
+async fn postgres() -> Server {
+    tokio::task::spawn_blocking(|| Server::start().unwrap_or_else(|error| panic!("{error}"))).await.unwrap()
+}
+
+/// The configuration of a process with these records.
+fn text(connection: &str) -> String {
+    format!("listen = \"127.0.0.1:0\"\n{MATCHMAKER}[records]\npostgres = \"{connection}\"\n")
+}
+
+fn written(state: &Path, text: &str) -> std::path::PathBuf {
+    let path = state.join("controlplane.toml");
+    std::fs::write(&path, format!("state = \"{}\"\n{text}", state.display())).unwrap();
+    path
+}
+
+/// The program; killed when dropped, as by kill -9.
+struct Process {
+    child: Child,
+    admin: String,
+    _state: tempfile::TempDir,
+}
+
+impl Process {
+    fn start(text: &str) -> Process {
+        let state = tempfile::tempdir().unwrap();
+        let path = written(state.path(), text);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_controlplane"))
+            .args(["run", "--config"])
+            .arg(path)
+            .env("NO_COLOR", "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let up = log.find(|line| line.contains("control is up")).expect("control starts");
+        // So that it can go on writing.
+        std::thread::spawn(move || log.for_each(drop));
+        let at = up.split("listen=").nth(1).unwrap().split_whitespace().next().unwrap();
+        Process { child, admin: format!("http://{at}"), _state: state }
+    }
+
+    async fn admin(&self) -> AdminClient<Channel> {
+        AdminClient::connect(self.admin.clone()).await.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A control process within this one.
+struct Here {
+    control: Control,
+    _server: grpc::Server,
+    admin: AdminClient<Channel>,
+    _state: tempfile::TempDir,
+}
+
+async fn here(text: &str) -> Here {
+    let (control, state) = control(text).await;
+    let listener = grpc::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let server = grpc::Server::start(listener, control.clone());
+    Here { control, _server: server, admin: AdminClient::connect(at).await.unwrap(), _state: state }
+}
+
+fn binding(n: u8) -> CreateBindingRequest {
+    CreateBindingRequest {
+        service: UUID.into(),
+        client: format!("02:00:00:00:01:{n:02x}"),
+        policy: Some(Policy::default()),
+        ..CreateBindingRequest::default()
+    }
+}
+
+async fn create(admin: &mut AdminClient<Channel>, n: u8) -> Binding {
+    admin.create_binding(binding(n)).await.unwrap().into_inner().binding.unwrap()
+}
+
+async fn clients(admin: &mut AdminClient<Channel>) -> Vec<String> {
+    let list = admin.list_bindings(ListBindingsRequest::default()).await.unwrap().into_inner();
+    list.bindings.into_iter().map(|binding| binding.client).collect()
+}
+
+/// Until the process has heard of it from the others.
+async fn until(admin: &mut AdminClient<Channel>, wanted: &[&str]) {
+    let began = Instant::now();
+    loop {
+        let found = clients(admin).await;
+        if found == wanted {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{found:?} instead of {wanted:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn one_process_is_killed_and_the_other_knows_all() {
+    let server = postgres().await;
+    let text = text(&server.database().await);
+    let (one, two) = (Process::start(&text), Process::start(&text));
+    let (mut first, mut second) = (one.admin().await, two.admin().await);
+    let a = create(&mut first, 1).await;
+    // Whether it has heard of it or not: it is there, and there once.
+    let again = second.create_binding(binding(1)).await.unwrap().into_inner();
+    assert_eq!((again.created, again.binding.unwrap().id), (false, a.id));
+    until(&mut second, &["02:00:00:00:01:01"]).await;
+    let b = create(&mut first, 2).await;
+    drop(one);
+    // Deleted without having been heard of, perhaps.
+    let delete = DeleteBindingRequest { account: String::new(), id: b.id };
+    second.delete_binding(delete.clone()).await.unwrap();
+    assert_eq!(second.delete_binding(delete).await.unwrap_err().code(), Code::NotFound);
+    let c = create(&mut second, 3).await;
+    assert_eq!((a.id, b.id, c.id), (1, 2, 3));
+    until(&mut second, &["02:00:00:00:01:01", "02:00:00:00:01:03"]).await;
+    let three = Process::start(&text);
+    until(&mut three.admin().await, &["02:00:00:00:01:01", "02:00:00:00:01:03"]).await;
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_look_ups_go_on_and_changes_wait_or_are_refused() {
+    let server = postgres().await;
+    let mut served = here(&[&text(&server.database().await), BINDING].concat()).await;
+    let link = served.control.attach().await.unwrap();
+    let radio = served.control.matchmaker().unwrap();
+    let mut radio = Radio::new((radio.listen, radio.key)).await;
+    radio.register().await;
+    create(&mut served.admin, 1).await;
+    server.crash();
+    let mut other = served.admin.clone();
+    let waits = tokio::spawn(async move { other.create_binding(binding(2)).await });
+    let bound = [2, 0, 0, 0, 1, 1];
+    radio.look_up(bound).await;
+    assert_eq!(clients(&mut served.admin).await, ["02:00:00:00:01:01", "02:00:00:00:00:07"]);
+    server.restart().unwrap();
+    assert!(waits.await.unwrap().unwrap().into_inner().created, "it came back soon enough");
+    server.crash();
+    // All at a time: none waits for the others' patience.
+    let asked = (3..20).map(|n| {
+        let mut admin = served.admin.clone();
+        async move { admin.create_binding(binding(n)).await }
+    });
+    let began = Instant::now();
+    for refused in futures_util::future::join_all(asked).await {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::Unavailable);
+        assert!(refused.message().contains("nothing was changed: try again later"), "{refused}");
+    }
+    assert!(began.elapsed() < 3 * PATIENCE / 2);
+    radio.look_up(bound).await;
+    server.restart().unwrap();
+    assert!(served.admin.create_binding(binding(20)).await.unwrap().into_inner().created);
+    let there = ["02:00:00:00:01:01", "02:00:00:00:01:02", "02:00:00:00:01:14", "02:00:00:00:00:07"];
+    assert_eq!(clients(&mut served.admin).await, there);
+    drop(link);
+}
+
+/// What vanished from the records while nobody could follow vanishes from those who follow, and what the configuration says stays.
+#[tokio::test]
+async fn what_is_gone_when_all_is_loaded_again_is_gone() {
+    let server = postgres().await;
+    let connection = server.database().await;
+    let account = "[[account]]\nid = \"fixed@example.org\"\n";
+    let text = [&text(&connection), account, BINDING].concat();
+    let (mut served, mut other) = (here(&text).await, here(&[&text, SERVICE].concat()).await);
+    // Its gateway's service is on record, by it.
+    registered_by(&other).await;
+    let key = CreateAccountRequest { id: "a@example.org".into(), ..CreateAccountRequest::default() };
+    served.admin.create_account(key).await.unwrap();
+    let grant = Some(Grant { radios_of: "a@example.org".into(), services_of: "*".into() });
+    served.admin.create_grant(CreateGrantRequest { grant }).await.unwrap();
+    for n in 1..=3 {
+        create(&mut served.admin, n).await;
+    }
+    until(
+        &mut other.admin,
+        &["02:00:00:00:01:01", "02:00:00:00:01:02", "02:00:00:00:01:03", "02:00:00:00:00:07"],
+    )
+    .await;
+    // A store of another history, with one binding.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("records.redb");
+    let file = Embedded::open(&path).unwrap();
+    let pattern = |text: &str| text.parse().unwrap();
+    let new = matchmaker::objects::NewBinding {
+        service: UUID.parse().unwrap(),
+        client: pattern("02:00:00:00:01:09"),
+        radio: pattern("*"),
+        policy: Default::default(),
+        origin: matchmaker::objects::Origin::Administrator,
+    };
+    file.commit(vec![records::Draft::NewBinding { account: None, binding: new }]).await.unwrap();
+    drop(file);
+    migrate(&path, &connection, true, &mut |_| {}).await.unwrap();
+    for admin in [&mut served.admin, &mut other.admin] {
+        until(admin, &["02:00:00:00:01:09", "02:00:00:00:00:07"]).await;
+        let accounts =
+            admin.list_accounts(ListAccountsRequest::default()).await.unwrap().into_inner().accounts;
+        let ids: Vec<_> = accounts.iter().map(|account| account.id.as_str()).collect();
+        assert_eq!(ids, ["fixed@example.org"]);
+        let grants = admin.list_grants(ListGrantsRequest::default()).await.unwrap().into_inner().grants;
+        assert_eq!(grants, []);
+        // It goes on from there: what is made now is followed.
+    }
+    let made = create(&mut served.admin, 10).await;
+    assert_eq!(made.id, 2);
+    until(&mut other.admin, &["02:00:00:00:01:09", "02:00:00:00:01:0a", "02:00:00:00:00:07"]).await;
+}
+
+async fn registered_by(served: &Here) {
+    let link = served.control.attach().await.unwrap();
+    let hello = proto::gateway::Hello {
+        gateway: "g".into(),
+        epoch: 1,
+        version: "v".into(),
+        listen: vec!["192.0.2.1:5247".into()],
+    };
+    use proto::gateway::{Event, Synced, event::Event as Ev};
+    let events = [Ev::Hello(hello), Ev::Synced(Synced {})];
+    let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
+    link.events.send(events).await.unwrap();
+    registered(&served.control).await;
+    let networks = served.admin.clone().list_networks(ListNetworksRequest::default()).await.unwrap();
+    assert_eq!(networks.into_inner().networks.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_database_is_said() {
+    let server = postgres().await;
+    let connection = server.database().await;
+    let client = server.connect(&connection).await;
+    client.batch_execute("CREATE ROLE guest LOGIN PASSWORD 'right'").await.unwrap();
+    let hba: String = client.query_one("SHOW hba_file", &[]).await.unwrap().get(0);
+    std::fs::write(&hba, "local all guest scram-sha-256\nlocal all ttg trust\n").unwrap();
+    client.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    client.batch_execute("GRANT ALL ON DATABASE d0 TO guest").await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let password = state.path().join("password");
+    let fails = async |text: &str| {
+        let config = config::load(&written(state.path(), text)).unwrap();
+        Control::start(config).await.err().expect("it does not start").to_string()
+    };
+    let said = fails(&text("host=127.0.0.1 port=1 dbname=d user=u")).await;
+    assert!(said.contains("PostgreSQL at 127.0.0.1:1, database d, cannot be reached: "), "{said}");
+    let said = fails(&text("host=127.0.0.1 dbname=d sslmode=require")).await;
+    assert!(said.contains("connections are not encrypted") && said.contains("leave `sslmode` out"), "{said}");
+    let missing = connection.replace("dbname=d0", "dbname=d7");
+    let said = fails(&text(&missing)).await;
+    assert!(said.contains("database d7, refuses us: ") && said.contains("does not exist"), "{said}");
+
+    let as_guest = text(&connection.replace("user=ttg", "user=guest"));
+    let as_guest = format!("{as_guest}password_file = \"{}\"\n", password.display());
+    let said = fails(&as_guest).await;
+    assert!(said.contains("`password_file` of [records] is /") && said.contains("No such file"), "{said}");
+    std::fs::write(&password, "\n").unwrap();
+    assert!(fails(&as_guest).await.contains("it is empty"));
+    std::fs::write(&password, "wrong\n").unwrap();
+    let said = fails(&as_guest).await;
+    assert!(said.contains("refuses us: password authentication failed") && !said.contains("wrong"), "{said}");
+    std::fs::write(&password, "right\n").unwrap();
+    let config = config::load(&written(state.path(), &as_guest)).unwrap();
+    assert!(!format!("{config:?}").contains("guest"));
+    drop(Control::start(config).await.unwrap());
+
+    client.batch_execute("INSERT INTO records.schema (number) VALUES (9)").await.unwrap();
+    let said = fails(&as_guest).await;
+    assert!(said.contains("has records of format 9, and this software knows formats up to 1"), "{said}");
+    client.batch_execute("DELETE FROM records.schema WHERE number = 9").await.unwrap();
+
+    // There are records in the file, and none in the database: somebody forgot to move them.
+    drop(Embedded::open(&state.path().join("records.redb")).unwrap());
+    let said = fails(&as_guest).await;
+    assert!(said.contains("`controlplane migrate` moves them there"), "{said}");
+    let store = Postgres::open(&connection).await.unwrap();
+    store.commit(vec![matchmaker::Change::DeleteClient(dot11::MacAddr::ZERO).into()]).await.unwrap();
+    assert!(fails(&as_guest).await.contains("records.redb"), "nothing was changed yet");
+
+    let path = written(state.path(), "[records]\npostgres = \"host=a\"\n");
+    let said = config::load(&path).err().unwrap().to_string();
+    assert!(said.contains("there is no [matchmaker]"), "{said}");
+}
