@@ -33,9 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run { config } => run(&config),
-        Command::Check { config } => {
-            config::load(&config).map(|_| println!("{}: fine", config.display())).map_err(Into::into)
-        }
+        Command::Check { config } => check(&config),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,18 +44,26 @@ fn main() -> ExitCode {
     }
 }
 
+fn check(path: &std::path::Path) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    grpc::Access::new(&config)?;
+    println!("{}: fine", path.display());
+    Ok(())
+}
+
 fn run(path: &std::path::Path) -> anyhow::Result<()> {
     let config = config::load(path)?;
     logging::start();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("tokio")?;
     runtime.block_on(async {
+        let access = grpc::Access::new(&config)?;
         let listener = grpc::bind(config.listen).await?;
         if let Some(listen) = config.metrics {
             metrics::serve(listen)?;
         }
         let (control, core) = Control::start(config).await?;
         tracing::info!(listen = %listener.local_addr()?, "control is up");
-        let mut server = grpc::Server::start(listener, control.clone());
+        let mut server = grpc::Server::start_for(listener, control.clone(), access);
         tokio::select! {
             () = shutdown::requested() => {}
             ended = server.ended() => return ended.context("the gRPC server ended"),

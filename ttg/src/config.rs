@@ -4,7 +4,7 @@
 use std::{
     fmt::Display,
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
 };
 
@@ -20,8 +20,10 @@ pub struct Config {
     /// Name this gateway goes by.
     #[serde(default = "defaults::name")]
     pub name: String,
-    /// The control daemon, `http://ADDRESS:PORT`. Not in standalone mode.
+    /// The control daemon, `https://HOST:PORT`, or `http://ADDRESS:PORT` on this machine. Not in standalone mode.
     pub control: Option<String>,
+    /// What is shown to the control daemon, and believed, over https.
+    pub tls: Option<Tls>,
     /// Where tunnels arrive, `ADDRESS:PORT`; RFC 5415's data port is 5247, which is taken at all IPv4 addresses if nothing is said. `[::]:5247`
     /// takes IPv6 as well.
     pub listen: Option<SocketAddr>,
@@ -49,6 +51,20 @@ pub struct Config {
     /// How DPDK is started, if there is a port of it.
     #[serde(default)]
     pub dpdk: Dpdk,
+}
+
+/// TLS towards the control daemon. Files are read whenever it is reached for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate of the authority that signed the control daemon's.
+    pub ca: PathBuf,
+    /// This gateway's certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The name in the control daemon's certificate, if it is not the one in `control`.
+    pub server_name: Option<String>,
 }
 
 /// DPDK's environment, of which a process has one.
@@ -190,9 +206,10 @@ pub fn load_standalone(path: &Path) -> Result<Standalone, ConfigError> {
     let config: Standalone = config::parse(path)?;
     let inconsistent = |message| ConfigError::Inconsistent { path: path.to_owned(), message };
     config.gateway.check().map_err(inconsistent)?;
-    if config.gateway.control.is_some() {
+    if config.gateway.control.is_some() || config.gateway.tls.is_some() {
         return Err(inconsistent(
-            "control has no meaning in standalone mode: remove it, or use `ttg run`".to_owned(),
+            "control and tls of [gateway] have no meaning in standalone mode: remove them, or use `ttg run`"
+                .to_owned(),
         ));
     }
     config.control.check().map_err(inconsistent)?;
@@ -200,6 +217,17 @@ pub fn load_standalone(path: &Path) -> Result<Standalone, ConfigError> {
 }
 
 impl Config {
+    /// What is shown to the control daemon, and believed.
+    pub fn tls_files(&self) -> tls::client::Files {
+        let Some(tls) = &self.tls else { return tls::client::Files::default() };
+        let (certificate, key) = (tls.certificate.clone(), tls.key.clone());
+        tls::client::Files {
+            ca: Some(tls.ca.clone()),
+            identity: Some(tls::files::Identity { certificate, key }),
+            server_name: tls.server_name.clone(),
+        }
+    }
+
     /// DPDK's devices, without their arguments.
     pub fn dpdk_devices(&self) -> impl Iterator<Item = &str> {
         let network = match &self.network {
@@ -237,7 +265,7 @@ impl Config {
             return Err(format!("path_mtu = {}: 576 or more", self.path_mtu));
         }
         if let Some(control) = &self.control {
-            check_control(control)?;
+            check_control(control, self.tls.is_some())?;
         }
         Ok(())
     }
@@ -302,19 +330,35 @@ where
     String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
 }
 
-/// Keys cross this connection, so until it carries TLS it must not leave the machine.
-fn check_control(url: &str) -> Result<(), String> {
-    let authority = url
-        .strip_prefix("http://")
-        .ok_or_else(|| format!("control = \"{url}\" is not of the form http://ADDRESS:PORT"))?;
-    let address: SocketAddr = authority
-        .trim_end_matches('/')
-        .parse()
-        .map_err(|_| format!("control = \"{url}\" is not of the form http://ADDRESS:PORT"))?;
+/// Keys cross this connection, so without TLS it must not leave the machine.
+fn check_control(url: &str, tls: bool) -> Result<(), String> {
+    let malformed = || {
+        format!(
+            "control = \"{url}\" is not of the form https://HOST:PORT, or http://ADDRESS:PORT on this machine"
+        )
+    };
+    if let Some(authority) = url.strip_prefix("https://") {
+        let port =
+            authority.trim_end_matches('/').rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        return match (port, tls) {
+            (None, _) => Err(malformed()),
+            (Some(_), true) => Ok(()),
+            (Some(_), false) => Err(format!(
+                "control = \"{url}\" needs [tls] with ca, certificate and key (README.md shows how to make them)"
+            )),
+        };
+    }
+    let authority = url.strip_prefix("http://").ok_or_else(malformed)?;
+    let address: SocketAddr = authority.trim_end_matches('/').parse().map_err(|_| malformed())?;
     if !address.ip().is_loopback() {
         return Err(format!(
-            "control = \"{url}\" is another machine, and session keys would cross the network in clear: run the control \
-             daemon here, or reach it through an encrypted tunnel that ends on a loopback address"
+            "control = \"{url}\" is another machine, and session keys would cross the network in clear: use https:// and [tls], with \
+             [tls] in the control daemon's configuration as well"
+        ));
+    }
+    if tls {
+        return Err(format!(
+            "control = \"{url}\" is plain text, but there is [tls]: use https://, or remove [tls]"
         ));
     }
     Ok(())

@@ -53,7 +53,8 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         if let Some(listen) = config.metrics {
             metrics::serve(listen)?;
         }
-        Gateway::start(config)?.run(Connector::Grpc(control), shutdown::requested()).await?;
+        let tls = config.tls_files();
+        Gateway::start(config)?.run(Connector::Grpc { url: control, tls }, shutdown::requested()).await?;
         Ok(())
     })
 }
@@ -63,13 +64,14 @@ fn standalone(path: &std::path::Path) -> anyhow::Result<()> {
     logging::start();
     runtime()?.block_on(async {
         // Everything that can fail does so before anything runs.
+        let access = grpc::Access::new(&control)?;
         let listener = grpc::bind(control.listen).await?;
         for listen in [gateway.metrics, control.metrics].into_iter().flatten().take(1) {
             metrics::serve(listen)?;
         }
         let gateway = Gateway::start(gateway)?;
         let (control, core) = Control::start(control).await?;
-        let server = grpc::Server::start(listener, control.clone());
+        let server = grpc::Server::start_for(listener, control.clone(), access);
         gateway.run(Connector::InProcess(control.clone()), shutdown::requested()).await?;
         control.shutdown(Sessions::End).await;
         core.await?;

@@ -66,12 +66,19 @@ fn parts_that_do_not_go_together() {
     says(
         "run",
         &format!("{NETWORK}control = \"http://192.0.2.1:7400\"\n"),
-        &["192.0.2.1", "in clear", "loopback"],
+        &["192.0.2.1", "in clear", "https://", "[tls]"],
     );
+    says("run", &format!("{NETWORK}control = \"127.0.0.1:7400\"\n"), &["not of the form https://HOST:PORT"]);
     says(
         "run",
-        &format!("{NETWORK}control = \"127.0.0.1:7400\"\n"),
-        &["not of the form http://ADDRESS:PORT"],
+        &format!("{NETWORK}control = \"https://control.example.org:7400\"\n"),
+        &["needs [tls] with ca, certificate and key"],
+    );
+    let tls = "[tls]\nca = \"ca.pem\"\ncertificate = \"gateway.pem\"\nkey = \"gateway.key\"\n";
+    says(
+        "run",
+        &format!("{NETWORK}control = \"http://127.0.0.1:7400\"\n{tls}"),
+        &["is plain text, but there is [tls]"],
     );
     says("run", &format!("{NETWORK}workers = 0\n"), &["workers = 0: 1 to 64"]);
     says("run", &format!("{NETWORK}workers = 2\ncores = [0]\n"), &["cores names 1 CPUs for 2 workers"]);

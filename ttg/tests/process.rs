@@ -250,3 +250,70 @@ fn the_network_may_be_a_port_of_dpdk() {
     ttg.stops();
     assert!(!interface.exists(), "the TAP interface is still there");
 }
+
+/// Control in this process, behind TLS.
+async fn control(
+    directory: &Path,
+    authority: &str,
+) -> (SocketAddr, controlplane::Control, controlplane::grpc::Server) {
+    let text = "state = \"DIR/state\"\nlisten = \"127.0.0.1:0\"\ntokens = \"DIR/tokens\"\n\
+                [tls]\ncertificate = \"DIR/control.pem\"\nkey = \"DIR/control.key\"\ngateways = \"DIR/AUTHORITY.pem\"\n";
+    let path = directory.join("controlplane.toml");
+    let text = text.replace("DIR", &directory.display().to_string()).replace("AUTHORITY", authority);
+    fs::write(&path, text).unwrap();
+    let config = controlplane::config::load(&path).unwrap();
+    let access = controlplane::grpc::Access::new(&config).unwrap();
+    let listener = controlplane::grpc::bind(config.listen).await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let control = controlplane::Control::start(config).await.unwrap().0;
+    let server = controlplane::grpc::Server::start_for(listener, control.clone(), access);
+    (at, control, server)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_shows_control_a_certificate() {
+    let site = tempfile::tempdir().unwrap();
+    let directory = site.path();
+    let authority = tls::testkit::Authority::new(directory, "ca");
+    authority.server("control", &["control.example.org"]);
+    authority.client("gateway");
+    tls::testkit::Authority::new(directory, "others");
+    tls::testkit::secret(&directory.join("tokens"), &format!("ops admin {}\n", "a".repeat(40)));
+    let tap = format!("ttgs{}", std::process::id());
+    let config = |at: SocketAddr, ca: &str| {
+        format!(
+            "listen = \"127.0.0.1:0\"\ncontrol = \"https://{at}\"\nnetwork = {{ kind = \"tap\", name = \"{tap}\" }}\n\
+             [tls]\nca = \"SITE/{ca}.pem\"\ncertificate = \"SITE/gateway.pem\"\nkey = \"SITE/gateway.key\"\n\
+             server_name = \"control.example.org\"\n"
+        )
+        .replace("SITE", &directory.display().to_string())
+    };
+    let (at, here, _server) = control(directory, "ca").await;
+    let text = config(at, "ca");
+    tokio::task::spawn_blocking(move || {
+        let mut ttg = Ttg::start("run", &text);
+        ttg.until("attaching", |said| said.contains("attached to control").then_some(()));
+        ttg.stops();
+    })
+    .await
+    .unwrap();
+    assert!(here.ask(controlplane::core::Query::Gateways).await.is_some());
+
+    // Control that is not of the authority, and control that wants gateways of another.
+    let (other, _there, _server) = control(directory, "others").await;
+    let cases = [
+        (config(at, "others"), "not of the authority whose certificate was given"),
+        (config(other, "ca"), "does not know the authority that signed the certificate"),
+        (config(at, "ca").replace("gateway.key", "nowhere"), "cannot read the key"),
+    ];
+    tokio::task::spawn_blocking(move || {
+        for (text, said) in cases {
+            let mut ttg = Ttg::start("run", &text);
+            ttg.until(said, |log| {
+                (log.contains("control cannot be reached") && log.contains(said)).then_some(())
+            });
+        }
+    })
+    .await
+    .unwrap();
+}

@@ -17,6 +17,9 @@ pub struct Cli {
         value_name = "URL"
     )]
     pub server: String,
+    /// What is shown to it, and believed of it.
+    #[command(flatten)]
+    pub access: Access,
     /// How answers are printed, where the verb does not say.
     #[command(flatten)]
     pub show: Show,
@@ -25,12 +28,43 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// Who the server must be, and who asks.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "TLS and tokens")]
+pub struct Access {
+    /// Certificate of the authority that signed the server's (PEM); https needs it.
+    #[arg(long, global = true, env = "TTGCTL_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The operator's certificate (PEM).
+    #[arg(long, global = true, env = "TTGCTL_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The key of --cert (PEM).
+    #[arg(long, global = true, env = "TTGCTL_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// File with the operator's token.
+    #[arg(long, global = true, env = "TTGCTL_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The name in the server's certificate, if it is not the one in --server.
+    #[arg(long, global = true, env = "TTGCTL_SERVER_NAME", value_name = "NAME")]
+    pub server_name: Option<String>,
+}
+
 /// How answers are printed. Not global, since `-o` of `decrypt` is the file to write.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Show {
     /// How answers are printed: `table` unless told.
     #[arg(short, long, value_enum, value_name = "FORM")]
     pub output: Option<Output>,
+    /// The same as `--output json`.
+    #[arg(long, conflicts_with = "output")]
+    pub json: bool,
+}
+
+impl Show {
+    /// The form, if one is said.
+    pub fn form(&self) -> Option<Output> {
+        if self.json { Some(Output::Json) } else { self.output }
+    }
 }
 
 /// Output forms.
@@ -174,18 +208,18 @@ impl Command {
             | Command::Gateways(show)
             | Command::Disconnect { show, .. }
             | Command::Rekey { show, .. }
-            | Command::Stats(show) => show.output,
+            | Command::Stats(show) => show.form(),
             Command::Bindings { verb, show } => match verb {
                 Some(
                     BindingsVerb::Add(NewBinding { show: own, .. }) | BindingsVerb::Remove { show: own, .. },
-                ) => own.output.or(show.output),
-                None => show.output,
+                ) => own.form().or(show.form()),
+                None => show.form(),
             },
             Command::Accounts { verb, show } => match verb {
                 Some(AccountsVerb::Add { show: own, .. } | AccountsVerb::Remove { show: own, .. }) => {
-                    own.output.or(show.output)
+                    own.form().or(show.form())
                 }
-                None => show.output,
+                None => show.form(),
             },
             Command::Decrypt(_) | Command::Completion { .. } | Command::Man { .. } => None,
         }

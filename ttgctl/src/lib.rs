@@ -26,9 +26,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         command => {
-            let output = command.output().or(cli.show.output).unwrap_or_default();
+            let output = command.output().or(cli.show.form()).unwrap_or_default();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(admin::run(&cli.server, output, command))
+            runtime.block_on(admin::run(&cli.server, &cli.access, output, command))
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Config, Service};
 impl Config {
     /// The first thing that does not fit, in words for the operator.
     pub fn check(&self) -> Result<(), String> {
+        self.check_access()?;
         self.check_radius()?;
         let mut uuids = BTreeSet::new();
         for service in &self.services {

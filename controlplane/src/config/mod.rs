@@ -1,5 +1,6 @@
 //! The control daemon's configuration: one TOML file, unknown keys refused with file and line.
 
+mod access;
 mod check;
 mod matchmaking;
 mod read;
@@ -12,6 +13,7 @@ use matchmaker::Pattern;
 use serde::Deserialize;
 use uuid::Uuid;
 
+pub use access::Tls;
 pub use matchmaking::{Account, Matchmaker, Matchmaking, Policy, PublicKeyText, SharedKey};
 pub use read::{ConfigError, load, parse};
 pub use records::Records;
@@ -23,6 +25,10 @@ pub struct Config {
     /// Where gateways and operators reach this process over gRPC.
     #[serde(default = "defaults::listen")]
     pub listen: SocketAddr,
+    /// Without, `listen` is a loopback address.
+    pub tls: Option<Tls>,
+    /// File with the tokens of operators; without, on loopback, everybody on this machine is one.
+    pub tokens: Option<PathBuf>,
     /// Directory for what must survive a restart: accounting not yet acknowledged.
     #[serde(default = "defaults::state")]
     pub state: PathBuf,

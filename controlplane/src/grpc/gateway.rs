@@ -7,6 +7,7 @@ use proto::gateway::{
     AttachRequest, AttachResponse,
     gateway_server::{Gateway, GatewayServer},
 };
+use tls::server::Peer;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -31,7 +32,10 @@ impl Gateway for GatewayService {
         &self,
         request: Request<Streaming<AttachRequest>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let peer = request.remote_addr().map_or_else(|| "?".to_owned(), |addr| addr.to_string());
+        let peer = request
+            .extensions()
+            .get::<Peer>()
+            .map_or_else(|| "?".to_owned(), |peer| peer.address.to_string());
         let link =
             self.control.attach().await.ok_or_else(|| Status::unavailable("control is shutting down"))?;
         let mut stream = request.into_inner();

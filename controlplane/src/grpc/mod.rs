@@ -1,13 +1,16 @@
 //! The gRPC face of the control daemon: gateways attach here, operators ask here.
 
+mod access;
 mod admin;
 mod gateway;
+mod tokens;
 
 use std::{net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::ReceiverStream;
 
+pub use self::access::Access;
 use crate::Control;
 
 /// Binds the listener, so that a port in use is reported before anything starts.
@@ -46,13 +49,18 @@ pub struct Server {
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Server {
-    /// Serves until stopped.
+    /// Serves whoever connects, in plain text, until stopped: for tests, and loopback.
     pub fn start(listener: TcpListener, control: Control) -> Server {
+        Server::start_for(listener, control, Access::open())
+    }
+
+    /// Serves those who may, until stopped.
+    pub fn start_for(listener: TcpListener, control: Control, access: Access) -> Server {
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = async {
             let _ = stopped.await;
         };
-        Server { task: tokio::spawn(serve(listener, control, stopped)), stop }
+        Server { task: tokio::spawn(serve(listener, control, access, stopped)), stop }
     }
 
     /// Resolves when it ends by itself, which is an error.
@@ -83,6 +91,7 @@ pub enum ServeError {
 async fn serve(
     listener: TcpListener,
     control: Control,
+    access: Access,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -97,15 +106,16 @@ async fn serve(
     let v1alpha = reflection(tonic_reflection::server::Builder::configure())
         .build_v1alpha()
         .expect("our own descriptors are valid");
+    let (acceptor, guard) = access.split();
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(5)))
-        .tcp_nodelay(true)
+        .layer(guard)
         .add_service(health_service)
         .add_service(v1)
         .add_service(v1alpha)
         .add_service(gateway::service(control.clone()))
         .add_service(admin::service(control))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+        .serve_with_incoming_shutdown(ReceiverStream::new(acceptor.connections(listener)), shutdown)
         .await
 }

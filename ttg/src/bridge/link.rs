@@ -11,8 +11,13 @@ use tonic::transport::Channel;
 
 /// Where control is.
 pub enum Connector {
-    /// Another process, `http://ADDRESS:PORT`.
-    Grpc(String),
+    /// Another process.
+    Grpc {
+        /// `https://HOST:PORT`, or `http://ADDRESS:PORT` on this machine.
+        url: String,
+        /// What is shown and believed there.
+        tls: tls::client::Files,
+    },
     /// This process.
     InProcess(Control),
 }
@@ -36,24 +41,20 @@ impl Connector {
     pub async fn connect(&self) -> Result<Link, ConnectError> {
         match self {
             Connector::InProcess(control) => control.attach().await.ok_or(ConnectError::Ended),
-            Connector::Grpc(url) => connect(url).await,
+            Connector::Grpc { url, tls } => connect(url, tls).await,
         }
     }
 }
 
-async fn connect(url: &str) -> Result<Link, ConnectError> {
-    let failed = |error: &dyn std::error::Error| {
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        ConnectError::Grpc(cause)
-    };
+async fn connect(url: &str, tls: &tls::client::Files) -> Result<Link, ConnectError> {
+    let failed = |error: &(dyn std::error::Error + 'static)| ConnectError::Grpc(tls::client::explain(error));
     let channel = Channel::from_shared(url.to_owned())
         .map_err(|e| failed(&e))?
         .connect_timeout(Duration::from_secs(2))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(3))
         .keep_alive_while_idle(true)
-        .tcp_nodelay(true)
-        .connect()
+        .connect_with_connector(tls::client::Connector::new(tls.clone()))
         .await
         .map_err(|e| failed(&e))?;
     let (events, outgoing) = mpsc::channel::<Vec<proto::gateway::Event>>(DEPTH);
@@ -62,7 +63,10 @@ async fn connect(url: &str) -> Result<Link, ConnectError> {
         .max_decoding_message_size(16 << 20)
         .attach(requests)
         .await
-        .map_err(|status| ConnectError::Grpc(status.message().to_owned()))?
+        .map_err(|status| match std::error::Error::source(&status) {
+            Some(source) => failed(source),
+            None => ConnectError::Grpc(status.message().to_owned()),
+        })?
         .into_inner();
     let (incoming, commands) = mpsc::channel(DEPTH);
     tokio::spawn(async move {

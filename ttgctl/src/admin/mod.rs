@@ -1,24 +1,28 @@
 //! The verbs that ask the control daemon: a thin client of `ttg.admin.v1`.
 
+mod connect;
 mod objects;
 mod print;
 
 use std::{io::Write, process::ExitCode};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use proto::admin::{
     DisconnectRequest, ExplainRequest, GetStatsRequest, ListGatewaysRequest, ListRadiosRequest,
-    ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest, admin_client::AdminClient,
+    ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest,
 };
-use tonic::{Status, transport::Channel};
 
-use crate::cli::{Command, Output};
-
-type Client = AdminClient<Channel>;
+use self::connect::{Client, connect, said};
+use crate::cli::{Access, Command, Output};
 
 /// Asks `server` and prints the answer.
-pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Result<ExitCode> {
-    let mut client = connect(server).await?;
+pub async fn run(
+    server: &str,
+    access: &Access,
+    output: Output,
+    command: Command,
+) -> anyhow::Result<ExitCode> {
+    let mut client = connect(server, access).await?;
     let mut out = std::io::stdout().lock();
     match command {
         Command::Sessions { client: mac, service, watch: false, .. } => {
@@ -97,24 +101,4 @@ pub async fn run(server: &str, output: Output, command: Command) -> anyhow::Resu
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-async fn connect(server: &str) -> anyhow::Result<Client> {
-    let channel = Channel::from_shared(server.to_owned())
-        .with_context(|| format!("--server {server} is not a URL such as http://127.0.0.1:7400"))?
-        .connect_timeout(std::time::Duration::from_secs(5))
-        .connect()
-        .await
-        .map_err(|error| {
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            anyhow!(
-                "no control daemon answers at {server} ({cause}). Start `controlplane run` or `ttg standalone`, or name \
-                 the right address with --server or TTGCTL_SERVER."
-            )
-        })?;
-    Ok(AdminClient::new(channel))
-}
-
-fn said(status: Status) -> anyhow::Error {
-    anyhow!("{}", status.message())
 }

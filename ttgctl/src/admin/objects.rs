@@ -9,7 +9,10 @@ use proto::admin::{
     ListRegisteredRadiosRequest, Policy,
 };
 
-use super::{Client, print, said};
+use super::{
+    connect::{Client, said},
+    print,
+};
 use crate::cli::{AccountsVerb, BindingsVerb, NewBinding, Output};
 
 /// All pages of a list, asked for by the token of the one before.
