@@ -12,7 +12,7 @@ use proto::admin::{
     ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest,
 };
 
-use self::connect::{Client, connect, said};
+use self::connect::{connect, said};
 use crate::cli::{Access, Command, Output};
 
 /// Asks `server` and prints the answer.
