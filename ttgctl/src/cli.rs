@@ -32,19 +32,19 @@ pub struct Cli {
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "TLS and tokens")]
 pub struct Access {
-    /// Certificate of the authority that signed the server's (PEM); https needs it.
+    /// Authority of the server's certificate; https needs it.
     #[arg(long, global = true, env = "TTGCTL_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The operator's certificate (PEM).
+    /// The operator's certificate.
     #[arg(long, global = true, env = "TTGCTL_CERT", value_name = "FILE")]
     pub cert: Option<PathBuf>,
-    /// The key of --cert (PEM).
+    /// The key of --cert.
     #[arg(long, global = true, env = "TTGCTL_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// File with the operator's token.
     #[arg(long, global = true, env = "TTGCTL_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// The name in the server's certificate, if it is not the one in --server.
+    /// Name in the server's certificate, if not as in --server.
     #[arg(long, global = true, env = "TTGCTL_SERVER_NAME", value_name = "NAME")]
     pub server_name: Option<String>,
 }

@@ -205,7 +205,10 @@ fn the_form_of_an_answer_before_and_behind_the_verb() {
     ] {
         let output = ttgctl(&[&["--server", "http://127.0.0.1:1"][..], arguments].concat());
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-        says(std::str::from_utf8(&output.stderr).unwrap(), &["no control daemon answers", "--server"]);
+        says(
+            std::str::from_utf8(&output.stderr).unwrap(),
+            &["cannot ask the control daemon", "Connection refused", "--server"],
+        );
     }
     assert_eq!(ttgctl(&["radios", "-o", "xml"]).status.code(), Some(2));
 }
