@@ -20,6 +20,7 @@ mod report;
 mod slot;
 mod stations;
 mod template;
+mod usage;
 mod visible;
 
 use std::collections::VecDeque;
@@ -274,9 +275,9 @@ impl Agent {
     }
 
     /// Closes everything, before the end.
-    pub fn shut_down(&mut self) {
+    pub fn shut_down(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            self.close_slot(slot, Why::End, Duration::ZERO);
+            self.close_slot(slot, Why::End, now);
         }
         self.unregister();
         self.matchmaker = None;
@@ -365,6 +366,7 @@ impl Agent {
                 if !self.slot_frame(slot, &frame, device, info, now) {
                     return;
                 }
+                self.count(slot, &frame, Some(info), now);
                 self.bsses.len() + slot
             }
         };

@@ -120,7 +120,7 @@ impl EventLoop {
                 self.log_counters(log);
                 if signal != libc::SIGUSR1 {
                     log.event(&format_args!("ending on signal {signal}"));
-                    self.agent.shut_down();
+                    self.agent.shut_down(now);
                     self.act(now, log)?;
                     return Ok(());
                 }

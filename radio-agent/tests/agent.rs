@@ -478,12 +478,12 @@ fn the_table_of_devices_is_bounded() {
 fn the_end_closes_everything() {
     let mut world = World::open();
     world.associate(DEVICE, 1);
-    world.agent.shut_down();
+    world.agent.shut_down(seconds(60));
     let outputs = world.outputs();
     assert!(matches!(outputs[0], Output::Inject { .. }), "devices are told");
     assert_eq!(outputs[1..], [Output::Close { bss: 0 }, Output::Close { bss: 1 }]);
     assert_eq!(world.agent.deadline(), None);
-    world.agent.shut_down();
+    world.agent.shut_down(seconds(60));
     assert_eq!(world.outputs(), []);
 }
 

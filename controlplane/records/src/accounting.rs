@@ -11,6 +11,12 @@ use crate::{
 /// Most sessions of one [`Page`].
 pub const MAX_PAGE: usize = 1000;
 
+/// What the sides' totals may differ, in hundredths of the larger. A radio cannot see how many MSDUs an A-MSDU has, and so
+/// counts up to 16 octets more of each.
+pub const TOLERANCE: u64 = 25;
+/// And in any case this many octets: what is under way when a device leaves.
+pub const SLACK: u64 = 64 << 10;
+
 /// Who reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
@@ -44,6 +50,18 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Totals never become less: who reports less has been restarted, and forgot.
+    fn not_below(self, before: &Totals) -> Totals {
+        Totals {
+            up_octets: self.up_octets.max(before.up_octets),
+            down_octets: self.down_octets.max(before.down_octets),
+            up_packets: self.up_packets.max(before.up_packets),
+            down_packets: self.down_packets.max(before.down_packets),
+            seconds: self.seconds.max(before.seconds),
+            ..self
+        }
+    }
+
     /// As any store can keep them.
     fn kept(self) -> Totals {
         const MOST: u64 = i64::MAX as u64;
@@ -128,9 +146,19 @@ impl Session {
         };
         let news = side.is_none_or(|known| report.totals.sequence > known.sequence);
         if news {
-            *side = Some(report.totals.kept());
+            let before = side.unwrap_or_default();
+            *side = Some(report.totals.kept().not_below(&before));
         }
         news
+    }
+
+    /// Whether both sides said their last, and differ by more than [`TOLERANCE`] and [`SLACK`] in what the device used.
+    pub fn disagrees(&self) -> bool {
+        let (Some(radio), Some(service)) = (self.by_radio, self.by_service) else { return false };
+        let differ = |a: u64, b: u64| a.abs_diff(b) > SLACK && a.abs_diff(b) > a.max(b) / 100 * TOLERANCE;
+        radio.ended
+            && service.ended
+            && (differ(radio.up_octets, service.up_octets) || differ(radio.down_octets, service.down_octets))
     }
 
     /// When the last report came in.

@@ -23,7 +23,7 @@ pub mod testkit;
 
 use std::{future::Future, pin::Pin};
 
-pub use accounting::{Cursor, MAX_PAGE, Page, Query, Report, Session, Side, Totals};
+pub use accounting::{Cursor, MAX_PAGE, Page, Query, Report, SLACK, Session, Side, TOLERANCE, Totals};
 pub use draft::{Committed, Draft, NewContract, Object, Outcome, Step, Version};
 pub use embedded::Embedded;
 pub use error::RecordsError;

@@ -2,6 +2,7 @@
 
 use std::{
     net::IpAddr,
+    ops::Add,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +14,12 @@ use radius::{
     packet,
 };
 
-use super::{Core, mac, octets, sessions::SessionKey, timers::Subject};
+use super::{
+    Core, mac, octets,
+    reports::{Counted, Last, OnTunnel, Used},
+    sessions::SessionKey,
+    timers::Subject,
+};
 use crate::aaa::association;
 
 /// Octets and packets of a session. A gateway counts from each association; a session may see several.
@@ -32,6 +38,19 @@ pub(super) struct Count {
     pub up_octets: u64,
     pub down_packets: u64,
     pub down_octets: u64,
+}
+
+impl Add for Count {
+    type Output = Count;
+
+    fn add(self, other: Count) -> Count {
+        Count {
+            up_packets: self.up_packets.saturating_add(other.up_packets),
+            up_octets: self.up_octets.saturating_add(other.up_octets),
+            down_packets: self.down_packets.saturating_add(other.down_packets),
+            down_octets: self.down_octets.saturating_add(other.down_octets),
+        }
+    }
 }
 
 impl Totals {
@@ -106,7 +125,10 @@ pub(super) struct Account {
     /// RADIUS group; `None` when nobody wants records of the service.
     group: Option<String>,
     record: AcctRecord,
-    since: Time,
+    pub since: Time,
+    /// What the matchmaker's reports are about.
+    pub tunnel: Option<OnTunnel>,
+    counted: Option<Counted>,
 }
 
 impl Account {
@@ -121,6 +143,9 @@ pub(super) struct PendingStop {
     cause: packet::TerminateCause,
     lasted: Duration,
     totals: Totals,
+    /// By the same device on the same tunnel.
+    before: Used,
+    rssi_dbm: i32,
 }
 
 /// So long the record of a session that ended waits for the gateway's last totals.
@@ -154,10 +179,15 @@ impl Core {
         for address in &session.addresses {
             add_address(&mut record, *address);
         }
-        let account = Account { id, group: service.config.radius.clone(), record, since };
+        let (service, group) = (session.service, service.config.radius.clone());
+        let radio = self.radios.get(&key.bssid);
+        let tunnel = radio.and_then(OnTunnel::to_report);
+        let counted = radio.map(|radio| self.online.count(&radio.gateway, service));
+        let account = Account { id, group, record, since, tunnel, counted };
         if let Some(session) = self.sessions.get_mut(&key) {
             session.account = Some(account);
         }
+        self.arm_report(key);
     }
 
     /// The address of a device becomes known after the start: servers that log it want to hear.
@@ -184,20 +214,25 @@ impl Core {
 
     pub(super) fn account_stop(&mut self, key: SessionKey, id: SessionId, cause: TerminateCause) {
         self.timers.set(Subject::Interim(key), None);
+        self.timers.set(Subject::Report(key), None);
         // One that is still waiting goes out with what is known.
         self.finish_stop(key);
         let now = self.clock.now();
+        let before = self.used_before(key);
         let Some(session) = self.sessions.get_mut(&key) else { return };
         let Some(mut account) = session.account.take_if(|account| account.id == id) else {
             tracing::error!(client = %key.mac, %id, "an accounting session ended that never began");
             return;
         };
         account.record.event_time = SystemTime::now();
+        account.counted = None;
         let stop = PendingStop {
             lasted: now.since(account.since),
             account,
             cause: packet::TerminateCause(cause as u32),
             totals: session.totals.take(),
+            before,
+            rssi_dbm: session.rssi_dbm,
         };
         self.stops.insert(key, stop);
         self.timers.set(Subject::Stop(key), Some(now + LAST_TOTALS));
@@ -209,7 +244,11 @@ impl Core {
     /// Sends the record of a session that ended, with the totals that are known now.
     pub(super) fn finish_stop(&mut self, key: SessionKey) {
         self.timers.set(Subject::Stop(key), None);
-        let Some(PendingStop { account, cause, lasted, totals }) = self.stops.remove(&key) else { return };
+        let Some(PendingStop { account, cause, lasted, totals, before, rssi_dbm }) = self.stops.remove(&key)
+        else {
+            return;
+        };
+        self.report_end(key, &account, before, Last { count: totals.now(), lasted, rssi_dbm });
         if let Some(group) = account.group {
             let mut record = account.record;
             record.event = AcctEvent::Stop(usage(&totals, lasted), cause);
@@ -271,6 +310,7 @@ impl Core {
                     self.drain_radio(key.bssid);
                 }
                 Subject::Interim(key) => self.account_interim(key),
+                Subject::Report(key) => self.report_usage(key),
                 Subject::Stop(key) => self.finish_stop(key),
                 Subject::Radio(bssid) => self.radio_timeout(bssid),
                 Subject::Matchmaking => self.renew_registrations(),

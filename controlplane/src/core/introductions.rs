@@ -199,7 +199,7 @@ impl Core {
             }
             self.introductions.refused.insert(client, now + Duration::from_secs(said.seconds.into()));
             self.counters.add("clients_refused", 1);
-            for key in self.sessions_of_client(client) {
+            for key in self.sessions.of_client(client) {
                 if self.sessions.get(&key).is_some_and(|session| session.station.state() != State::Online) {
                     // 802.11-2020 table 9-49, 2: previous authentication no longer valid.
                     let cause = TerminateCause::AdminReset;

@@ -7,12 +7,14 @@ mod gateways;
 mod introductions;
 mod radios;
 mod registration;
+mod reports;
+mod session_map;
 mod sessions;
 mod timers;
 mod views;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -39,7 +41,6 @@ use crate::{
 use self::{
     gateways::GatewayEntry,
     radios::Bss,
-    sessions::Session,
     timers::{Subject, Timers},
 };
 
@@ -127,7 +128,7 @@ pub(crate) struct Core {
     /// Gateways that went away with live sessions, and when control stops waiting for them.
     lost: Vec<gateways::LostGateway>,
     radios: HashMap<MacAddr, Bss>,
-    sessions: BTreeMap<SessionKey, Session>,
+    sessions: session_map::SessionMap,
     stops: HashMap<SessionKey, accounting::PendingStop>,
     timers: Timers,
     changes: broadcast::Sender<admin::SessionChange>,
@@ -137,6 +138,8 @@ pub(crate) struct Core {
     matchmaker: registration::Matchmaker,
     registrations: HashMap<Connection, registration::Registration>,
     introductions: introductions::Introductions,
+    reports: reports::Reports,
+    online: reports::Online,
     capacity: u64,
     admissions_per_second: u32,
     counters: crate::metrics::Counters,
@@ -177,7 +180,7 @@ impl Core {
             draining: Default::default(),
             lost: Vec::new(),
             radios: HashMap::new(),
-            sessions: BTreeMap::new(),
+            sessions: session_map::SessionMap::default(),
             stops: HashMap::new(),
             timers,
             changes: broadcast::channel(4096).0,
@@ -186,6 +189,8 @@ impl Core {
             matchmaker,
             registrations: HashMap::new(),
             introductions: introductions::Introductions::default(),
+            reports: reports::Reports::default(),
+            online: reports::Online::default(),
             capacity: config.capacity,
             admissions_per_second: config.admissions_per_second,
             counters: crate::metrics::Counters::default(),

@@ -1,6 +1,6 @@
 //! Virtual BSSes on radios: who may open a tunnel, group keys, and what goes when a tunnel goes.
 
-use std::net::SocketAddr;
+use std::{collections::HashMap, net::SocketAddr};
 
 use authenticator::{BssOutput, Input, RestoreError, TerminateCause};
 use dot11::MacAddr;
@@ -17,6 +17,7 @@ use super::{
     introductions::{self, Proved},
     mac, octets, os_entropy,
     registration::is_possible_bssid,
+    reports::Used,
     sessions::SessionKey,
     timers::Subject,
 };
@@ -34,6 +35,8 @@ pub(super) struct Bss {
     pub unconfirmed: bool,
     /// Of the matchmaker's introduction; none if it is a standing one.
     pub key: Option<TunnelKey>,
+    /// By devices of its in sessions that are over.
+    pub used: HashMap<MacAddr, Used>,
 }
 
 /// `ttg.gateway.v1.Tunnel`, checked.
@@ -151,6 +154,7 @@ impl Core {
             unconfirmed: false,
             key: proved.as_ref().map(|(key, _)| key.clone()),
             tunnel: tunnel.clone(),
+            used: HashMap::new(),
         };
         let accept = accept_command(&tunnel, tunnel_blob(&entry), proved);
         self.radios.insert(bssid, entry);
@@ -201,6 +205,7 @@ impl Core {
             unconfirmed: false,
             key,
             tunnel,
+            used: HashMap::new(),
         })
     }
 

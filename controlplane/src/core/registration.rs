@@ -59,10 +59,12 @@ pub(super) struct Registration {
 }
 
 /// What an answer is about.
-#[derive(Debug, Clone, Copy)]
-enum Asked {
+#[derive(Debug)]
+pub(super) enum Asked {
     Register(Uuid),
     Load(Uuid),
+    /// It has to be there in the end.
+    Report(Box<mm::Accounting>),
     Other,
 }
 
@@ -124,9 +126,8 @@ impl Core {
 
     /// The gateway went.
     pub(super) fn unregister_gateway(&mut self, connection: Connection) {
-        if self.registrations.remove(&connection).is_none() {
-            return;
-        }
+        let Some(registration) = self.registrations.remove(&connection) else { return };
+        self.unanswered(registration.asked.into_values());
         self.timers.set(Subject::Peer(connection), None);
         if let Matchmaker::Local(local) = &self.matchmaker {
             let _ = local.messages.try_send(matchmaking::Message::Gone(connection));
@@ -156,7 +157,17 @@ impl Core {
             }
             self.drain_peer(connection);
         }
+        self.send_reports();
         self.timers.set(Subject::Matchmaking, Some(now + INTERVAL));
+    }
+
+    /// No answer will come.
+    fn unanswered(&mut self, asked: impl IntoIterator<Item = Asked>) {
+        for asked in asked {
+            if let Asked::Report(report) = asked {
+                self.reported(report, None);
+            }
+        }
     }
 
     fn registration(&self, connection: Connection, uuid: Uuid) -> Option<Request> {
@@ -187,12 +198,11 @@ impl Core {
 
     fn load(&self, connection: Connection, uuid: Uuid) -> Option<Request> {
         let gateway = self.gateways.get(&connection)?;
-        let sessions = self.sessions.values().filter(|session| session.service == uuid).count();
         Some(Request::Load(mm::Load {
             service: octets(uuid.as_bytes()),
             instance: instance(&gateway.name, uuid).to_vec(),
             load_permille: self.load_permille(connection),
-            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+            sessions: self.online.of(&gateway.name, uuid),
             admissions_per_second: self.admissions_per_second,
             draining: gateway.draining,
         }))
@@ -237,9 +247,10 @@ impl Core {
         self.drain_peer(connection);
     }
 
-    fn ask(&mut self, connection: Connection, request: Request, asked: Asked) {
+    /// Whether it is under way.
+    pub(super) fn ask(&mut self, connection: Connection, request: Request, asked: Asked) -> bool {
         let now = self.mm_now();
-        let Some(registration) = self.registrations.get_mut(&connection) else { return };
+        let Some(registration) = self.registrations.get_mut(&connection) else { return false };
         let id = match (&self.matchmaker, &mut registration.peer) {
             (Matchmaker::Local(local), _) => {
                 registration.last_id = registration.last_id.wrapping_add(1);
@@ -250,15 +261,17 @@ impl Core {
             (Matchmaker::Remote(_), Some(peer)) => peer.request(request, now).ok(),
             _ => None,
         };
-        match id {
-            Some(id) => {
-                if registration.asked.len() >= MAX_ASKED {
-                    registration.asked.clear();
-                }
-                registration.asked.insert(id, asked);
-            }
-            None => self.counters.add("matchmaker_behind", 1),
-        }
+        let Some(id) = id else {
+            self.counters.add("matchmaker_behind", 1);
+            return false;
+        };
+        let forgotten = match registration.asked.len() >= MAX_ASKED {
+            true => std::mem::take(&mut registration.asked),
+            false => HashMap::new(),
+        };
+        registration.asked.insert(id, asked);
+        self.unanswered(forgotten.into_values());
+        true
     }
 
     /// The matchmaker answers.
@@ -266,6 +279,7 @@ impl Core {
         let Some(registration) = self.registrations.get_mut(&connection) else { return };
         let Some(asked) = registration.asked.remove(&id) else { return };
         match (asked, answer) {
+            (Asked::Report(report), answer) => self.reported(report, Some(&answer)),
             (Asked::Register(uuid), Answer::Registered(_)) => {
                 registration.registered.insert(uuid);
                 self.counters.add("services_registered", 1);
@@ -323,9 +337,9 @@ impl Core {
                 Output::Answered { id, answer: Ok(answer) } => self.answered(connection, id, answer),
                 Output::Answered { id, answer: Err(gave_up) } => {
                     tracing::warn!(%gave_up, "the matchmaker does not answer");
-                    if let Some(registration) = self.registrations.get_mut(&connection) {
-                        registration.asked.remove(&id);
-                    }
+                    let registration = self.registrations.get_mut(&connection);
+                    let asked = registration.and_then(|registration| registration.asked.remove(&id));
+                    self.unanswered(asked);
                 }
                 Output::Pushed(push) => self.pushed(connection, push),
                 Output::Epoch(_) => {

@@ -223,6 +223,7 @@ impl Core {
         }
         self.timers.set(Subject::Session(key), None);
         self.timers.set(Subject::Interim(key), None);
+        self.timers.set(Subject::Report(key), None);
     }
 
     fn carry_out(&mut self, key: SessionKey, output: Output) {
@@ -364,13 +365,9 @@ impl Core {
     /// A device that associates through one radio has left the others of the service.
     fn leave_other_radios(&mut self, key: SessionKey) {
         let Some(service) = self.sessions.get(&key).map(|session| session.service) else { return };
-        let others: Vec<_> = self
-            .radios
-            .iter()
-            .filter(|(bssid, radio)| **bssid != key.bssid && radio.tunnel.service == service)
-            .map(|(&bssid, _)| SessionKey { bssid, mac: key.mac })
-            .filter(|other| self.sessions.contains_key(other))
-            .collect();
+        let of_service = |other: &SessionKey| self.sessions.get(other).is_some_and(|s| s.service == service);
+        let mut others = self.sessions.of_client(key.mac);
+        others.retain(|other| *other != key && of_service(other));
         for other in others {
             self.input(other, Input::Removed { cause: TerminateCause::UserRequest });
         }
@@ -488,7 +485,7 @@ impl Core {
 
     /// Before a gateway reports: what of its sessions is not in the report has been lost.
     pub(super) fn doubt_sessions_of(&mut self, gateway: &str) {
-        for (key, session) in &mut self.sessions {
+        for (key, session) in self.sessions.iter_mut() {
             if self.radios.get(&key.bssid).is_some_and(|radio| radio.gateway == gateway) {
                 session.confirmed = false;
             }
@@ -546,15 +543,6 @@ impl Core {
 
     pub(super) fn sessions_of_radio(&self, bssid: MacAddr) -> Vec<SessionKey> {
         self.sessions.range(SessionKey::all_of(bssid)).map(|(&key, _)| key).collect()
-    }
-
-    /// Every session of the device.
-    pub(super) fn sessions_of_client(&self, client: MacAddr) -> Vec<SessionKey> {
-        self.radios
-            .keys()
-            .map(|&bssid| SessionKey { bssid, mac: client })
-            .filter(|key| self.sessions.contains_key(key))
-            .collect()
     }
 }
 

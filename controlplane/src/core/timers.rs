@@ -14,6 +14,8 @@ pub(super) enum Subject {
     Session(SessionKey),
     /// A session's interim accounting.
     Interim(SessionKey),
+    /// What a session used is reported to the matchmaker.
+    Report(SessionKey),
     /// A session that ended and whose last totals have not come.
     Stop(SessionKey),
     /// A virtual BSS's group keys.

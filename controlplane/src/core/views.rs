@@ -18,7 +18,7 @@ impl Core {
             Query::Stats(reply) => answer(reply, self.stats()),
             Query::Watch(reply) => answer(reply, (self.list_sessions(), self.changes.subscribe())),
             Query::Disconnect { client, reason, reply } => {
-                let keys = self.sessions_of_client(client);
+                let keys = self.sessions.of_client(client);
                 for &key in &keys {
                     let input =
                         Input::Disconnect { reason: ReasonCode(reason), cause: TerminateCause::AdminReset };
@@ -27,7 +27,7 @@ impl Core {
                 answer(reply, count(keys.len()));
             }
             Query::RekeyClient { client, reply } => {
-                let mut keys = self.sessions_of_client(client);
+                let mut keys = self.sessions.of_client(client);
                 keys.retain(|key| self.sessions[key].station.state() == State::Online);
                 for &key in &keys {
                     self.input(key, Input::RekeyPairwise);

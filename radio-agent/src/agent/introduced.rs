@@ -9,7 +9,7 @@ use proto::tunnel::{FrameInfo, SessionId};
 use super::link::Due;
 use super::matchmaking::UNANSWERED_FOR;
 use super::near::{Heard, Noted};
-use super::slot::Progress;
+use super::slot::{Progress, Shown};
 use super::{Agent, Event, Output, Why};
 use dot11::element::{ElementId, Elements, Ssid};
 
@@ -151,6 +151,15 @@ impl Agent {
         self.outputs.push_back(Output::Inject { frame });
     }
 
+    /// Counts a frame that passes: from a device, with how it was received, or to one.
+    pub(super) fn count(&mut self, slot: usize, frame: &Frame<'_>, up: Option<FrameInfo>, now: Duration) {
+        if let Some(Shown { usage, stations, .. }) =
+            self.slots.get_mut(slot).and_then(|slot| slot.shown.as_mut())
+        {
+            usage.count(stations, frame, up, now);
+        }
+    }
+
     /// Passes what was kept to the gateway, if it answers.
     pub(super) fn send_held(&mut self, slot: usize) {
         if self.slots[slot].gateway().is_none() {
@@ -183,6 +192,10 @@ impl Agent {
     pub(super) fn slot_links(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
             let bssid = self.slots[slot].bssid;
+            let Some(shown) = &mut self.slots[slot].shown else { continue };
+            let reports = shown.usage.reports(Some(&shown.stations), now);
+            let (session, service) = (shown.session, shown.service);
+            self.account(bssid, service, session, reports);
             let Some(shown) = &mut self.slots[slot].shown else { continue };
             let devices = shown.has_devices(now);
             let Some(link) = &mut shown.link else { continue };
@@ -221,6 +234,8 @@ impl Agent {
         let Some(mut shown) = self.slots[slot].shown.take() else { return };
         let (bssid, service) = (self.slots[slot].bssid, shown.service);
         self.slots[slot].free_since = now;
+        let reports = shown.usage.reports(None, now);
+        self.account(bssid, service, shown.session, reports);
         self.counters.held_dropped += shown.drop_held(None);
         if shown.stations.clear() {
             self.send_all_away(bssid);

@@ -207,6 +207,22 @@ impl Agent {
         self.tell(Request::Release(messages::Release { radio, bssid, service, gateway_lost }));
     }
 
+    /// What devices of a BSS used.
+    pub(super) fn account(
+        &mut self,
+        bssid: MacAddr,
+        service: ServiceUuid,
+        session: Option<SessionId>,
+        reports: Vec<messages::Accounting>,
+    ) {
+        let Some(session) = session else { return };
+        for mut report in reports {
+            (report.radio, report.bssid) = (self.radio.0.to_vec(), bssid.0.to_vec());
+            (report.service, report.session_id) = (service.0.to_vec(), session.0.to_vec());
+            self.tell(Request::Accounting(report));
+        }
+    }
+
     /// Says something to which the answer does not matter.
     fn tell(&mut self, request: Request) {
         if let Some(matchmaker) = &mut self.matchmaker {

@@ -75,6 +75,9 @@ impl Agent {
             _ => None,
         };
         self.counters.down += 1;
+        if let Some(slot) = bss.checked_sub(self.bsses.len()) {
+            self.count(slot, &frame, None, now);
+        }
         self.outputs.push_back(Output::Inject { frame: octets.to_vec() });
         // Only now: the radio must still know the device to reach it asleep.
         if let Some(device) = left {

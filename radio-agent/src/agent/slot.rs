@@ -9,6 +9,7 @@ use visibility::Policy;
 use super::link::Link;
 use super::stations::Stations;
 use super::template::Template;
+use super::usage::Usage;
 
 /// Virtual BSSes of one radio: as many as the first octet of an address has place for.
 pub const MAX_SLOTS: usize = 16;
@@ -120,6 +121,7 @@ pub(super) struct Shown {
     /// As far as anybody near needs it.
     pub(super) standing: Option<Standing>,
     pub(super) stations: Stations,
+    pub(super) usage: Usage,
     pub(super) clients: Vec<Client>,
     /// Of the tunnel, from the first introduction on.
     pub(super) session: Option<SessionId>,
@@ -146,6 +148,7 @@ impl Shown {
             since: now,
             standing: Some(standing),
             stations: Stations::default(),
+            usage: Usage::default(),
             clients: Vec::new(),
             session: None,
             link: None,
@@ -226,6 +229,7 @@ impl Shown {
     /// The tunnel is gone, and with it what it introduced.
     pub(super) fn unlink(&mut self) {
         (self.link, self.session, self.idle_since) = (None, None, None);
+        self.usage = Usage::default();
         self.clients.retain(|client| matches!(client.progress, Progress::Refused { .. }));
     }
 

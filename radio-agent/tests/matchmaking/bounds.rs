@@ -264,7 +264,7 @@ proptest! {
             world.run(milliseconds(wait));
             prop_assert!(world.agent.near() <= MAX_NEAR);
         }
-        world.agent.shut_down();
+        world.agent.shut_down(world.now);
         world.pump();
         prop_assert_eq!(world.agent.deadline(), None);
     }

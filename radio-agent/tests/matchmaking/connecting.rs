@@ -7,7 +7,7 @@ use radio_agent::agent::*;
 use super::world::*;
 
 /// A world in which slot 0 shows HOME for DEVICE and whoever else comes.
-fn shown(policy: Policy) -> World {
+pub fn shown(policy: Policy) -> World {
     let mut world = World::new();
     world.offers = vec![offer(HOME, Some(DEVICE), policy)];
     world.ttl = 3600;
@@ -257,7 +257,7 @@ fn late_answers_and_punches_do_no_harm() {
 fn the_end_closes_releases_and_unregisters() {
     let mut world = shown(Policy::default());
     world.associate(0, DEVICE);
-    world.agent.shut_down();
+    world.agent.shut_down(world.now);
     world.pump();
     let last: Vec<_> = world.questions.iter().rev().take(2).map(|(_, request)| request.clone()).collect();
     let [Request::Unregister(_), Request::Release(release)] = &last[..] else { panic!("{last:?}") };

@@ -3,4 +3,5 @@
 mod bounds;
 mod connecting;
 mod showing;
+mod usage;
 mod world;

@@ -417,7 +417,7 @@ fn the_radio_registers_again_before_it_is_forgotten() {
     world.agent.epoch_changed(world.now);
     world.run(seconds(6));
     assert_eq!(registrations(&world).len(), 7);
-    world.agent.shut_down();
+    world.agent.shut_down(world.now);
     world.pump();
     assert!(matches!(world.questions.last(), Some((_, Request::Unregister(_)))));
     assert_eq!(world.agent.deadline(), None);

@@ -320,6 +320,15 @@ impl World {
         self.questions.iter().filter_map(of).collect()
     }
 
+    /// What devices used, as reported.
+    pub fn reports(&self) -> Vec<messages::Accounting> {
+        let of = |(_, request): &(Duration, Request)| match request {
+            Request::Accounting(report) => Some(report.clone()),
+            _ => None,
+        };
+        self.questions.iter().filter_map(of).collect()
+    }
+
     /// When and which slots opened and closed.
     pub fn air(&self) -> Vec<(Duration, char, usize)> {
         let of = |(when, output): &(Duration, Output)| match output {

@@ -33,6 +33,8 @@ const OF_SIDE: [(&str, &str); 9] = [
     ("ended", "bool"),
     ("at", "int8"),
 ];
+/// Those that never become less.
+const TOTALS: [&str; 5] = ["up_octets", "down_octets", "up_packets", "down_packets", "seconds"];
 const SIDES: [&str; 2] = ["radio", "service"];
 
 /// Names and types of all columns, in order.
@@ -51,7 +53,8 @@ pub(super) fn select() -> String {
     format!("SELECT {} FROM records.session", names())
 }
 
-/// Adds what is known of sessions to what is there: of each side what has the larger sequence number.
+/// Adds what is known of sessions to what is there: of each side what has the larger sequence number, totals never
+/// less than they were.
 pub(super) fn merge_statement() -> String {
     let arrays = columns().enumerate().map(|(place, (_, kind))| format!("${}::{kind}[]", place + 1));
     let arrays = arrays.collect::<Vec<_>>().join(", ");
@@ -60,7 +63,11 @@ pub(super) fn merge_statement() -> String {
     let set = SIDES.into_iter().flat_map(|side| {
         OF_SIDE.map(|(name, _)| {
             let news = news(side);
-            format!("{side}_{name} = CASE WHEN {news} THEN excluded.{side}_{name} ELSE s.{side}_{name} END")
+            let new = match TOTALS.contains(&name) {
+                true => format!("greatest(excluded.{side}_{name}, s.{side}_{name})"),
+                false => format!("excluded.{side}_{name}"),
+            };
+            format!("{side}_{name} = CASE WHEN {news} THEN {new} ELSE s.{side}_{name} END")
         })
     });
     let set = set.collect::<Vec<_>>().join(", ");

@@ -53,6 +53,16 @@ pub async fn larger_sequences_win(place: &dyn Place) {
     assert_eq!(before[0].by_service, Some(report(1, Side::Service, 9, 900).totals));
     assert!(before[0].by_radio.unwrap().ended && !before[0].by_service.unwrap().ended);
     assert_eq!((before[0].first, before[0].last()), (500, 1000));
+    // Who was restarted and forgot what it had counted takes nothing back.
+    let mut forgetful = report(1, Side::Service, 120, 1200);
+    (forgetful.totals.up_octets, forgetful.totals.seconds, forgetful.totals.down_packets) = (0, 1, 1 << 61);
+    store.account(vec![forgetful.clone()]).await.unwrap();
+    let after = get().await[0].by_service.unwrap();
+    let first = before[0].by_service.unwrap();
+    assert_eq!((after.sequence, after.at, after.ended), (120, 1200, true));
+    assert_eq!((after.up_octets, after.seconds), (first.up_octets, first.seconds));
+    assert_eq!(after.down_packets, 1 << 61);
+    let before = get().await;
     // Another client in the same tunnel, and numbers beyond what a store can keep.
     let mut other = report(1, Side::Service, 1, 5);
     other.client = mac(200);
