@@ -225,6 +225,26 @@ pub struct Cursor {
     pub(crate) id: SessionKey,
 }
 
+impl Cursor {
+    /// As a text, for those who come back with it.
+    pub fn token(&self) -> String {
+        let (account, session, client) = &self.id;
+        let hex = |octets: &[u8]| octets.iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+        format!("{:016x}{}{}{account}", self.first, hex(session), hex(client))
+    }
+
+    /// From such a text.
+    pub fn from_token(token: &str) -> Option<Cursor> {
+        let octets = |from: usize, to: usize| -> Option<Vec<u8>> {
+            let digits = token.get(from..to)?.as_bytes().chunks(2);
+            digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+        };
+        let first = u64::from_be_bytes(octets(0, 16)?.try_into().ok()?);
+        let (session, client) = (octets(16, 48)?.try_into().ok()?, octets(48, 60)?.try_into().ok()?);
+        Some(Cursor { first, id: (token.get(60..)?.to_owned(), session, client) })
+    }
+}
+
 /// Some of the sessions that were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {

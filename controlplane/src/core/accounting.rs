@@ -71,6 +71,11 @@ impl Totals {
         self.begins_anew = true;
     }
 
+    /// The gateway begins anew, and has said what it had until then.
+    pub fn begin_from_nothing(&mut self) {
+        self.last = Count::default();
+    }
+
     /// Everything so far, for the session that ends; the next one starts from nothing.
     pub fn take(&mut self) -> Totals {
         let ended = self.clone();
@@ -416,6 +421,15 @@ mod tests {
         totals.start_from(&said(7, 8));
         totals.update(&said(9, 9));
         assert_eq!((packets(&ended), packets(&totals)), ((7, 8), (2, 1)));
+    }
+
+    #[test]
+    fn a_device_that_comes_back_and_uses_more_is_counted_whole() {
+        let mut totals = Totals::default();
+        totals.start_from(&said(7, 8));
+        totals.begin_from_nothing();
+        totals.update(&said(9, 9));
+        assert_eq!(packets(&totals), (9, 9));
     }
 
     #[test]

@@ -237,8 +237,11 @@ impl Core {
                 let now = self.clock.now();
                 let Some(session) = self.sessions.get_mut(&key) else { return };
                 session.since_unix_ms = unix_ms(session.station.info().associated_since.unwrap_or(now));
-                if std::mem::replace(&mut session.added, true) {
+                // The gateway's last word on what was before is still to come, or has come.
+                if std::mem::replace(&mut session.added, true) || self.stops.contains_key(&key) {
                     session.totals.begin_anew();
+                } else {
+                    session.totals.begin_from_nothing();
                 }
                 let add = pb::StationAdd {
                     bssid: octets(&key.bssid.0),

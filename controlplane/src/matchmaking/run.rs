@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Weak,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -11,7 +12,7 @@ use proto::matchmaking::{
     messages::request::Request,
     server::{self, TicketKeys},
 };
-use records::{Committed, Draft, RecordsError, Report, Version};
+use records::{Committed, Draft, Records, RecordsError, Report, Version};
 use tokio::{
     net::UdpSocket,
     sync::{mpsc, oneshot},
@@ -66,6 +67,8 @@ pub(crate) struct Matchmaking {
     pub public: PublicKey,
     /// Where they send to.
     pub listen: SocketAddr,
+    /// What is durable. They close with the task that writes.
+    pub records: Weak<dyn Records>,
 }
 
 impl Matchmaking {
@@ -133,6 +136,7 @@ pub(crate) async fn start(
     own: Option<AccountId>,
     settings: Settings,
     records: (Version, Vec<Change>),
+    store: Weak<dyn Records>,
     jobs: mpsc::UnboundedSender<Job>,
     core: mpsc::WeakSender<core::Message>,
 ) -> Result<Matchmaking, MatchmakingError> {
@@ -156,7 +160,7 @@ pub(crate) async fn start(
     desk.loaded(records.0);
     let (messages, inbox) = mpsc::channel(1024);
     tokio::spawn(run(desk, socket, inbox, jobs, core));
-    Ok(Matchmaking { messages, public, listen })
+    Ok(Matchmaking { messages, public, listen, records: store })
 }
 
 /// Until every handle is gone.

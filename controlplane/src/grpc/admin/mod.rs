@@ -4,6 +4,7 @@ mod objects;
 mod page;
 mod presence;
 mod text;
+mod usage;
 
 use std::pin::Pin;
 
@@ -17,8 +18,8 @@ use proto::admin::{
     ListAccountsResponse, ListBindingsRequest, ListBindingsResponse, ListGatewaysRequest,
     ListGatewaysResponse, ListGrantsRequest, ListGrantsResponse, ListNetworksRequest, ListNetworksResponse,
     ListRadiosRequest, ListRadiosResponse, ListRegisteredRadiosRequest, ListRegisteredRadiosResponse,
-    ListServicesRequest, ListServicesResponse, ListSessionsRequest, ListSessionsResponse, RekeyRequest,
-    RekeyResponse, SessionChange, WatchSessionsRequest,
+    ListServicesRequest, ListServicesResponse, ListSessionsRequest, ListSessionsResponse, ListUsageRequest,
+    ListUsageResponse, RekeyRequest, RekeyResponse, SessionChange, WatchSessionsRequest,
     admin_server::{Admin, AdminServer},
     session_change::Kind,
 };
@@ -203,6 +204,13 @@ impl Admin for AdminService {
         request: Request<DrainGatewayRequest>,
     ) -> Result<Response<DrainGatewayResponse>, Status> {
         self.drain(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_usage(
+        &self,
+        request: Request<ListUsageRequest>,
+    ) -> Result<Response<ListUsageResponse>, Status> {
+        self.usage(request.into_inner()).await.map(Response::new)
     }
 
     async fn disconnect(
