@@ -116,9 +116,9 @@ async fn both_sides_report_and_it_is_one_record() {
     online(&mut link).await;
     leave(&mut link, 1_000_000, 50).await;
     let first = recorded(&mut admin, |_| true).await;
-    let totals = first.by_service.clone().unwrap();
+    let totals = first.by_service.unwrap();
     assert_eq!((totals.up_octets, totals.down_octets, totals.ended), (1_000_000, 50, true));
-    assert_eq!((totals.rssi_dbm, first.by_radio.clone()), (-61, None));
+    assert_eq!((totals.rssi_dbm, first.by_radio), (-61, None));
     assert_eq!(
         (first.client.as_str(), first.session_id.as_str()),
         ("02:00:00:00:00:07", "05".repeat(16).as_str())
@@ -127,7 +127,7 @@ async fn both_sides_report_and_it_is_one_record() {
     online(&mut link).await;
     leave(&mut link, 500_000, 7).await;
     let both = recorded(&mut admin, |usage| usage.by_service.as_ref().unwrap().up_octets > 1_000_000).await;
-    let totals = both.by_service.clone().unwrap();
+    let totals = both.by_service.unwrap();
     assert_eq!((totals.up_octets, totals.down_octets, totals.up_packets), (1_500_000, 57, 2));
 
     // The radio has another view of it.

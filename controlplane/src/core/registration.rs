@@ -165,7 +165,7 @@ impl Core {
     fn unanswered(&mut self, asked: impl IntoIterator<Item = Asked>) {
         for asked in asked {
             if let Asked::Report(report) = asked {
-                self.reported(report, None);
+                self.reported(*report, None);
             }
         }
     }
@@ -279,7 +279,7 @@ impl Core {
         let Some(registration) = self.registrations.get_mut(&connection) else { return };
         let Some(asked) = registration.asked.remove(&id) else { return };
         match (asked, answer) {
-            (Asked::Report(report), answer) => self.reported(report, Some(&answer)),
+            (Asked::Report(report), answer) => self.reported(*report, Some(&answer)),
             (Asked::Register(uuid), Answer::Registered(_)) => {
                 registration.registered.insert(uuid);
                 self.counters.add("services_registered", 1);

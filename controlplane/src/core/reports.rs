@@ -186,7 +186,7 @@ impl Core {
     }
 
     /// What became of a report; `None`: the matchmaker did not answer, or nobody is left to hear the answer.
-    pub(super) fn reported(&mut self, report: Box<mm::Accounting>, answer: Option<&Answer>) {
+    pub(super) fn reported(&mut self, report: mm::Accounting, answer: Option<&Answer>) {
         self.reports.asked = self.reports.asked.saturating_sub(1);
         let again = match answer {
             None => true,
@@ -205,7 +205,7 @@ impl Core {
         }
         // The next one of a session that goes on says all that this one said. It waits for the next renewal of registrations.
         if report.ended && self.reports.waiting.len() < MAX_WAITING {
-            self.reports.waiting.push_back(*report);
+            self.reports.waiting.push_back(report);
         }
     }
 }

@@ -50,8 +50,7 @@ pub(crate) async fn as_configured(
     let (jobs, queue) = mpsc::unbounded_channel();
     let settings = Settings::default();
     let store = Arc::downgrade(&records);
-    let matchmaking =
-        start(here.listen, &config.state, own, settings, (version, changes), store, jobs, core).await?;
+    let matchmaking = start(here, &config.state, settings, (version, changes), store, jobs, core).await?;
     let messages = matchmaking.messages.downgrade();
     tokio::spawn(async move {
         // Nobody follows any more when nothing more can be written: the store closes.

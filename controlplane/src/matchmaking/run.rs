@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use matchmaker::{Change, Settings, objects::AccountId};
+use matchmaker::{Change, Settings};
 use proto::matchmaking::{
     PublicKey,
     messages::request::Request,
@@ -23,7 +23,10 @@ use super::{
     desk::{Desk, Local, Output},
     keys::{self, KeysError},
 };
-use crate::core::{self, Connection};
+use crate::{
+    config,
+    core::{self, Connection},
+};
 
 /// What reaches the matchmaker from within the process.
 #[derive(Debug)]
@@ -131,15 +134,15 @@ const DATAGRAM: usize = 2048;
 
 /// Starts the matchmaker. `records`: all that is durable, as it was read.
 pub(crate) async fn start(
-    listen: SocketAddr,
+    here: &config::Matchmaker,
     state: &std::path::Path,
-    own: Option<AccountId>,
     settings: Settings,
     records: (Version, Vec<Change>),
     store: Weak<dyn Records>,
     jobs: mpsc::UnboundedSender<Job>,
     core: mpsc::WeakSender<core::Message>,
 ) -> Result<Matchmaking, MatchmakingError> {
+    let listen = here.listen;
     let keys = keys::load_or_make(state)?;
     let socket = UdpSocket::bind(listen).await.map_err(|error| MatchmakingError::Socket { listen, error })?;
     let listen = socket.local_addr().map_err(|error| MatchmakingError::Socket { listen, error })?;
@@ -155,7 +158,7 @@ pub(crate) async fn start(
         epoch: u64::from_be_bytes(epoch),
         limits: server::Limits::default(),
     };
-    let mut desk = Desk::new(config, settings, own, now());
+    let mut desk = Desk::new(config, settings, here.account.clone(), now());
     records.1.iter().for_each(|change| desk.apply(change));
     desk.loaded(records.0);
     let (messages, inbox) = mpsc::channel(1024);
