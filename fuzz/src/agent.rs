@@ -60,7 +60,7 @@ pub fn input(mut data: &[u8]) {
         settle(&mut agent, gateway, now);
         assert!(agent.near() <= MAX_NEAR);
     }
-    agent.shut_down();
+    agent.shut_down(now);
     settle(&mut agent, gateway, now);
     assert_eq!(agent.deadline(), None, "the end is the end");
 }
