@@ -134,6 +134,48 @@ async fn a_device_is_introduced_and_nobody_else_is_heard() {
     assert_eq!(closed, BSSID);
 }
 
+/// Newcomers are sent elsewhere from the moment on in which control loses a gateway.
+#[tokio::test]
+async fn nobody_is_sent_to_a_gateway_that_control_has_lost() {
+    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
+    let at = control.matchmaker().unwrap();
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    radio.register().await;
+    let mut links = Vec::new();
+    for (at, name) in ["one", "two"].into_iter().enumerate() {
+        links.push((name, attach(&control, name).await));
+        registered_times(&control, at as u64 + 1).await;
+    }
+    for round in 0..2 {
+        let (before, _) = connected(radio.connect(PHONE).await);
+        let told = |command: &C| matches!(command, C::Datagram(datagram) if datagram.data[0] == 0x89);
+        let mut its = None;
+        while its.is_none() {
+            for (at, (_, link)) in links.iter_mut().enumerate() {
+                while let Ok(batch) = link.commands.try_recv() {
+                    if batch.iter().filter_map(|command| command.command.as_ref()).any(told) {
+                        its = Some(at);
+                    }
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        let (name, link) = links.remove(its.unwrap());
+        drop(link);
+        let began = std::time::Instant::now();
+        loop {
+            let (after, _) = connected(radio.connect(PHONE).await);
+            if after.instance != before.instance {
+                break;
+            }
+            assert!(began.elapsed() < PATIENCE, "{name} is gone");
+            tokio::task::yield_now().await;
+        }
+        links.push((name, attach(&control, name).await));
+        registered_times(&control, round + 3).await;
+    }
+}
+
 /// A gateway elsewhere registers through its own socket, and is told through it: where its datagrams come from is where radios are sent.
 #[tokio::test]
 async fn a_gateway_elsewhere_registers_through_its_tunnel_socket() {

@@ -2,7 +2,7 @@
 #
 #   backend_names              all of them
 #   backend_open               what must be there before the gateway starts
-#   backend_join               the gateway's network side, as ttg0 in the namespace "lan"
+#   backend_join               the gateway's network side, as ttg0 on the bridge lan0 in the namespace "lan"
 #   backend_close              takes away what backend_open made
 #   gateway_address            where radios send to
 #
@@ -32,8 +32,7 @@ backend_open() {
 
 backend_join() {
 	[ "$backend" != udp ] || within 10 ip link set ttg0 netns lan 2>/dev/null || die "ttg makes no TAP device"
-	ip -n lan addr add 10.77.0.1/24 dev ttg0
-	ip -n lan link set ttg0 up
+	ip -n lan link set ttg0 master lan0 up
 }
 
 backend_close() {

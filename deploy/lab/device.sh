@@ -1,6 +1,8 @@
 # Devices: a real wpa_supplicant on a real mac80211 in the guest, in the network namespace named like the device.
 #
-#   join DEVICE NETWORK [LINE...]   starts wpa_supplicant for a network of network_lines, with more configuration LINEs
+#   join DEVICE NETWORK [LINE...]   starts wpa_supplicant for a network of network_lines, with more configuration LINEs, and with
+#                                   $supplicant_lines for the whole of it
+#   own_address DEVICE [MAC]        the address that it has before wpa_supplicant starts; unless told, its radio's
 #   online DEVICE [SECONDS]         waits until it is connected (default 15 s)
 #   leave DEVICE                    ends it (it says good-bye: deauthentication)
 #   cli DEVICE WORD...              wpa_cli
@@ -10,7 +12,9 @@
 #   answered DEVICE                 one ping from the device is answered
 #   traffic DEVICE up|down COUNT       50 pings a second from or to the device, in the background
 #   traffic_end DEVICE up|down         waits for the last one and demands every reply
-#   radios_reset                    awake, in range, unfragmented, no supplicant: as cases expect to find them. A capture
+#   near DEVICE [1|2...]            brings it near these radios, and away from the others
+#   outage FILE                     the longest time between two answers in a file of traffic, in milliseconds
+#   radios_reset                    awake, in range, unfragmented, under their own addresses, no supplicant: as cases expect to find them. A capture
 #                                   that was under way becomes failed.pcap
 #   seen DEVICE COUNT PATTERN       its debug log has at least COUNT lines that match
 #   times DEVICE PATTERN            how many it has
@@ -23,6 +27,11 @@ network_lines() {
 	home) echo 'ssid="ttg-home" key_mgmt=WPA-PSK psk="correct horse battery"' ;;
 	guests) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="second of two"' ;;
 	travel) echo 'ssid="ttg-travel" key_mgmt=WPA-PSK psk="far from home"' ;;
+	branches) echo 'ssid="ttg-branches" key_mgmt=WPA-PSK psk="wherever it is"' ;;
+	vault) echo 'ssid="ttg-vault" key_mgmt=WPA-PSK psk="neither guess"' ;;
+	vault-wrong) echo 'ssid="ttg-vault" key_mgmt=WPA-PSK psk="a first guess"' ;;
+	known) echo 'ssid="ttg-known" key_mgmt=WPA-PSK psk="seen before"' ;;
+	campus) printf "ssid=\"ttg-campus\" key_mgmt=WPA-EAP eap=PEAP $tls phase2=\"auth=MSCHAPV2\" password=\"alice's password\" proactive_key_caching=1" alice ;;
 	guests-wrong) echo 'ssid="ttg-guests" key_mgmt=WPA-PSK psk="neither of them"' ;;
 	eap-tls) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=TLS $tls client_cert=\"/lab/certs/device.pem\" private_key=\"/lab/certs/device.key\"" device-1 ;;
 	peap) printf "ssid=\"ttg-office\" key_mgmt=WPA-EAP eap=PEAP $tls phase2=\"auth=MSCHAPV2\" password=\"alice's password\"" alice ;;
@@ -39,6 +48,7 @@ join() {
 	guest "cat >/tmp/$device.conf <<'CONF'
 ctrl_interface=/tmp/wpa-$device
 p2p_disabled=1
+${supplicant_lines:-}
 network={
 $lines
 proto=RSN
@@ -59,12 +69,27 @@ leave() {
 
 radios_reset() {
 	local device
-	for device in sta1 sta2; do leave $device; done
+	for device in sta1 sta2; do
+		leave $device
+		own_address $device
+	done
 	guest 'cd /sys/kernel/debug/ieee80211
 		for phy in phy1 phy2; do echo 0 >$phy/hwsim/ps; echo 1 >$phy/hwsim/group; done
 		ip netns exec sta1 iw phy phy1 set frag off
 		! ip netns exec sta1 iw dev mon1 del 2>/dev/null
 		[ ! -s /tmp/air.pid ] || { kill $(cat /tmp/air.pid); rm /tmp/air.pid; cp /tmp/air.pcap /lab/captures/failed.pcap; }'
+}
+
+near() {
+	local device=$1 radio group=0
+	shift
+	for radio in "$@"; do group=$((group | 1 << (radio - 1))); done
+	# Of no radio's group: the one that nobody is in.
+	guest "echo $((group == 0 ? 4 : group)) >/sys/kernel/debug/ieee80211/phy${device#sta}/hwsim/group"
+}
+
+own_address() {
+	guest "ip -n $1 link set wlan0 down; ip -n $1 link set wlan0 address ${2:-02:00:00:00:0${1#sta}:00}; ip -n $1 link set wlan0 up"
 }
 
 cli() {
@@ -129,6 +154,14 @@ all_answered() { # file count what
 		return 1
 	}
 }
+
+traffic_over() { within "${2:-60}" grep -q 'packets transmitted' "$1"; }
+
+outage() {
+	awk -F '[][]' '/bytes from/ { if (last && $2 - last > most) most = $2 - last; last = $2 } END { printf "%d\n", most * 1000 }' "$1"
+}
+
+unanswered() { sed -nE 's/^([0-9]+) packets transmitted, ([0-9]+) received.*/\1 \2/p' "$1" | { read -r sent got && echo $((sent - got)); }; }
 
 times() { guest "grep -cE '$2' /tmp/$1.log" || true; }
 

@@ -2,9 +2,15 @@
 #
 #   build_binaries             ttg, controlplane, ttgctl, and radio-agent as one static file
 #   stack_start, stack_stop    FreeRADIUS, controlplane, ttg, the network "lan" behind it, radio-agent
-#   control_start, agent_start the two that cases kill
-#   asking_agent_start         instead: a radio that shows what the matchmaker offers
+#   control_start, gateway_start, agent_start   those that cases kill
+#   asking_agent_start [2]     instead: a radio that shows what the matchmaker offers; the other radio
+#   two_radios, one_radio      from one that shows what is configured to two that ask; and back, with one gateway and no bindings of cases
+#   second_gateway_start       another one beside the first, on the same network
+#   radio 1|2                  a radio's address
+#   of_session DEVICE FIELD    what ttgctl prints there of the device's session
 #   ctl WORD...                ttgctl
+#   bind SSID CLIENT [RADIO]   shows a service to a device (or *), near a radio (or any)
+#   unbind                     takes back what cases and gateways bound
 #   sessions DEVICE FILTER     a jq filter over the device's sessions, as ttgctl prints them, is true
 #   is_online DEVICE, is_gone DEVICE
 #   counter control|ttg NAME   a counter's value
@@ -26,19 +32,34 @@ stack_start() {
 	backend_open
 	radius_start
 	control_start
+	dhcp_start
 	gateway_start
 	agent_start
 }
 
 stack_stop() {
 	guest_stop radio-agent || true
+	guest_stop radio-agent-2 || true
 	local name
-	for name in dnsmasq ttg controlplane freeradius; do stop $name || true; done
+	for name in dnsmasq ttg-2 ttg controlplane freeradius; do stop $name || true; done
 	backend_close
 	rm -rf "$work/state"
 }
 
 ctl() { "$bin/ttgctl" --server http://127.0.0.1:7400 "$@"; }
+
+bind() {
+	local service
+	service=$(ctl services -o json | jq -r ".[] | select(.ssid == \"$1\") | .uuid")
+	ctl bindings add --service "$service" --client "$2" --radio "${3:-*}" >/dev/null
+}
+
+unbind() {
+	local id
+	for id in $(ctl bindings -o json | jq '.[] | select(.origin | startswith("configuration") | not) | .id'); do
+		ctl bindings remove "$id" >/dev/null
+	done
+}
 
 sessions() { ctl sessions -o json | jq -e "[.[] | select(.client == \"$(mac "$1")\")] | $2" >/dev/null; }
 
@@ -74,6 +95,8 @@ configure() {
 	sed "s|@GATEWAY@|$(gateway_address)|" "$lab/config/radio-agent.toml" >"$work/radio-agent.toml"
 	sed "s|@WORK@|$work|" "$lab/config/controlplane.toml" >"$work/controlplane.toml"
 	cat "$lab/config/ttg.toml" "$lab/backends/$backend.toml" >"$work/ttg.toml"
+	cat "$lab/config/ttg.toml" "$lab/backends/udp.toml" |
+		sed 's|ttg-1|ttg-2|; s|:9402|:9403|; s|:5247|:5257|; s|ttg0|ttg1|' >"$work/ttg-2.toml"
 }
 
 radius_start() {
@@ -89,7 +112,19 @@ control_start() {
 gateway_start() {
 	start ttg "$bin/ttg" run --config "$work/ttg.toml"
 	backend_join
-	start dnsmasq ip netns exec lan dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=ttg0 \
+}
+
+second_gateway_start() {
+	start ttg-2 "$bin/ttg" run --config "$work/ttg-2.toml"
+	within 10 ip link set ttg1 netns lan 2>/dev/null || die "the second ttg makes no TAP device"
+	ip -n lan link set ttg1 master lan0 up
+	within 10 attached ttg-2 || die "the second ttg does not attach"
+}
+
+attached() { ctl gateways -o json | jq -e "any(.name == \"$1\")" >/dev/null; }
+
+dhcp_start() {
+	start dnsmasq ip netns exec lan dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=lan0 \
 		--dhcp-range=10.77.0.100,10.77.0.200,1h --dhcp-leasefile="$work/state/leases" --dhcp-authoritative --log-facility=- --log-dhcp
 }
 
@@ -100,11 +135,39 @@ agent_start() {
 
 # The radio has no network of its own: it asks the matchmaker what to show.
 asking_agent_start() {
-	local key
+	local key name=radio-agent phy=phy0
+	[ "${1:-1}" = 1 ] || name=radio-agent-2 phy=phy4
 	key=$(sed -nE 's/.*matchmaker is up.* key=([0-9a-f]{64}).*/\1/p' "$work/logs/controlplane" | tail -n 1)
-	sed "s|@GATEWAY@|$(gateway_address)|; s|@KEY@|$key|" "$lab/config/radio-agent-asks.toml" >"$work/radio-agent-asks.toml"
-	guest_start radio-agent '/lab/bin/radio-agent --config /lab/radio-agent-asks.toml -v'
-	within 10 grep -qs 'registered for' "$work/logs/radio-agent" || die "radio-agent does not register with the matchmaker"
+	sed "s|@PHY@|$phy|; s|@KEY@|$key|" "$lab/config/radio-agent-asks.toml" >"$work/$name-asks.toml"
+	: >>"$work/logs/$name"
+	local before
+	before=$(registrations "$name")
+	guest_start "$name" "/lab/bin/radio-agent --config /lab/$name-asks.toml -v"
+	within 10 more_registrations "$name" "$before" || die "$name does not register with the matchmaker"
 }
 
-agent_ready() { [ "$(ctl radios -o json | jq length)" = 3 ]; }
+two_radios() {
+	guest_stop radio-agent
+	asking_agent_start 1
+	asking_agent_start 2
+}
+
+one_radio() { # as cases expect to find it
+	unbind
+	near sta1 1
+	near sta2 1
+	guest_stop radio-agent-2
+	guest_stop radio-agent
+	stop ttg-2
+	running ttg || gateway_start
+	agent_start
+}
+
+registrations() { grep -c 'registered for' "$work/logs/$1" || true; }
+more_registrations() { [ "$(registrations "$1")" -gt "$2" ]; }
+
+radio() { case $1 in 1) echo 02:00:00:00:00:00 ;; 2) echo 02:00:00:00:04:00 ;; esac }
+
+of_session() { ctl sessions -o json | jq -r ".[] | select(.client == \"$(mac "$1")\") | .$2"; } # DEVICE FIELD
+
+agent_ready() { [ "$(ctl radios -o json | jq '[.[] | select(.bssid | startswith("02:aa:"))] | length')" = 3 ]; }

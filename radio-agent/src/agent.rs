@@ -290,6 +290,15 @@ impl Agent {
         }
     }
 
+    /// A datagram to a gateway came back, because nobody has that port. `quoted`: its beginning.
+    pub fn refused(&mut self, to: SocketAddr, quoted: &[u8], now: Duration) {
+        self.counters.datagrams_refused += 1;
+        let shown = self.slots.iter_mut().filter_map(|slot| slot.shown.as_mut());
+        for link in shown.filter_map(|shown| shown.link.as_mut()) {
+            link.refused(to, quoted, now);
+        }
+    }
+
     /// Takes a datagram.
     pub fn datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Duration) {
         if datagram.first() == Some(&PUNCH) {

@@ -129,6 +129,12 @@ impl EventLoop {
                 self.found(found, now, log);
             }
             for _ in 0..ROUND {
+                let Some(returned) = sys::returned(&self.socket, &mut buffer) else { break };
+                if returned.refused {
+                    self.agent.refused(returned.to, &buffer[..returned.len], now);
+                }
+            }
+            for _ in 0..ROUND {
                 // An error here is one of an earlier datagram, or nothing at all to receive.
                 let Ok((len, from)) = self.socket.recv_from(&mut buffer) else { break };
                 self.datagram(sys::unmapped(from), &mut buffer[..len], now);
@@ -241,7 +247,9 @@ impl EventLoop {
     /// A datagram that does not go out is lost, as datagrams are. The first of a row of errors is logged.
     fn send(&mut self, to: SocketAddr, datagram: &[u8], log: Log) {
         let address = if self.ipv6 { sys::mapped(to) } else { to };
-        let error = self.socket.send_to(datagram, address).err();
+        let sent = self.socket.send_to(datagram, address);
+        // The first error is that of a datagram that came back; then it has been told.
+        let error = sent.or_else(|_| self.socket.send_to(datagram, address)).err();
         let code = error.as_ref().and_then(io::Error::raw_os_error);
         if matches!(code, Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR)) {
             return;

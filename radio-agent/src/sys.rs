@@ -132,7 +132,8 @@ fn unix_address(path: &Path) -> io::Result<(libc::sockaddr_un, usize)> {
     Ok((address, size_of::<libc::sa_family_t>() + octets.len() + 1))
 }
 
-/// A UDP socket on a free port, for IPv6 and IPv4 both where the kernel has both. Says whether it takes IPv6.
+/// A UDP socket on a free port, for IPv6 and IPv4 both where the kernel has both. Says whether it takes IPv6. What comes back
+/// is kept for [`returned`].
 pub(crate) fn udp_socket() -> io::Result<(UdpSocket, bool)> {
     let both = || -> io::Result<UdpSocket> {
         let fd = socket(libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0)?;
@@ -141,6 +142,8 @@ pub(crate) fn udp_socket() -> io::Result<(UdpSocket, bool)> {
         let mut address: libc::sockaddr_in6 = unsafe { zeroed() };
         address.sin6_family = libc::AF_INET6 as libc::sa_family_t;
         bind(&fd, &address, size_of::<libc::sockaddr_in6>())?;
+        set_option(&fd, libc::SOL_IPV6, libc::IPV6_RECVERR, &1 as &libc::c_int)?;
+        set_option(&fd, libc::SOL_IP, libc::IP_RECVERR, &1 as &libc::c_int)?;
         Ok(UdpSocket::from(fd))
     };
     if let Ok(socket) = both() {
@@ -148,7 +151,65 @@ pub(crate) fn udp_socket() -> io::Result<(UdpSocket, bool)> {
     }
     let socket = UdpSocket::bind(("0.0.0.0", 0))?;
     socket.set_nonblocking(true)?;
+    set_option(&socket, libc::SOL_IP, libc::IP_RECVERR, &1 as &libc::c_int)?;
     Ok((socket, false))
+}
+
+/// A datagram that came back.
+pub(crate) struct Returned {
+    /// Where it was sent to.
+    pub(crate) to: SocketAddr,
+    /// Octets of it that are quoted, at the beginning of the buffer.
+    pub(crate) len: usize,
+    /// Its host says that nobody has that port.
+    pub(crate) refused: bool,
+}
+
+/// The next datagram that came back with an ICMP message, or was too long for the path; `None` when there is none.
+pub(crate) fn returned(socket: &UdpSocket, buffer: &mut [u8]) -> Option<Returned> {
+    // Place for an error, the address of who reports it, and their header, aligned as headers must be.
+    let mut control = [0u64; 16];
+    // SAFETY: all zero is a valid sockaddr_storage and a valid msghdr.
+    let (mut to, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
+    let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    message.msg_name = std::ptr::from_mut(&mut to).cast();
+    message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    message.msg_iov = &mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    // SAFETY: the message points to `to`, `buffer` and `control`, which live and are valid for writes of their lengths.
+    let len = check_size(unsafe { libc::recvmsg(socket.as_raw_fd(), &mut message, flags) }).ok()?;
+    let mut refused = false;
+    // SAFETY: the kernel has written a valid sequence of headers of `msg_controllen` octets, which the macros walk; an error
+    // follows those of these two types, and may be read at any alignment.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&message);
+        while !header.is_null() {
+            let kind = ((*header).cmsg_level, (*header).cmsg_type);
+            if matches!(kind, (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)) {
+                let error = libc::CMSG_DATA(header).cast::<libc::sock_extended_err>().read_unaligned();
+                refused = error.ee_errno == libc::ECONNREFUSED as u32;
+            }
+            header = libc::CMSG_NXTHDR(&message, header);
+        }
+    }
+    // SAFETY: the kernel has written an address of the family that it names; all zero is a valid one of either.
+    let to = unsafe {
+        match libc::c_int::from(to.ss_family) {
+            libc::AF_INET => {
+                let address = std::ptr::from_ref(&to).cast::<libc::sockaddr_in>().read();
+                let octets = address.sin_addr.s_addr.to_ne_bytes();
+                SocketAddr::from((octets, u16::from_be(address.sin_port)))
+            }
+            _ => {
+                let address = std::ptr::from_ref(&to).cast::<libc::sockaddr_in6>().read();
+                SocketAddr::from((address.sin6_addr.s6_addr, u16::from_be(address.sin6_port)))
+            }
+        }
+    };
+    Some(Returned { to: unmapped(to), len, refused })
 }
 
 /// An IPv4 address in the form that a socket for both takes.

@@ -153,6 +153,15 @@ pub enum Command {
         #[command(flatten)]
         show: Show,
     },
+    /// Lets a device come again that is refused because it failed to authenticate.
+    Forgive {
+        /// The device.
+        #[arg(value_name = "CLIENT")]
+        client: String,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
     /// Deauthenticates a device.
     Disconnect {
         /// The device.
@@ -204,6 +213,7 @@ impl Command {
             | Command::Radios { show, .. }
             | Command::Explain { show, .. }
             | Command::Drain { show, .. }
+            | Command::Forgive { show, .. }
             | Command::Services(show)
             | Command::Gateways(show)
             | Command::Disconnect { show, .. }

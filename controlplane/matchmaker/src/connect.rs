@@ -184,6 +184,14 @@ impl Matchmaker {
         }
     }
 
+    /// An instance's control hears nothing of it: until it speaks, others go first. Its tunnels may live.
+    pub fn silent(&mut self, service: Uuid, instance: InstanceId) {
+        let Ok(at) = self.service_at(service) else { return };
+        let instances = self.services.get_mut(at).map(|state| &mut state.instances);
+        let found = instances.into_iter().flatten().find(|other| other.id == instance);
+        found.into_iter().for_each(|instance| instance.lost = true);
+    }
+
     /// Somebody is still connected: radio or gateway account for it.
     pub fn keep(&mut self, bssid: MacAddr, client: MacAddr, now: Duration) {
         self.introductions.keep(bssid, client, now);

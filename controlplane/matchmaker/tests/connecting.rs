@@ -114,6 +114,20 @@ fn a_gateway_that_a_radio_lost_is_avoided_until_it_speaks() {
 }
 
 #[test]
+fn a_gateway_that_its_control_lost_is_avoided_until_it_speaks() {
+    let mut world = world(2);
+    let first = world.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [1; 16]).unwrap().instance;
+    world.m.silent(HOME, first);
+    // At the same BSS too: whoever is connected there stays, and nobody could begin.
+    for radio in [KITCHEN, OFFICE] {
+        assert_ne!(world.m.connect(&connect(PHONE, HOME, radio), at(2), [2; 16]).unwrap().instance, first);
+    }
+    world.instance(None, HOME, first[0], at(3)).unwrap();
+    world.m.silent(HOME, [3 - first[0]; 16]);
+    assert_eq!(world.m.connect(&connect(PHONE, HOME, OFFICE), at(4), [3; 16]).unwrap().instance, first);
+}
+
+#[test]
 fn asking_again_gives_the_same_and_a_bss_has_one_tunnel() {
     let mut world = world(4);
     let asked = connect(PHONE, HOME, KITCHEN);

@@ -124,8 +124,8 @@ fn nothing_is_offered_without_radio_service_instance_or_to_whom_is_refused() {
     let report = |world: &mut World, failures| world.m.report_failures(peer, WORK, PHONE, failures, at(23));
     assert_eq!(report(&mut world, 5), Err(Refusal::NotIntroduced));
     world.m.connect(&connect(PHONE, WORK, OFFICE), at(22), [0; 16]).unwrap();
-    assert_eq!(report(&mut world, 4), Ok(None));
-    assert_eq!(report(&mut world, 5), Ok(Some(at(60))));
+    assert_eq!(report(&mut world, 0), Ok(None));
+    assert_eq!(report(&mut world, 2), Ok(Some(at(60))), "the service says how many are too many");
     assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(24)), []);
     // Everywhere.
     world.bind(None, HOME, Some(PHONE), ANY, Policy::default());

@@ -195,6 +195,7 @@ impl Core {
         for client in said.clients.iter().filter_map(|octets| mac(octets)) {
             if said.seconds == 0 {
                 self.introductions.refused.remove(&client);
+                self.services.values_mut().for_each(|service| service.failures.clear(client));
                 continue;
             }
             self.introductions.refused.insert(client, now + Duration::from_secs(said.seconds.into()));

@@ -11,7 +11,7 @@ use std::{
 
 use dot11::MacAddr;
 use matchmaker::{
-    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings,
+    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings, Uuid,
     objects::{AccountId, KeyId, Owner},
     presence::{InstanceId, Peer},
 };
@@ -107,7 +107,8 @@ pub(crate) struct Desk {
     server: Server<WindowTable, AccountTable>,
     /// The account that instances of this process act for.
     own: Option<AccountId>,
-    routes: HashMap<InstanceId, Route>,
+    /// With the service of each.
+    routes: HashMap<InstanceId, (Uuid, Route)>,
     waiting: HashMap<u64, After>,
     next_commit: u64,
     /// All commits up to this one are applied.
@@ -208,16 +209,27 @@ impl Desk {
         self.request(Asker::Local(local), request, now);
     }
 
-    /// A gateway of this process is gone: nobody is told anything through it.
+    /// A gateway of this process is gone: nobody is told anything through it, and while there are others nobody is sent there.
     pub fn local_gone(&mut self, connection: Connection) {
-        self.routes.retain(|_, route| *route != Route::Local(connection));
+        let gone = |_: &InstanceId, (_, route): &mut (Uuid, Route)| *route == Route::Local(connection);
+        for (instance, (service, _)) in self.routes.extract_if(gone) {
+            self.matchmaker.silent(service, instance);
+        }
+    }
+
+    /// An administrator lets a client come that is refused. Gives whether it was.
+    pub fn forgive(&mut self, client: MacAddr, now: Duration) -> bool {
+        let refused = self.matchmaker.refused(client, now).is_some();
+        self.matchmaker.forgive(client);
+        self.tell_refusal(client, 0, now);
+        refused
     }
 
     /// What waits for the time.
     pub fn timeout(&mut self, now: Duration) {
         for (_, instance) in self.matchmaker.expire(now) {
-            if let Some(Route::Peer(key)) = self.routes.remove(&instance)
-                && !self.routes.values().any(|other| *other == Route::Peer(key))
+            if let Some((_, Route::Peer(key))) = self.routes.remove(&instance)
+                && !self.routes.values().any(|(_, other)| *other == Route::Peer(key))
             {
                 self.server.let_go(&key);
             }
@@ -371,7 +383,8 @@ impl Desk {
                 let refused = self.matchmaker.report_failures(peer, service, client, said.failures, now)?;
                 if let Some(refused) = refused {
                     tracing::warn!(%client, %service, seconds = refused.as_secs(), "client refused everywhere");
-                    self.refuse_everywhere(client, refused, now);
+                    let seconds = u32::try_from(refused.as_secs().max(1)).unwrap_or(u32::MAX);
+                    self.tell_refusal(client, seconds, now);
                 }
                 done
             }
@@ -487,11 +500,11 @@ impl Desk {
         Ok(())
     }
 
-    fn refuse_everywhere(&mut self, client: MacAddr, refused: Duration, now: Duration) {
-        let seconds = u32::try_from(refused.as_secs().max(1)).unwrap_or(u32::MAX);
+    /// Every gateway hears for how long the client is refused; zero: not any more.
+    fn tell_refusal(&mut self, client: MacAddr, seconds: u32, now: Duration) {
         let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
         let mut told: Vec<Route> = Vec::new();
-        for (instance, route) in self.routes.clone() {
+        for (instance, (_, route)) in self.routes.clone() {
             if !told.contains(&route) {
                 told.push(route);
                 self.push(instance, Push::Refusals(refusals.clone()), now);
@@ -518,7 +531,7 @@ impl Desk {
                     }
                     Asker::Local(local) => Route::Local(local.connection),
                 };
-                self.routes.insert(instance, route);
+                self.routes.insert(instance, (service, route));
                 self.answer(asker, registered(asker, self.settings.instance_lifetime));
             }
             Err(refusal) => self.answer(asker, Answer::Failure(convert::failure(&refusal))),
@@ -545,7 +558,7 @@ impl Desk {
     }
 
     fn push(&mut self, instance: InstanceId, push: Push, now: Duration) {
-        match self.routes.get(&instance).copied() {
+        match self.routes.get(&instance).map(|(_, route)| *route) {
             Some(Route::Local(connection)) => self.outputs.push_back(Output::Push { to: connection, push }),
             Some(Route::Peer(key)) if self.server.push(&key, push, now).is_ok() => {}
             _ => self.counters.pushes_lost += 1,

@@ -122,8 +122,14 @@ impl Radio {
 
 /// Control's service is known to the matchmaker.
 pub async fn registered(control: &Control) {
+    registered_times(control, 1).await;
+}
+
+/// It has become known so many times, of one gateway or another.
+pub async fn registered_times(control: &Control, times: u64) {
     let began = Instant::now();
-    while !control.ask(Query::Stats).await.unwrap().control.contains_key("services_registered") {
+    let count = async || control.ask(Query::Stats).await.unwrap().control.get("services_registered").copied();
+    while count().await.is_none_or(|count| count < times) {
         assert!(began.elapsed() < PATIENCE, "the service was not registered");
         tokio::task::yield_now().await;
     }

@@ -23,10 +23,15 @@ pub const WITHOUT_DEVICES: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(600);
 const UNANSWERED: u32 = 3;
 
+/// Nobody has the gateway's port, says its host (ICMP). That is a reason to ask at once, if it was not one lately, and is believed
+/// when that keep-alive comes back too: only who saw it can quote it. Hosts say so only a few times in a second.
+const REFUSED: u32 = 2;
+const DOUBT_AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Trying { next: Duration, until: Duration, sent: usize },
-    Up { gateway: SocketAddr, unanswered: u32, next: Duration },
+    Up { gateway: SocketAddr, unanswered: u32, refused: u32, next: Duration },
 }
 
 /// What the time demands.
@@ -55,13 +60,16 @@ pub(super) struct Link {
     end: OtherEnd,
     /// Of the last keep-alive.
     counter: u64,
+    last: Vec<u8>,
+    doubted: Duration,
     state: State,
 }
 
 impl Link {
     pub(super) fn new(session: SessionId, hello: Hello, end: OtherEnd, now: Duration) -> Link {
         let state = State::Trying { next: now, until: now + TRY_FOR, sent: 0 };
-        Link { session, hello, end, counter: 0, state }
+        let (counter, last, doubted) = (0, Vec::new(), Duration::ZERO);
+        Link { session, hello, end, counter, last, doubted, state }
     }
 
     /// Instance and key, if the tunnel is up.
@@ -102,9 +110,9 @@ impl Link {
                 *sent += 1;
                 Due::KeepAlive(to, self.keep_alive())
             }
-            State::Up { gateway, unanswered, next } if *next <= now => {
+            State::Up { gateway, unanswered, refused, next } if *next <= now => {
                 let gateway = *gateway;
-                if *unanswered == UNANSWERED {
+                if *unanswered == UNANSWERED || *refused == REFUSED {
                     return Due::Lost(Some(gateway));
                 }
                 *unanswered += 1;
@@ -132,8 +140,23 @@ impl Link {
             _ => return None,
         };
         let next = now + if devices { WITH_DEVICES } else { WITHOUT_DEVICES };
-        self.state = State::Up { gateway: from, unanswered: 0, next };
+        self.state = State::Up { gateway: from, unanswered: 0, refused: 0, next };
         Some(came_up)
+    }
+
+    /// A datagram to `to` came back, of which this much is quoted.
+    pub(super) fn refused(&mut self, to: SocketAddr, quoted: &[u8], now: Duration) {
+        let State::Up { gateway, unanswered, refused, next } = &mut self.state else { return };
+        if *gateway != to {
+            return;
+        }
+        if *unanswered > 0 && quoted == self.last {
+            // Once for each keep-alive.
+            self.last.clear();
+            (*refused, *next) = (*refused + 1, now);
+        } else if *unanswered < UNANSWERED && now >= self.doubted + DOUBT_AGAIN {
+            (self.doubted, *refused, *next) = (now, 1, now);
+        }
     }
 
     /// There is a device now: the gateway is asked more often.
@@ -146,6 +169,8 @@ impl Link {
     fn keep_alive(&mut self) -> Vec<u8> {
         self.counter += 1;
         let proof = Proof::new(&self.end.key, &self.session, &self.hello, self.counter);
-        KeepAlive { session_id: self.session, hello: Some(self.hello), proof: Some(proof) }.datagram()
+        let keep_alive = KeepAlive { session_id: self.session, hello: Some(self.hello), proof: Some(proof) };
+        self.last = keep_alive.datagram();
+        self.last.clone()
     }
 }

@@ -36,6 +36,9 @@ const MAX_CONNECTS: usize = 32;
 /// A device whose introduction failed is ignored for this long, if the matchmaker does not say more.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
 
+/// And at most for this long: whoever refuses it may change his mind.
+const REFUSED_AT_MOST: Duration = Duration::from_secs(10);
+
 /// If the matchmaker does not answer, or the gateway: the next attempt may succeed.
 pub(super) const UNANSWERED_FOR: Duration = Duration::from_secs(2);
 
@@ -426,7 +429,7 @@ impl Agent {
         let introduced = match answer {
             Some(Answer::Connected(connected)) => other_end(&connected).ok_or(REFUSED_FOR),
             Some(Answer::Failure(failure)) if failure.retry_seconds > 0 => {
-                Err(Duration::from_secs(failure.retry_seconds.into()))
+                Err(Duration::from_secs(failure.retry_seconds.into()).min(REFUSED_AT_MOST))
             }
             None => Err(UNANSWERED_FOR),
             Some(_) => Err(REFUSED_FOR),

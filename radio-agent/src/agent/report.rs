@@ -154,4 +154,6 @@ pub struct Counters {
     pub gateways_lost: u64,
     /// Datagrams of gateways that open their NAT.
     pub punches: u64,
+    /// Datagrams to gateways that came back because nobody has the port.
+    pub datagrams_refused: u64,
 }

@@ -244,6 +244,8 @@ impl Shown {
 pub(super) struct Slot {
     pub(super) bssid: MacAddr,
     pub(super) shown: Option<Shown>,
+    /// What it showed last: devices still know the service by this BSSID, and look for it there first.
+    pub(super) last: Option<ServiceUuid>,
     /// Since when it is free: the one free for longest is taken first.
     pub(super) free_since: Duration,
     /// Sequence number of the next probe response.
@@ -252,7 +254,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn new(bssid: MacAddr) -> Slot {
-        Slot { bssid, shown: None, free_since: Duration::ZERO, sequence: 0 }
+        Slot { bssid, shown: None, last: None, free_since: Duration::ZERO, sequence: 0 }
     }
 
     /// The gateway, if there is a tunnel to it.

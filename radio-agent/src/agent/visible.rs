@@ -8,7 +8,7 @@ use visibility::{Band, Dwell, Facts, Policy, Stay, Verdict};
 
 use super::near::Device;
 use super::offers::{Offered, Whom};
-use super::slot::{Need, Progress, Shown, Standing};
+use super::slot::{Need, Progress, Shown, Slot, Standing};
 use super::template::Template;
 use super::{Agent, Event, Output, Why};
 
@@ -214,7 +214,11 @@ impl Agent {
             return;
         }
         let free = (0..self.slots.len()).filter(|&slot| self.slots[slot].shown.is_none());
-        let slot = match free.min_by_key(|&slot| (self.slots[slot].free_since, slot)) {
+        let order = |&slot: &usize| {
+            let Slot { last, free_since, .. } = &self.slots[slot];
+            (*last != Some(service), *free_since, slot)
+        };
+        let slot = match free.min_by_key(order) {
             Some(slot) => slot,
             None => {
                 let Some(slot) = self.victim(&needed.standing, now) else { return };
@@ -230,6 +234,7 @@ impl Agent {
             return;
         };
         let why = (needed.binding, needed.policy);
+        self.slots[slot].last = Some(service);
         self.slots[slot].shown = Some(Shown::new(service, template, why, needed.standing, now));
         self.counters.opened += 1;
         self.outputs.push_back(Output::Open { bss: self.bsses.len() + slot });

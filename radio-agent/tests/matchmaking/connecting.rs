@@ -1,5 +1,7 @@
 //! From a device's first frame to its gateway, and what happens when that is gone.
 
+use std::time::Duration;
+
 use dot11::{Frame, MacAddr, ManagementSubtype, build};
 use proto::matchmaking::messages::{Policy, failure::Reason, request::Request};
 use radio_agent::agent::*;
@@ -101,24 +103,32 @@ fn two_services_have_two_tunnels() {
 }
 
 #[test]
-fn who_is_not_introduced_is_ignored_as_long_as_the_matchmaker_says() {
+fn who_is_not_introduced_is_ignored_as_long_as_the_matchmaker_says_but_not_long() {
     let mut world = shown(Policy::default());
-    (world.failure, world.retry) = (Some(Reason::NoBinding), 20);
+    (world.failure, world.retry) = (Some(Reason::NoBinding), 8);
     world.hear(&authentication(0, OTHER));
     world.run(milliseconds(1));
     let counters = world.agent.counters();
     assert_eq!((counters.connects_failed, counters.held_dropped), (1, 1));
     world.failure = None;
-    world.run(seconds(19));
+    world.run(seconds(7));
     world.hear(&authentication(0, OTHER));
     assert_eq!((world.connects().len(), world.agent.counters().kept_out), (1, 1));
     world.run(seconds(2));
     world.hear(&authentication(0, OTHER));
     assert_eq!(world.connects().len(), 2);
+    // A radio does not hear that somebody was forgiven.
+    (world.failure, world.retry) = (Some(Reason::Refused), 3600);
+    let guest = MacAddr([0x40, 0x5e, 0, 0, 0, 0x46]);
+    world.hear(&authentication(0, guest));
+    world.failure = None;
+    world.run(seconds(11));
+    world.hear(&authentication(0, guest));
+    assert_eq!(world.connects().len(), 4);
     // An introduction without a place to go to is none.
     world.endpoints.clear();
     world.hear(&authentication(0, MacAddr([0x40, 0x5e, 0, 0, 0, 0x45])));
-    assert_eq!(world.agent.counters().connects_failed, 2);
+    assert_eq!(world.agent.counters().connects_failed, 3);
 }
 
 #[test]
@@ -171,6 +181,54 @@ fn a_gateway_that_is_gone_is_left_within_three_seconds() {
         world.hear(&data(again, DEVICE));
         assert_eq!(world.delivered.last().unwrap().0, gateway(2));
     }
+}
+
+/// A world with DEVICE connected, whose gateway's process ends after a while. What its host quotes: so much.
+fn refusing(quoted: usize, while_sending: bool) -> (World, Duration) {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.run(milliseconds(7300));
+    world.refusing.insert(gateway(1), quoted);
+    let gone = world.now;
+    for _ in 0..150 {
+        if while_sending && world.air().len() == 1 {
+            world.hear(&data(0, DEVICE));
+        }
+        world.run(milliseconds(20));
+    }
+    (world, gone)
+}
+
+#[test]
+fn a_gateway_whose_port_is_closed_is_left_at_once() {
+    for (while_sending, within) in [(true, 25), (false, 1005)] {
+        let (world, gone) = refusing(548, while_sending);
+        let closed = world.air()[1];
+        assert_eq!((closed.1, closed.2), ('c', 0));
+        assert!(closed.0 - gone <= milliseconds(within), "{:?}", closed.0 - gone);
+        assert_eq!(world.agent.counters().gateways_lost, 1);
+    }
+}
+
+#[test]
+fn who_cannot_quote_a_keep_alive_is_not_believed() {
+    // All that a router has to quote: 8 octets of the datagram, which are those of UDP.
+    let (world, gone) = refusing(0, true);
+    let closed = world.air()[1].0 - gone;
+    assert!(closed >= seconds(1) && closed <= seconds(3), "as if nothing were said: {closed:?}");
+
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.run(seconds(5));
+    let before = world.keep_alives(0).len();
+    for _ in 0..500 {
+        world.agent.refused(gateway(1), &[7; 100], world.now);
+        world.agent.refused(gateway(2), &[7; 100], world.now);
+        world.run(milliseconds(10));
+    }
+    assert_eq!(world.air().len(), 1, "the gateway answers");
+    let asked = world.keep_alives(0).len() - before;
+    assert!((4..=11).contains(&asked), "{asked} keep-alives in five seconds");
 }
 
 #[test]

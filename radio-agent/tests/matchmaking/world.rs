@@ -110,6 +110,8 @@ pub struct World {
     pub alive: HashMap<SocketAddr, HashMap<[u8; 16], u64>>,
     /// Frames that gateways got.
     pub delivered: Vec<(SocketAddr, Vec<u8>)>,
+    /// Nobody has these ports, say their hosts, and quote so much.
+    pub refusing: HashMap<SocketAddr, usize>,
 }
 
 impl World {
@@ -132,6 +134,7 @@ impl World {
             valid: 30,
             alive: HashMap::from([(gateway(1), HashMap::new()), (gateway(2), HashMap::new())]),
             delivered: Vec::new(),
+            refusing: HashMap::new(),
         };
         world.pump();
         world
@@ -216,6 +219,10 @@ impl World {
 
     /// A gateway that lives checks the proof of a keep-alive, and echoes it.
     fn sent(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if let Some(most) = self.refusing.get(&to) {
+            self.agent.refused(to, &datagram[..datagram.len().min(*most)], self.now);
+            return;
+        }
         let (header, payload) = DataHeader::parse(datagram).unwrap();
         if !header.keep_alive() {
             self.delivered.push((to, payload.to_vec()));

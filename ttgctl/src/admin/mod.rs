@@ -8,8 +8,8 @@ use std::{io::Write, process::ExitCode};
 
 use anyhow::anyhow;
 use proto::admin::{
-    DisconnectRequest, ExplainRequest, GetStatsRequest, ListGatewaysRequest, ListRadiosRequest,
-    ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest,
+    DisconnectRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest, ListGatewaysRequest,
+    ListRadiosRequest, ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest,
 };
 
 use self::connect::{connect, said};
@@ -73,6 +73,12 @@ pub async fn run(
         }
         Command::Drain { gateway, off, .. } => {
             objects::drain(&mut client, &mut out, output, gateway, !off).await?;
+        }
+        Command::Forgive { client: device, .. } => {
+            let request = ForgiveClientRequest { client: device.clone() };
+            let refused = client.forgive_client(request).await.map_err(said)?.into_inner().was_refused;
+            let what = if refused { "is refused no more" } else { "was not refused everywhere" };
+            print::done(&mut out, output, "forgiven", refused.into(), &format!("{device} {what}"))?;
         }
         Command::Disconnect { mac, reason, .. } => {
             let request = DisconnectRequest { client: mac.clone(), reason: reason.into() };

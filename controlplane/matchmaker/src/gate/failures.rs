@@ -11,7 +11,7 @@ use crate::memory::Seed;
 /// How a failing device is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strikes {
-    /// So many failures in a row are a strike.
+    /// A report of so many failures in a row is a strike. How many are too many is for the service to say: it reports no sooner.
     pub failures: u32,
     /// A device is refused so long after the first strike, and twice as long after each further one.
     pub first: Duration,
@@ -26,7 +26,7 @@ pub struct Strikes {
 impl Default for Strikes {
     fn default() -> Strikes {
         Strikes {
-            failures: 5,
+            failures: 1,
             first: Duration::from_secs(60),
             longest: Duration::from_secs(24 * 3600),
             forgiven: Duration::from_secs(24 * 3600),
@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn refusals_double_up_to_a_day_and_are_forgiven_after_a_quiet_one() {
-        let mut failures = Failures::new(Seed::default(), Strikes::default());
+        let rules = Strikes { failures: 5, ..Strikes::default() };
+        let mut failures = Failures::new(Seed::default(), rules);
         assert_eq!(failures.report(PHONE, 4, at(0)), None);
         assert_eq!(failures.report(PHONE, 5, at(0)), Some(at(60)));
         // Repetitions change nothing.

@@ -44,7 +44,7 @@ pub struct Instance {
     pub expires: Duration,
     /// Who registered it.
     pub key: KeyId,
-    /// A radio lost it, and it did not speak since: others go first.
+    /// A radio or its control lost it, and it did not speak since: others go first.
     pub(crate) lost: bool,
     /// When the next newcomer fits its rate.
     pub(crate) next: Duration,

@@ -79,11 +79,7 @@ impl AdminService {
 
     pub(super) async fn forgive(&self, asked: ForgiveClientRequest) -> Result<ForgiveClientResponse, Status> {
         let client = text::mac("client", &asked.client)?;
-        let forgive = move |desk: &mut Desk, now| {
-            let was_refused = desk.matchmaker.refused(client, now).is_some();
-            desk.matchmaker.forgive(client);
-            was_refused
-        };
+        let forgive = move |desk: &mut Desk, now| desk.forgive(client, now);
         let was_refused = super::there(self.matchmaker()?.ask(forgive).await)?;
         Ok(ForgiveClientResponse { was_refused })
     }
