@@ -11,6 +11,7 @@ build=(gcc libc6-dev make pkg-config
 network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
 test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind
+	nftables conntrack                                                            # NATs for benches/tests/nat
 	postgresql)                                                                   # for controlplane/records
 bench=("${build[@]}" libipsec-mb-dev libssl-dev redis-server unbound)              # peers to compare with
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)

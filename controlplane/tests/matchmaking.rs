@@ -10,7 +10,7 @@ use dot11::MacAddr;
 use proto::{
     gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request},
-    tunnel::{Hello, Proof, ServiceUuid, SessionId, TunnelKey},
+    tunnel::{Hello, Proof, Punch, ServiceUuid, SessionId, TunnelKey},
 };
 use tokio::{net::UdpSocket, time::timeout};
 
@@ -107,7 +107,15 @@ async fn a_device_is_introduced_and_nobody_else_is_heard() {
     })
     .await;
     assert_eq!(punch.peer, radio.socket.local_addr().unwrap().to_string());
-    assert_eq!(punch.data, [&[0x89, 1][..], &SESSION].concat());
+    let punched = Punch::parse(&punch.data).unwrap();
+    assert!(punched.is_right(&key) && punched.session_id == SessionId(SESSION));
+    // It is repeated until the tunnel is there.
+    let again = until(&mut link, heard, |command| match command {
+        C::Datagram(datagram) => Punch::parse(&datagram.data),
+        _ => None,
+    })
+    .await;
+    assert!(again.is_right(&key) && again.counter > punched.counter);
     say(&link, vec![request(&key, 7), authentication(STRANGER), authentication(PHONE)]).await;
     let accept = until(&mut link, heard, |command| match command {
         C::TunnelAccept(accept) => Some(accept),

@@ -169,6 +169,8 @@ counters! {
     PuntDatagram = "punt_datagram",
     /// Datagrams of matchmaking sent for control.
     DatagramTx = "datagram_tx",
+    /// Punches sent to radios whose keep-alives are late.
+    Punch = "punch_tx",
     /// Tunnels that fell silent.
     TunnelDown = "tunnel_down",
     /// CAPWAP fragments received.

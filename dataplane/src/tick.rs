@@ -132,6 +132,19 @@ impl State {
             state.timeout.is_some_and(|timeout| now.since(state.last_keep_alive) >= timeout)
         };
         let next = from + budget;
+        for id in (from..next.min(self.tunnels.places())).map(TunnelId) {
+            let Some(state) = self.tunnels.get_mut(id) else { continue };
+            let Some(punch) = state.punch(now) else { continue };
+            let endpoint = state.tunnel.endpoint;
+            let Some(mut packet) = self.pool.alloc() else { break };
+            if !packet.copy_from(&punch.datagram()) {
+                self.drop(DropReason::NoHeadroom);
+                break;
+            }
+            packet.meta.endpoint = endpoint;
+            self.count(Forwarded::Punch);
+            self.send_to_tunnel(packet);
+        }
         loop {
             let mut tunnels = self.tunnels.iter_from(from).take_while(|(id, _)| id.0 < next);
             let Some(id) = tunnels.find(|(_, state)| silent(state)).map(|(id, _)| id) else { break };

@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::command::{Blob, Gtk, SessionId, Tunnel, TunnelKey};
 use crate::directory::sharded::Sharded;
 use crate::station::{StationId, next_pn};
+use proto::tunnel::Punch;
 
 /// A tunnel's place in the table. Good until the tunnel is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -32,6 +33,8 @@ pub struct TunnelState {
     pub counter: u64,
     /// When the last keep-alive came.
     pub last_keep_alive: Time,
+    /// Punches sent to its radio, and when the last was.
+    pub punches: (u32, Time),
     /// Group keys with identifiers 1 and 2.
     pub group_keys: [Option<GroupKey>; 2],
     /// Index of the one to send under.
@@ -68,6 +71,19 @@ impl TunnelState {
         let index = self.transmit_key?;
         let key = self.group_keys[index].as_mut()?;
         Some(next_pn(&mut key.pn).map(|pn| (index as u8 + 1, pn)).ok_or(Exhausted))
+    }
+
+    /// The punch that is due, if one is: keep-alives are late, perhaps because a NAT on our side was started again and does not let them in.
+    pub fn punch(&mut self, now: Time) -> Option<Punch> {
+        let key = self.key.as_ref()?;
+        let after = if self.stations.is_empty() { PUNCH_WITHOUT_DEVICES } else { PUNCH_WITH_DEVICES };
+        let silence = now.since(self.last_keep_alive);
+        let (count, last) = self.punches;
+        if silence < after || silence >= after + PUNCH_FOR || now.since(last) < PUNCH_INTERVAL {
+            return None;
+        }
+        self.punches = (count.wrapping_add(1), now);
+        Some(Punch::new(key, self.tunnel.session_id, CONTROLS_PUNCHES + u64::from(count)))
     }
 
     /// Installs a group key (identifier 1 or 2). One that is in use already goes on with its packet numbers.
@@ -110,6 +126,16 @@ impl FragmentIds {
         self.base | self.last
     }
 }
+
+/// A radio sends keep-alives every second while it has devices, every five without, and when one is not answered again after 600 ms,
+/// three times. Between these there is time for some punches.
+const PUNCH_WITH_DEVICES: Duration = Duration::from_millis(1200);
+const PUNCH_WITHOUT_DEVICES: Duration = Duration::from_millis(5200);
+const PUNCH_INTERVAL: Duration = Duration::from_millis(300);
+/// After this the radio has given the tunnel up.
+const PUNCH_FOR: Duration = Duration::from_secs(3);
+/// The counters of control's punches, which come before the tunnel is there, are below.
+const CONTROLS_PUNCHES: u64 = 1 << 32;
 
 /// All packet numbers of a key were used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +216,7 @@ impl TunnelTable {
             key: None,
             counter: 0,
             last_keep_alive: now,
+            punches: (0, now),
             group_keys: [None, None],
             transmit_key: None,
             stations: Vec::new(),
@@ -261,6 +288,30 @@ mod tests {
         assert_eq!(table.find(tunnel(4).bssid), Some(ids[1]));
         assert_eq!(table.iter_from(1).map(|(id, _)| id).collect::<Vec<_>>(), [ids[1], ids[2]]);
         assert_eq!(table.len(), 3);
+    }
+
+    #[test]
+    fn a_radio_that_is_late_is_sent_punches_for_a_while() {
+        let at = |milliseconds: u64| Time::from_micros(milliseconds * 1000);
+        let mut table = TunnelTable::new();
+        let id = table.add(tunnel(0), 0, Vec::new(), None, at(0));
+        let key = TunnelKey::new([7; 16]);
+        let sent = |state: &mut TunnelState| {
+            let punches = (0..10_000).step_by(100).filter_map(|ms| Some((ms, state.punch(at(ms))?)));
+            punches.collect::<Vec<_>>()
+        };
+        let state = table.get_mut(id).unwrap();
+        assert_eq!(sent(state), [], "without a key there is nothing to prove");
+        state.key = Some(key.clone());
+        let without: Vec<_> = sent(state);
+        assert_eq!((without[0].0, without.last().unwrap().0, without.len()), (5200, 7900, 10));
+        state.punches.1 = at(0);
+        state.stations.push(StationId(0));
+        let with = sent(state);
+        assert_eq!((with[0].0, with.last().unwrap().0), (1200, 3900));
+        let all: Vec<_> = without.iter().chain(&with).map(|(_, punch)| *punch).collect();
+        assert!(all.iter().all(|punch| punch.is_right(&key) && punch.session_id == tunnel(0).session_id));
+        assert!(all.windows(2).all(|pair| pair[0].counter < pair[1].counter));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use dataplane::endpoint::Endpoint;
 use dataplane::harness::*;
 use dot11::MacAddr;
 use dot11::llc::EtherType;
-use proto::tunnel::{Hello, KeepAlive};
+use proto::tunnel::{Hello, KeepAlive, Punch};
 
 fn up() -> (Bench, Tunnel, Device) {
     let mut bench = Bench::new(Config::default(), 1);
@@ -126,6 +126,7 @@ fn a_tunnel_with_a_key_heeds_only_keep_alives_that_prove_it_and_each_once() {
     }
     // They do not keep it alive either, and the right one does, from wherever it comes.
     bench.advance(Duration::from_secs(9));
+    assert!(bench.to_radio(0).iter().all(|(_, datagram)| Punch::parse(datagram).is_some()));
     bench.from_radio(0, moved, &proved(&tunnel, &key, 6));
     assert_eq!(bench.to_radio(0), [(moved, echo(&tunnel))]);
     bench.advance(Duration::from_secs(9));
@@ -133,6 +134,35 @@ fn a_tunnel_with_a_key_heeds_only_keep_alives_that_prove_it_and_each_once() {
     bench.from_radio(0, moved, &proved(&tunnel, &key, 6));
     bench.advance(Duration::from_secs(2));
     assert_eq!(bench.total(Forwarded::TunnelDown), 2, "one that is repeated keeps nothing alive");
+}
+
+/// A NAT of the gateway that was started again lets nothing in before something went out.
+#[test]
+fn a_radio_whose_keep_alives_are_late_is_sent_punches() {
+    let mut bench = Bench::new(Config::default(), 1);
+    bench.welcome(&[service(0)]);
+    let (tunnel, key) = (tunnel(1, &service(0)), TunnelKey::new([7; 16]));
+    bench.command(CommandKind::TunnelAccept(TunnelAccept {
+        tunnel,
+        blob: Vec::new(),
+        keepalive_timeout_seconds: 15,
+        key: Some(key.clone()),
+        counter: 5,
+    }));
+    assert_eq!(bench.to_radio(0), [(tunnel.endpoint, echo(&tunnel))]);
+    bench.advance(Duration::from_secs(5));
+    assert!(bench.to_radio(0).is_empty());
+    bench.advance(Duration::from_millis(300));
+    let sent = bench.to_radio(0);
+    let [(to, datagram)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(*to, tunnel.endpoint);
+    let punch = Punch::parse(datagram).unwrap();
+    assert!(punch.is_right(&key) && punch.session_id == tunnel.session_id);
+    assert_eq!(bench.total(Forwarded::Punch), 1);
+    bench.from_radio(0, tunnel.endpoint, &proved(&tunnel, &key, 6));
+    assert_eq!(bench.to_radio(0), [(tunnel.endpoint, echo(&tunnel))]);
+    bench.advance(Duration::from_secs(5));
+    assert!(bench.to_radio(0).is_empty());
 }
 
 #[test]

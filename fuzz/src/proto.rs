@@ -120,7 +120,7 @@ pub fn matchmaking(data: &[u8]) {
         Datagram::Push { session, nonce } => {
             datagram::downward(datagram::kind::PUSH, session, nonce, &mut again);
         }
-        Datagram::Punch { session_id } => datagram::punch(session_id, &mut again),
+        Datagram::Punch(punch) => again.extend_from_slice(&punch.datagram()),
     }
     match head {
         0 => assert_eq!(again, data),

@@ -8,6 +8,7 @@ mod fragment;
 mod header;
 mod keep_alive;
 mod proof;
+mod punch;
 mod reassembly;
 
 pub use fragment::{Fragment, FragmentError, Fragments, MIN_DATAGRAM, fragment, max_datagram};
@@ -20,6 +21,7 @@ pub use keep_alive::{
     SessionId,
 };
 pub use proof::{ELEMENT_PROOF, Proof, TunnelKey};
+pub use punch::Punch;
 pub use reassembly::{Counters, Limits, Reassembled, Reassembler, Rejected};
 
 /// UDP port of the CAPWAP data channel at the gateway (RFC 5415 §3.1).

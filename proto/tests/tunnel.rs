@@ -110,6 +110,28 @@ fn a_proof_is_right_for_its_keep_alive_only() {
     assert!(!Proof { counter: 0x0103, ..proof }.is_right(&key, &session_id, &hello));
 }
 
+/// The MAC was computed with Python: `hmac.new(key, b"ttg punch" + session + counter, sha256)`.
+#[test]
+fn a_punch_is_right_for_its_tunnel_and_counter_only() {
+    let key = TunnelKey::new(std::array::from_fn(|i| i as u8));
+    let session_id = SessionId(*b"0123456789abcdef");
+    let punch = Punch::new(&key, session_id, 0x0102);
+    assert_eq!(
+        punch.mac,
+        [0xe7, 0x5a, 0x10, 0xce, 0x2e, 0x46, 0x4f, 0xa2, 0x16, 0x0b, 0x93, 0x6a, 0x42, 0xf4, 0xaf, 0xbd]
+    );
+    let octets = punch.datagram();
+    assert_eq!(Punch::parse(&octets), Some(punch));
+    assert!(punch.is_right(&key) && !punch.is_right(&TunnelKey::new([0; 16])));
+    assert!(!Punch { counter: 0x0103, ..punch }.is_right(&key));
+    assert!(!Punch { session_id: SessionId([0; 16]), ..punch }.is_right(&key));
+    for len in 0..octets.len() {
+        assert_eq!(Punch::parse(&octets[..len]), None);
+    }
+    assert_eq!(Punch::parse(&[&octets[..], &[0]].concat()), None);
+    assert_eq!(Punch::parse(&[&[0x89, 2], &octets[2..]].concat()), None, "of another version");
+}
+
 #[test]
 fn keep_alive_has_the_octets_of_the_rfc() {
     let session_id = SessionId(*b"0123456789abcdef");

@@ -28,11 +28,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype, ReasonCode, build};
-use proto::matchmaking::datagram::kind::PUNCH;
 use proto::matchmaking::messages::request::Request;
 use proto::tunnel::{
-    DataHeader, FrameInfo, Header, Hello, KeepAlive, Limits, Reassembler, ServiceUuid, SessionId, fragment,
-    max_datagram,
+    DataHeader, FrameInfo, Header, Hello, KeepAlive, Limits, Punch, Reassembler, ServiceUuid, SessionId,
+    fragment, max_datagram,
 };
 
 use crate::config::{Channel, Config};
@@ -301,10 +300,8 @@ impl Agent {
 
     /// Takes a datagram.
     pub fn datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Duration) {
-        if datagram.first() == Some(&PUNCH) {
-            // It opened the sender's NAT; ours is open since the first keep-alive.
-            self.counters.punches += 1;
-            return;
+        if let Some(punch) = Punch::parse(datagram) {
+            return self.slot_punch(from, &punch);
         }
         let Ok((header, payload)) = DataHeader::parse(datagram) else {
             self.counters.bad_datagram += 1;

@@ -234,6 +234,11 @@ impl Matchmaker {
         if self.radios.is_owner(at, peer) { Ok(()) } else { Err(Refusal::NotYours) }
     }
 
+    /// The radio's datagrams come from here now.
+    pub fn radio_at(&mut self, mac: MacAddr, endpoint: SocketAddr) {
+        self.radios.moved(mac, endpoint);
+    }
+
     /// Room for the protocol at a radio.
     pub fn replay_window(&mut self, radio: MacAddr) -> Option<&mut ReplayWindow> {
         self.radios.replay(radio)
@@ -284,6 +289,22 @@ impl Matchmaker {
         let expires = now + self.settings.instance_lifetime;
         self.services.change(at, peer, id, now, |instance| {
             (instance.load, instance.expires, instance.lost) = (load, expires, false);
+        })
+    }
+
+    /// The instance's datagrams come from here now: a hole in its NAT may be another one than when it registered.
+    pub fn instance_at(
+        &mut self,
+        peer: Peer,
+        service: Uuid,
+        id: InstanceId,
+        endpoint: SocketAddr,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let at = self.service_at(service)?;
+        self.services.change(at, peer, id, now, |instance| match instance.endpoints.first_mut() {
+            Some(first) => *first = endpoint,
+            None => instance.endpoints.push(endpoint),
         })
     }
 

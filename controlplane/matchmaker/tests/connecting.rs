@@ -177,6 +177,24 @@ fn a_matchmaker_that_forgot_a_tunnel_learns_of_it_from_the_radio() {
     assert_eq!((elsewhere.existing_tunnel, &elsewhere.key), (false, &SessionKey([8; 16])));
 }
 
+/// Behind NATs they come from elsewhere, now and then.
+#[test]
+fn radio_and_instance_are_where_they_spoke_from_last() {
+    let mut world = world(1);
+    let asked = alone(1, 1);
+    let first = world.m.connect(&asked, at(1), [1; 16]).unwrap();
+    let elsewhere = |n: u8| std::net::SocketAddr::from(([203, 0, 113, n], 40_000));
+    world.m.radio_at(KITCHEN, elsewhere(1));
+    let peer = world.peer(None, 100);
+    let nobody = world.m.instance_at(peer, HOME, [0xee; 16], elsewhere(3), at(2));
+    assert_eq!(nobody, Err(Refusal::NotRegistered));
+    assert!(world.m.instance_at(world.peer(None, 101), HOME, first.instance, elsewhere(3), at(2)).is_err());
+    world.m.instance_at(peer, HOME, first.instance, elsewhere(2), at(2)).unwrap();
+    let moved = world.m.connect(&alone(2, 2), at(2), [2; 16]).unwrap();
+    assert_eq!((moved.radio_endpoint, moved.endpoints[0]), (elsewhere(1), elsewhere(2)));
+    assert_eq!(moved.endpoints[1..], first.endpoints[1..], "where it says it is stays");
+}
+
 #[test]
 fn who_is_connected_roams_under_overload_and_keys_are_not_printed() {
     let mut world = world(1);

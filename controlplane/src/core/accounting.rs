@@ -318,6 +318,7 @@ impl Core {
                 Subject::Report(key) => self.report_usage(key),
                 Subject::Stop(key) => self.finish_stop(key),
                 Subject::Radio(bssid) => self.radio_timeout(bssid),
+                Subject::Punch(bssid, turn) => self.punch(bssid, turn),
                 Subject::Matchmaking => self.renew_registrations(),
                 Subject::Peer(connection) => self.drain_peer(connection),
                 Subject::LostGateways => self.give_up_lost_gateways(),

@@ -12,10 +12,10 @@ use matchmaker::Uuid;
 use proto::{
     gateway::{self as pb, command},
     matchmaking::messages as mm,
-    tunnel::{Hello, Proof, ServiceUuid, SessionId, TunnelKey},
+    tunnel::{Hello, Proof, Punch, ServiceUuid, SessionId, TunnelKey},
 };
 
-use super::{Connection, Core, mac, octets, radios::Tunnel, sessions::SessionKey};
+use super::{Connection, Core, mac, octets, radios::Tunnel, sessions::SessionKey, timers::Subject};
 
 /// Introductions of the matchmaker, and whom it refuses.
 #[derive(Default)]
@@ -41,6 +41,16 @@ pub(super) struct Introduced {
     service: Uuid,
     pub key: TunnelKey,
     until: Time,
+    /// Opens the NAT on this side for the radio, if there is one.
+    punch: Option<Punching>,
+}
+
+/// Datagrams that go to a radio until its keep-alives come, because one may be lost.
+#[derive(Debug, Clone)]
+struct Punching {
+    connection: Connection,
+    endpoint: SocketAddr,
+    count: u32,
 }
 
 struct Early {
@@ -54,6 +64,14 @@ pub(super) type Proved = Option<(TunnelKey, u64)>;
 
 /// A keep-alive may be so much earlier than its introduction: they take different ways.
 const EARLY: Duration = Duration::from_secs(2);
+/// Punches go at once, and after these times each from the last: while the radio looks for its gateway.
+const PUNCHES: [Duration; 5] = [
+    Duration::from_millis(150),
+    Duration::from_millis(350),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(1),
+];
 /// Keep-alives that wait.
 const MAX_EARLY: usize = 1024;
 /// Introductions remembered. A matchmaker that sends more than that in its time has lost its mind.
@@ -131,22 +149,40 @@ impl Core {
         let device = Device { until, specific: said.specific };
         self.introductions.devices.insert(SessionKey { bssid, mac: client }, device);
         let key = TunnelKey::new(key);
-        self.introductions.tunnels.insert(bssid, Introduced { session_id, radio, service, key, until });
-        // Opens the NAT on this side for the radio, if there is one.
-        if let Ok(endpoint) = said.endpoint.parse::<SocketAddr>()
-            && endpoint.port() != 0
-            && !endpoint.ip().is_unspecified()
-        {
-            let mut data = Vec::new();
-            proto::matchmaking::datagram::punch(&session_id, &mut data);
-            let punch = pb::Datagram { peer: endpoint.to_string(), data };
-            self.command(connection, command::Command::Datagram(punch));
-        }
+        let endpoint = said.endpoint.parse::<SocketAddr>().ok();
+        let endpoint = endpoint.filter(|endpoint| endpoint.port() != 0 && !endpoint.ip().is_unspecified());
+        // One that was introduced before goes on counting: the radio heeds no punch twice.
+        let known = self.introductions.tunnels.get(&bssid).filter(|known| known.session_id == session_id);
+        let count = known.and_then(|known| known.punch.as_ref()).map_or(0, |punch| punch.count);
+        let punch = endpoint.map(|endpoint| Punching { connection, endpoint, count });
+        self.introductions
+            .tunnels
+            .insert(bssid, Introduced { session_id, radio, service, key, until, punch });
+        self.punch(bssid, 0);
         if let Some(early) = self.introductions.early.remove(&bssid)
             && early.until > now
         {
             self.tunnel_request(early.connection, early.request);
         }
+    }
+
+    /// Opens the NAT for the radio of a virtual BSS, for the `turn`th time.
+    pub(super) fn punch(&mut self, bssid: MacAddr, turn: usize) {
+        let now = self.clock.now();
+        let tunnel = self.radios.get(&bssid).map(|radio| radio.tunnel.session_id);
+        let Some(introduced) = self.introductions.tunnels.get_mut(&bssid) else { return };
+        let Some(punching) = introduced.punch.as_mut() else { return };
+        // Whose keep-alives come needs no more of them.
+        if turn > 0 && (introduced.until <= now || tunnel == Some(introduced.session_id)) {
+            return;
+        }
+        punching.count += 1;
+        let session_id = SessionId(introduced.session_id);
+        let punch = Punch::new(&introduced.key, session_id, punching.count.into());
+        let datagram = pb::Datagram { peer: punching.endpoint.to_string(), data: punch.datagram().to_vec() };
+        let connection = punching.connection;
+        self.timers.set(Subject::Punch(bssid, turn + 1), PUNCHES.get(turn).map(|&after| now + after));
+        self.command(connection, command::Command::Datagram(datagram));
     }
 
     /// A keep-alive that nobody introduced yet: perhaps somebody is about to.

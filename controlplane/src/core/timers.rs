@@ -20,6 +20,8 @@ pub(super) enum Subject {
     Stop(SessionKey),
     /// A virtual BSS's group keys.
     Radio(MacAddr),
+    /// The next datagram that opens our NAT for the radio of a virtual BSS.
+    Punch(MacAddr, usize),
     /// Services are registered with the matchmaker again.
     Matchmaking,
     /// A gateway's conversation with a matchmaker elsewhere.

@@ -344,7 +344,7 @@ impl Desk {
                 registered(asker, self.settings.radio_lifetime)
             }
             Request::LookUp(said) => self.look_up(peer, &said, now)?,
-            Request::Connect(said) => self.connect(peer, &said, now)?,
+            Request::Connect(said) => self.connect(peer, &said, asker.endpoint(), now)?,
             Request::Release(said) => {
                 self.release(peer, &said, now)?;
                 done
@@ -391,6 +391,9 @@ impl Desk {
             Request::Load(said) => {
                 let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
                 self.matchmaker.load(peer, service, instance, convert::load(&said), now)?;
+                if let Some(seen) = asker.endpoint() {
+                    self.matchmaker.instance_at(peer, service, instance, seen, now)?;
+                }
                 done
             }
             Request::Accounting(said) => {
@@ -419,7 +422,13 @@ impl Desk {
         }))
     }
 
-    fn connect(&mut self, peer: Peer, said: &pb::Connect, now: Duration) -> Result<Answer, Refusal> {
+    fn connect(
+        &mut self,
+        peer: Peer,
+        said: &pb::Connect,
+        seen: Option<SocketAddr>,
+        now: Duration,
+    ) -> Result<Answer, Refusal> {
         let asked = Connect {
             radio: mac(&said.radio),
             client: mac(&said.client),
@@ -430,6 +439,10 @@ impl Desk {
             tunnel: convert::tunnel(said),
         };
         self.matchmaker.is_radio_of(peer, asked.radio, now)?;
+        // The hole in its NAT may be another one than when it registered.
+        if let Some(seen) = seen {
+            self.matchmaker.radio_at(asked.radio, seen);
+        }
         let mut key = [0; 16];
         entropy(&mut key);
         let introduction = self.matchmaker.connect(&asked, now, key)?;

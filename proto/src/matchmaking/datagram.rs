@@ -1,5 +1,7 @@
 //! The outer form of matchmaking's datagrams: parsed and built, nothing opened or sealed.
 
+use crate::tunnel;
+
 /// The longest datagram.
 pub const MAX_DATAGRAM: usize = 1200;
 /// The shortest Initiation; a peer pads with zeros.
@@ -45,7 +47,7 @@ pub mod kind {
     pub const NOT_ACCEPTED: u8 = 0x86;
     pub const VERSIONS: u8 = 0x87;
     pub const PUSH: u8 = 0x88;
-    pub const PUNCH: u8 = 0x89;
+    pub const PUNCH: u8 = crate::tunnel::Punch::KIND;
     pub const FRESH_REQUEST: u8 = 0x8a;
 }
 
@@ -83,7 +85,7 @@ pub enum Datagram<'a> {
     NotAccepted { counter: u64, echo: &'a [u8; 8], cookie: &'a Cookie },
     Versions { initiation: &'a [u8; 8], versions: &'a [u8] },
     Push { session: &'a [u8; 8], nonce: &'a [u8; 12] },
-    Punch { session_id: &'a [u8; 16] },
+    Punch(tunnel::Punch),
 }
 
 /// What stands in front of a sealed request.
@@ -166,7 +168,7 @@ impl<'a> Datagram<'a> {
                 rest.sealed()?;
                 Datagram::Push { session, nonce }
             }
-            kind::PUNCH => Datagram::Punch { session_id: rest.array()? },
+            kind::PUNCH => return tunnel::Punch::parse(bytes).map(Datagram::Punch).ok_or(Length),
             _ => return Err(DatagramError::Kind),
         };
         if !rest.0.is_empty() {
@@ -220,11 +222,6 @@ pub fn versions(initiation: &[u8; 8], out: &mut Vec<u8>) {
 /// Not accepted, into `out`. `echo` is the last eight octets of the request: who did not see it does not know them.
 pub fn not_accepted(counter: u64, echo: &[u8; 8], cookie: &Cookie, out: &mut Vec<u8>) {
     head(out, kind::NOT_ACCEPTED, &[&counter.to_be_bytes(), echo, cookie]);
-}
-
-/// A Punch, into `out`.
-pub fn punch(session_id: &[u8; 16], out: &mut Vec<u8>) {
-    head(out, kind::PUNCH, &[session_id]);
 }
 
 /// What stands in front of a sealed Admission, into `out`.

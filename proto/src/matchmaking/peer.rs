@@ -317,7 +317,7 @@ impl Peer {
                     self.push(push, now);
                 }
             }
-            Datagram::Initiation { .. } | Datagram::Request(_) | Datagram::Punch { .. } => (),
+            Datagram::Initiation { .. } | Datagram::Request(_) | Datagram::Punch(_) => (),
         }
     }
 

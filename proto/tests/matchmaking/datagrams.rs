@@ -2,6 +2,9 @@
 
 use proptest::prelude::*;
 use proto::matchmaking::datagram::*;
+use proto::tunnel::{Punch, SessionId};
+
+const PUNCH: Punch = Punch { session_id: SessionId([10; 16]), counter: 11, mac: [12; 16] };
 
 fn sealed(mut head: Vec<u8>) -> Vec<u8> {
     head.extend([9; TAG]);
@@ -28,8 +31,7 @@ fn samples() -> Vec<Vec<u8>> {
     all.push(out.clone());
     versions(&[3; 8], &mut out);
     all.push(out.clone());
-    punch(&[10; 16], &mut out);
-    all.push(out);
+    all.push(PUNCH.datagram().to_vec());
     all
 }
 
@@ -48,7 +50,7 @@ fn each_kind_is_read_as_it_was_written() {
         Datagram::Push { session: &[0, 0, 0, 0, 0, 0, 0, 8], nonce: &[6; 12] },
         Datagram::NotAccepted { counter: 8, echo: &[9; 8], cookie: &NO_COOKIE },
         Datagram::Versions { initiation: &[3; 8], versions: VERSIONS },
-        Datagram::Punch { session_id: &[10; 16] },
+        Datagram::Punch(PUNCH),
     ];
     assert_eq!(parsed, expected);
     assert_eq!(samples[0].len(), MIN_INITIATION);

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype, ReasonCode, build};
-use proto::tunnel::{FrameInfo, SessionId};
+use proto::tunnel::{FrameInfo, Punch, SessionId};
 
 use super::link::Due;
 use super::matchmaking::UNANSWERED_FOR;
@@ -12,6 +12,10 @@ use super::near::{Heard, Noted};
 use super::slot::{Progress, Shown};
 use super::{Agent, Event, Output, Why};
 use dot11::element::{ElementId, Elements, Ssid};
+
+/// A service no gateway of which answers rests so long, and twice as long each time, up to ten minutes.
+const REST: Duration = Duration::from_secs(30);
+const REST_MOST: Duration = Duration::from_secs(600);
 
 /// Devices of a BSS are told that they are not associated at most this often.
 const TELL: Duration = Duration::from_millis(100);
@@ -180,12 +184,25 @@ impl Agent {
             let echoed = shown.link.as_mut().and_then(|link| link.echo(from, session, devices, now));
             let Some(came_up) = echoed else { continue };
             if came_up {
+                let service = shown.service;
+                if let Some(offered) = self.offers.get_mut(service) {
+                    offered.silent = 0;
+                }
                 self.outputs.push_back(Output::Report(Event::TunnelUp { bssid, gateway: from }));
                 self.send_held(slot);
             }
             return true;
         }
         false
+    }
+
+    /// A gateway opens its NAT; ours is open since we first sent to it.
+    pub(super) fn slot_punch(&mut self, from: SocketAddr, punch: &Punch) {
+        self.counters.punches += 1;
+        let links = self.slots.iter_mut().filter_map(|slot| slot.shown.as_mut()?.link.as_mut());
+        if let Some(datagram) = links.into_iter().find_map(|link| link.punch(from, punch)) {
+            self.outputs.push_back(Output::Send { to: from, datagram });
+        }
     }
 
     /// Keeps the tunnels alive, and closes what lost its gateway.
@@ -207,21 +224,32 @@ impl Agent {
                 Due::KeepAlive(to, datagram) => self.outputs.push_back(Output::Send { to, datagram }),
                 Due::Lost(gateway) => {
                     self.counters.gateways_lost += 1;
+                    self.outputs.push_back(Output::Report(Event::GatewayGone { bssid, gateway }));
+                    self.close_slot(slot, Why::GatewayGone, now);
+                    // Who still needs it sees it again, and may be introduced to another instance.
+                    self.evaluated = Duration::ZERO;
+                    self.evaluate_at(now);
+                }
+                Due::Silent(gateway) => {
+                    self.counters.gateways_lost += 1;
                     if let Some(gateway) = gateway {
-                        self.outputs.push_back(Output::Report(Event::GatewayGone { bssid, gateway }));
-                        self.close_slot(slot, Why::GatewayGone, now);
-                        // Who still needs it sees it again, and may be introduced to another instance.
-                        self.evaluated = Duration::ZERO;
-                        self.evaluate_at(now);
-                        continue;
+                        self.outputs.push_back(Output::Report(Event::GatewaySilent { bssid, gateway }));
                     }
-                    // It never answered, so nobody is associated. The next attempt may lead elsewhere.
+                    let service = shown.service;
+                    if let Some(offered) = self.offers.get_mut(service) {
+                        offered.silent += 1;
+                        if let Some(rest) = rest(offered.silent) {
+                            offered.not_before = now + rest;
+                            self.close_slot(slot, Why::GatewaySilent, now);
+                            continue;
+                        }
+                    }
+                    // Nobody is associated. The next attempt may lead elsewhere.
                     self.counters.held_dropped += shown.drop_held(None);
                     for client in &mut shown.clients {
                         client.progress = Progress::Refused { until: now + UNANSWERED_FOR };
                     }
                     shown.unlink();
-                    let service = shown.service;
                     self.release(bssid, service, true);
                 }
             }
@@ -244,9 +272,15 @@ impl Agent {
         self.outputs.push_back(Output::Close { bss });
         self.outputs.push_back(Output::Report(Event::Hidden { bssid, service, why }));
         if shown.session.is_some() {
-            self.release(bssid, service, why == Why::GatewayGone);
+            self.release(bssid, service, matches!(why, Why::GatewayGone | Why::GatewaySilent));
         }
     }
+}
+
+/// How long a service rests after so many gateways in a row that did not answer. The first time another is asked for at once.
+fn rest(silent: u32) -> Option<Duration> {
+    let doublings = silent.checked_sub(2)?.min(8);
+    Some((REST * (1 << doublings)).min(REST_MOST))
 }
 
 /// Whether a device says that it can do a band that the radio is not in: by its operating classes (802.11-2020 Annex E,

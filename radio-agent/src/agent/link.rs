@@ -1,9 +1,11 @@
 //! The tunnel of a virtual BSS that matchmaking opened: found among the instance's endpoints, proved, kept alive.
+//!
+//! A gateway behind a symmetric NAT is at none of them: where it is for this radio is learnt from its punches.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto::tunnel::{Hello, KeepAlive, Proof, SessionId, TunnelKey};
+use proto::tunnel::{Hello, KeepAlive, Proof, Punch, SessionId, TunnelKey};
 
 /// While a gateway is looked for, one endpoint after the other is asked at this interval. A device repeats its
 /// authentication frame for about 600 ms before it gives up.
@@ -17,6 +19,9 @@ pub const WITH_DEVICES: Duration = Duration::from_secs(1);
 
 /// Without: often enough to keep a NAT's hole open.
 pub const WITHOUT_DEVICES: Duration = Duration::from_secs(5);
+
+/// Addresses that are asked, those learnt from punches included.
+const MAX_ENDPOINTS: usize = 8;
 
 /// A keep-alive that is not answered is repeated after this. The gateway is gone after three without an answer: 2.8 s
 /// after the last answer.
@@ -39,8 +44,10 @@ enum State {
 pub(super) enum Due {
     Nothing,
     KeepAlive(SocketAddr, Vec<u8>),
-    /// The gateway is gone; with where it was if it ever answered.
-    Lost(Option<SocketAddr>),
+    /// The gateway is gone.
+    Lost(SocketAddr),
+    /// It never answered; with where it was likeliest to be.
+    Silent(Option<SocketAddr>),
 }
 
 /// The gateway's end of a tunnel, as the matchmaker says.
@@ -62,14 +69,19 @@ pub(super) struct Link {
     counter: u64,
     last: Vec<u8>,
     doubted: Duration,
+    /// Of the last punch.
+    punched: u64,
+    /// Where a punch came from while the gateway was elsewhere: it may be there now.
+    learnt: Option<SocketAddr>,
     state: State,
 }
 
 impl Link {
-    pub(super) fn new(session: SessionId, hello: Hello, end: OtherEnd, now: Duration) -> Link {
+    pub(super) fn new(session: SessionId, hello: Hello, mut end: OtherEnd, now: Duration) -> Link {
+        end.endpoints.truncate(MAX_ENDPOINTS);
         let state = State::Trying { next: now, until: now + TRY_FOR, sent: 0 };
         let (counter, last, doubted) = (0, Vec::new(), Duration::ZERO);
-        Link { session, hello, end, counter, last, doubted, state }
+        Link { session, hello, end, counter, last, doubted, punched: 0, learnt: None, state }
     }
 
     /// Instance and key, if the tunnel is up.
@@ -101,10 +113,10 @@ impl Link {
             State::Trying { next, until, sent } if *next <= now => {
                 let Some(to) = self.end.endpoints.get(*sent % self.end.endpoints.len().max(1)).copied()
                 else {
-                    return Due::Lost(None);
+                    return Due::Silent(None);
                 };
                 if *until <= now {
-                    return Due::Lost(None);
+                    return Due::Silent(self.likeliest());
                 }
                 *next = now + TRY;
                 *sent += 1;
@@ -113,7 +125,7 @@ impl Link {
             State::Up { gateway, unanswered, refused, next } if *next <= now => {
                 let gateway = *gateway;
                 if *unanswered == UNANSWERED || *refused == REFUSED {
-                    return Due::Lost(Some(gateway));
+                    return Due::Lost(gateway);
                 }
                 *unanswered += 1;
                 *next = now + RETRY;
@@ -136,7 +148,7 @@ impl Link {
         }
         let came_up = match self.state {
             State::Trying { sent, .. } if sent > 0 && self.end.endpoints.contains(&from) => true,
-            State::Up { gateway, .. } if gateway == from => false,
+            State::Up { gateway, .. } if gateway == from || self.learnt == Some(from) => false,
             _ => return None,
         };
         let next = now + if devices { WITH_DEVICES } else { WITHOUT_DEVICES };
@@ -164,6 +176,33 @@ impl Link {
         if let State::Up { next, unanswered: 0, .. } = &mut self.state {
             *next = (*next).min(now + WITH_DEVICES);
         }
+    }
+
+    /// The gateway opens its NAT for us: the keep-alive that is to be sent to where it did from, at once. `None`: the punch is
+    /// not one of this tunnel's, or an old one.
+    pub(super) fn punch(&mut self, from: SocketAddr, punch: &Punch) -> Option<Vec<u8>> {
+        let new = punch.session_id == self.session && punch.counter > self.punched;
+        if !new || !punch.is_right(&self.end.key) {
+            return None;
+        }
+        self.punched = punch.counter;
+        match &mut self.state {
+            State::Up { gateway, .. } if *gateway == from => {}
+            State::Up { .. } => self.learnt = Some(from),
+            State::Trying { sent, .. } => {
+                if !self.end.endpoints.contains(&from) {
+                    self.end.endpoints.truncate(MAX_ENDPOINTS - 1);
+                    self.end.endpoints.insert(0, from);
+                }
+                *sent = (*sent).max(1);
+            }
+        }
+        Some(self.keep_alive())
+    }
+
+    /// Where the gateway was looked for first.
+    pub(super) fn likeliest(&self) -> Option<SocketAddr> {
+        self.end.endpoints.first().copied()
     }
 
     fn keep_alive(&mut self) -> Vec<u8> {

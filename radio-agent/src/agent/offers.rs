@@ -48,8 +48,10 @@ pub(super) struct Offered {
     /// Elements of its beacon.
     pub(super) template: Vec<u8>,
     pub(super) claims: Vec<Claim>,
-    /// The radio could not open it; not again before.
+    /// The radio could not open it, or none of its gateways answers; not again before.
     pub(super) not_before: Duration,
+    /// So many gateways in a row did not answer.
+    pub(super) silent: u32,
 }
 
 impl Offered {
@@ -119,7 +121,7 @@ impl Offers {
         }
         let at = at.unwrap_or_else(|| {
             let (ssid, template, not_before) = (ssid, Vec::new(), Duration::ZERO);
-            self.0.push(Offered { service, ssid, template, claims: Vec::new(), not_before });
+            self.0.push(Offered { service, ssid, template, claims: Vec::new(), not_before, silent: 0 });
             self.0.len() - 1
         });
         let offered = &mut self.0[at];

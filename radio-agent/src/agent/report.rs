@@ -14,6 +14,7 @@ pub enum Event {
     Asking { bssid: MacAddr, gateway: SocketAddr },
     Opened { bssid: MacAddr, gateway: SocketAddr },
     GatewayGone { bssid: MacAddr, gateway: SocketAddr },
+    GatewaySilent { bssid: MacAddr, gateway: SocketAddr },
     Associated { bssid: MacAddr, station: MacAddr, aid: u16 },
     Departed { bssid: MacAddr, station: MacAddr },
     Registered { seconds: u32 },
@@ -37,6 +38,7 @@ pub enum Why {
     Withdrawn,
     Evicted,
     GatewayGone,
+    GatewaySilent,
     RadioFailed,
     End,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Why {
             Why::Withdrawn => "the matchmaker withdrew it",
             Why::Evicted => "another network needs its place more",
             Why::GatewayGone => "its gateway is gone",
+            Why::GatewaySilent => "no gateway of it answers",
             Why::RadioFailed => "the radio could not open it",
             Why::End => "the agent ends",
         })
@@ -62,6 +65,11 @@ impl fmt::Display for Event {
             Event::GatewayGone { bssid, gateway } => {
                 write!(f, "bss {bssid}: gateway {gateway} is gone, closing")
             }
+            Event::GatewaySilent { bssid, gateway } => write!(
+                f,
+                "bss {bssid}: gateway {gateway} does not answer, asking for another (is it up, and is UDP let through? \
+                 If a symmetric NAT is in front of it or of this radio, the other side needs one that lets anybody in, or none)"
+            ),
             Event::Associated { bssid, station, aid } => {
                 write!(f, "bss {bssid}: {station} associated, aid {aid}")
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dot11::{Frame, MacAddr, ManagementSubtype, build};
 use proto::matchmaking::messages::{Policy, failure::Reason, request::Request};
+use proto::tunnel::{Punch, TunnelKey};
 use radio_agent::agent::*;
 
 use super::world::*;
@@ -250,6 +251,84 @@ fn a_gateway_that_never_answers_is_given_up_and_another_asked_for() {
     assert_ne!(world.connects()[0].session_id, world.connects()[1].session_id);
 }
 
+fn punch(world: &mut World, from: u8, key: [u8; 16], counter: u64) {
+    let session = world.keep_alives(0).last().unwrap().2;
+    let punch = Punch::new(&TunnelKey::new(key), session, counter);
+    world.agent.datagram(gateway(from), &punch.datagram(), world.now);
+    world.pump();
+}
+
+#[test]
+fn a_gateway_is_found_where_its_punch_comes_from() {
+    let mut world = shown(Policy::default());
+    world.endpoints = vec![gateway(8)];
+    world.hear(&authentication(0, DEVICE));
+    world.run(milliseconds(100));
+    punch(&mut world, 1, [0x78; 16], 1);
+    assert!(world.delivered.is_empty(), "of somebody without the key");
+    punch(&mut world, 2, KEY, 1);
+    assert_eq!(world.delivered.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [gateway(2)]);
+    assert_eq!(world.log_time(Event::TunnelUp { bssid: bssid(0), gateway: gateway(2) }), world.now);
+    world.run(seconds(3));
+    assert_eq!(world.tunnel(0), gateway(2));
+}
+
+#[test]
+fn a_gateway_that_is_elsewhere_now_is_followed_if_it_proves_and_answers() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    let sent = |world: &World| world.keep_alives(0).len();
+    punch(&mut world, 1, KEY, 5);
+    let before = sent(&world);
+    for (from, key, counter) in [(2, KEY, 5), (2, KEY, 4), (2, [0x78; 16], 6)] {
+        punch(&mut world, from, key, counter);
+    }
+    assert_eq!(sent(&world), before, "repeated, old, of somebody else");
+    // Where nobody answers is asked once, and the tunnel stays where it is.
+    punch(&mut world, 8, KEY, 6);
+    assert_eq!((sent(&world), world.tunnel(0)), (before + 1, gateway(8)));
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.last().unwrap().0, gateway(1));
+    // Its NAT gave it another port: from the first of these it is late.
+    world.alive.remove(&gateway(1));
+    world.run(milliseconds(1300));
+    punch(&mut world, 2, KEY, 7);
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.last().unwrap().0, gateway(2));
+    world.run(seconds(5));
+    assert_eq!((world.tunnel(0), world.air().len()), (gateway(2), 1), "nobody noticed");
+}
+
+#[test]
+fn a_network_whose_gateways_do_not_answer_rests_for_longer_and_longer() {
+    let mut world = shown(Policy::default());
+    world.endpoints = vec![gateway(8)];
+    let attempt = |world: &mut World| {
+        let shown = world.air().iter().filter(|(_, what, _)| *what == 'o').count();
+        let slot = world.air().last().unwrap().2;
+        world.hear(&authentication(slot, DEVICE));
+        world.run(seconds(7));
+        shown
+    };
+    assert_eq!((attempt(&mut world), world.is_shown(HOME)), (1, true), "another may answer");
+    for (opened, rest) in [(1, 30), (2, 60), (3, 120)] {
+        assert_eq!((attempt(&mut world), world.is_shown(HOME)), (opened, false));
+        let is_silence = |output: &Output| matches!(output, Output::Report(Event::GatewaySilent { .. }));
+        let silent = world.log.iter().rfind(|(_, output)| is_silence(output)).unwrap().0;
+        for _ in 0..rest {
+            assert!(!world.is_shown(HOME) || world.now >= silent + seconds(rest));
+            world.hear(&probe_request(DEVICE, b""));
+            world.run(seconds(1));
+        }
+        assert!(world.is_shown(HOME));
+    }
+    // One that answers ends it.
+    world.endpoints = vec![gateway(1)];
+    let slot = world.air().last().unwrap().2;
+    world.associate(slot, DEVICE);
+    assert!(world.is_shown(HOME));
+}
+
 #[test]
 fn a_tunnel_without_devices_goes_down_and_the_network_stays() {
     let mut world = shown(Policy::default());
@@ -300,8 +379,9 @@ fn a_weak_device_is_sent_away_and_the_gateway_told() {
 #[test]
 fn late_answers_and_punches_do_no_harm() {
     let mut world = shown(Policy::default());
+    world.agent.datagram(gateway(1), &[&[0x89, 1][..], &[7; 40]].concat(), world.now);
     world.agent.datagram(gateway(1), &[&[0x89, 1][..], &[7; 16]].concat(), world.now);
-    assert_eq!(world.agent.counters().punches, 1);
+    assert_eq!((world.agent.counters().punches, world.agent.counters().bad_datagram), (1, 1));
     world.agent.answered(4711, None, world.now);
     world.pump();
     world.associate(0, DEVICE);

@@ -9,8 +9,8 @@ use dot11::frame::management::Authentication;
 use dot11::{AuthenticationAlgorithm, Frame, MacAddr, ManagementSubtype, StatusCode, build};
 use proto::matchmaking::messages::{self, answer::Answer, request::Request};
 use proto::matchmaking::server::*;
-use proto::matchmaking::{Key, StaticSecret, datagram};
-use proto::tunnel::TunnelKey;
+use proto::matchmaking::{Key, StaticSecret};
+use proto::tunnel::{Punch, SessionId, TunnelKey};
 use radio_agent::agent::bssids;
 
 use super::bench::*;
@@ -160,9 +160,9 @@ fn a_device_finds_its_network_through_the_matchmaker() {
     let (_, request) = matchmaker.serve_until(|request| matches!(request, Request::Connect(_)));
     let Request::Connect(connect) = request else { panic!("{request:?}") };
     // A gateway opens its NAT; then the radio's keep-alive arrives, from the socket that the matchmaker knows.
-    let mut punch = Vec::new();
-    datagram::punch(connect.session_id[..].try_into().unwrap(), &mut punch);
-    bench.gateway.socket.send_to(&punch, peer.endpoint).unwrap();
+    let session_id = SessionId(connect.session_id[..].try_into().unwrap());
+    let punch = Punch::new(&TunnelKey::new(TUNNEL_KEY), session_id, 1);
+    bench.gateway.socket.send_to(&punch.datagram(), peer.endpoint).unwrap();
     let (asked, from) = bench.gateway.keep_alive();
     assert_eq!((from, &asked.session_id.0[..]), (peer.endpoint, &connect.session_id[..]));
     let hello = asked.hello.unwrap();

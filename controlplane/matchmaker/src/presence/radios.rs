@@ -246,6 +246,12 @@ impl Radios {
         self.places.get(at).endpoint()
     }
 
+    pub(crate) fn moved(&mut self, mac: MacAddr, endpoint: SocketAddr) {
+        if let Some(at) = self.find(mac) {
+            self.places.get_mut(at).set_endpoint(endpoint);
+        }
+    }
+
     pub(crate) fn location(&self, at: u32) -> Option<Location> {
         self.places.get(at).location()
     }
