@@ -7,6 +7,7 @@ pub mod core;
 pub mod grpc;
 pub mod logging;
 pub mod metrics;
+pub mod migrate;
 pub mod shutdown;
 
 mod aaa;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use controlplane::{Control, Sessions, config, grpc, logging, metrics, shutdown};
+use controlplane::{Control, Sessions, config, grpc, logging, metrics, migrate, shutdown};
 
 /// The control daemon of a Wi-Fi over IP network.
 #[derive(Debug, Parser)]
@@ -28,12 +28,24 @@ enum Command {
         #[arg(short, long, value_name = "FILE", default_value = "/etc/ttg/controlplane.toml")]
         config: PathBuf,
     },
+    /// Moves the records of a control process that does not run from its file into the database of [records]: all or none.
+    ///
+    /// The file is left as it is. Repeating it does no harm.
+    Migrate {
+        /// TOML; README.md explains the keys.
+        #[arg(short, long, value_name = "FILE", default_value = "/etc/ttg/controlplane.toml")]
+        config: PathBuf,
+        /// Deletes what other records the database has.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run { config } => run(&config),
         Command::Check { config } => check(&config),
+        Command::Migrate { config, replace } => migrate(&config, replace),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,4 +85,11 @@ fn run(path: &std::path::Path) -> anyhow::Result<()> {
         server.stop().await;
         Ok(())
     })
+}
+
+fn migrate(path: &std::path::Path, replace: bool) -> anyhow::Result<()> {
+    let config = config::load(path)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("tokio")?;
+    runtime.block_on(migrate::run(&config, replace, &mut std::io::stdout(), &mut std::io::stderr()))?;
+    Ok(())
 }
