@@ -2,6 +2,7 @@
 # make test    formatting, lints and every test that needs no virtual machine
 # make audit   licences and advisories of every dependency (cargo install cargo-deny)
 # make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
+# make faults  kill -9 of control processes and databases under load, and nothing may be lost; ROUNDS=1000
 # make bench   comparison tables; ONLY="kernels,table" restricts them
 # make test-aarch64   the CCMP kernel for aarch64, in emulation
 # make clean   removes what was built
@@ -9,7 +10,7 @@
 # Each installs the Debian packages that it lacks; CASES="wpa2-psk ttls" restricts the lab,
 # and BACKEND=af_xdp has the gateway use that for its packets (deploy/lab/backends).
 
-.PHONY: demo test test-aarch64 audit lab bench clean
+.PHONY: demo test test-aarch64 audit lab faults bench clean
 
 HOST = $(shell rustc --print host-tuple)
 
@@ -34,6 +35,11 @@ audit:
 
 lab:
 	@deploy/lab/run $(CASES)
+
+faults:
+	@deploy/setup.sh test
+	cargo build --quiet -p controlplane -p benches --bin controlplane --bin faults
+	@JSON=target/faults.json target/debug/faults
 
 bench:
 	@deploy/setup.sh bench

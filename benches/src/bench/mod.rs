@@ -44,7 +44,7 @@ mod pipeline;
 #[cfg(feature = "daemons")]
 #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "some is for ports of DPDK alone"))]
 mod script;
-mod section;
+pub(crate) mod section;
 mod table;
 mod turns;
 #[cfg(all(feature = "daemons", feature = "peers"))]

@@ -2,6 +2,8 @@
 //! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
 
 mod look_up;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -248,8 +250,10 @@ impl Desk {
         if committed.version > self.version {
             committed.changes().for_each(|change| self.apply(change));
         }
-        // Of other processes' commits before it some may still have to come, and then it comes once more behind them.
-        if committed.version == self.version + 1 {
+        // Of other processes' commits before it some may still have to come, and then it comes once more behind them. One that made no
+        // difference has no version of its own: that is another's, which is still to come.
+        let made = committed.outcomes.iter().any(|outcome| outcome.made);
+        if made && committed.version == self.version + 1 {
             self.version = committed.version;
         }
         self.counters.commits += 1;

@@ -1,4 +1,4 @@
-//! A private PostgreSQL for tests: on a Unix socket in a directory of its own that goes when the value does, with `fsync`.
+//! Starting and killing the programs of PostgreSQL, as a user that it accepts.
 
 use std::{
     ffi::OsStr,
@@ -6,15 +6,9 @@ use std::{
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
-
-use tokio_postgres::{Client, NoTls};
 
 /// Why there is no server.
 #[derive(Debug, thiserror::Error)]
@@ -40,87 +34,77 @@ pub enum StartError {
     },
 }
 
-/// A server; stopped and wiped when dropped.
-pub struct Server {
+/// A directory that goes when the value does, and who runs programs in it.
+pub(super) struct Machine {
     directory: tempfile::TempDir,
     user: Option<(u32, u32)>,
-    process: Mutex<Option<Child>>,
-    databases: AtomicUsize,
 }
 
-impl Server {
-    /// Makes a cluster, starts its server and waits until it is ready. Blocks its thread, as all methods do.
-    pub fn start() -> Result<Self, StartError> {
-        let error = |what| move |source| StartError::Io { what, source };
+/// A server, or the place for one. Killed when dropped.
+pub(super) struct Node {
+    /// Of its socket, and of its data.
+    pub(super) directory: PathBuf,
+    process: Mutex<Option<Child>>,
+}
+
+fn trouble(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Io { what, source }
+}
+
+impl Machine {
+    pub(super) fn new() -> Result<Self, StartError> {
         let directory = tempfile::Builder::new()
             .prefix("postgres-")
             .tempdir()
-            .map_err(error("cannot make a directory"))?;
-        let user = unprivileged().map_err(error("cannot find out who runs this"))?;
-        if let Some((uid, gid)) = user {
-            chown(directory.path(), Some(uid), Some(gid)).map_err(error("cannot give away the directory"))?;
+            .map_err(trouble("cannot make a directory"))?;
+        let user = unprivileged().map_err(trouble("cannot find out who runs this"))?;
+        let machine = Machine { directory, user };
+        machine.give(machine.directory.path())?;
+        Ok(machine)
+    }
+
+    /// A place for a server.
+    pub(super) fn node(&self, name: &str) -> Result<Node, StartError> {
+        let directory = self.directory.path().join(name);
+        std::fs::create_dir(&directory).map_err(trouble("cannot make a directory"))?;
+        self.give(&directory)?;
+        Ok(Node { directory, process: Mutex::default() })
+    }
+
+    fn give(&self, directory: &Path) -> Result<(), StartError> {
+        match self.user {
+            Some((uid, gid)) => {
+                chown(directory, Some(uid), Some(gid)).map_err(trouble("cannot give away the directory"))
+            }
+            None => Ok(()),
         }
-        let server = Server { directory, user, process: Mutex::default(), databases: AtomicUsize::new(0) };
-        let made = server
-            .program("initdb")?
-            .args([
-                "--username=ttg",
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--no-locale",
-                "--pgdata",
-            ])
-            .arg(server.data())
-            .output()
-            .map_err(|source| missing("initdb", "cannot run initdb", source))?;
-        if !made.status.success() {
-            let log = String::from_utf8_lossy(&made.stderr).into_owned();
-            return Err(StartError::Failed { program: "initdb", log });
+    }
+
+    /// Makes a cluster.
+    pub(super) fn initialize(&self, node: &Node) -> Result<(), StartError> {
+        let options = ["--username=ttg", "--auth=trust", "--no-sync", "--encoding=UTF8", "--no-locale"];
+        let mut command = self.program("initdb");
+        // Small ones, so that standbys are made quickly.
+        command.args(options).args(["--wal-segsize=1", "--pgdata"]).arg(node.data());
+        self.run("initdb", command)
+    }
+
+    /// Runs a program to its end.
+    pub(super) fn run(&self, program: &'static str, mut command: Command) -> Result<(), StartError> {
+        let done = command.output().map_err(|source| missing(program, "cannot run it", source))?;
+        if done.status.success() {
+            return Ok(());
         }
-        server.restart()?;
-        Ok(server)
+        let log = String::from_utf8_lossy(&done.stderr).into_owned();
+        Err(StartError::Failed { program, log })
     }
 
-    /// A new database; how to connect to it.
-    pub async fn database(&self) -> String {
-        let name = format!("d{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let client = self.connect(&self.connection("postgres")).await;
-        client.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a new database");
-        self.connection(&name)
-    }
-
-    /// How to connect to a database that is there.
-    pub fn connection(&self, database: &str) -> String {
-        format!("host={} user=ttg dbname={database}", self.directory.path().display())
-    }
-
-    /// A plain client, to look at what is stored or to change it.
-    pub async fn connect(&self, connection: &str) -> Client {
-        let (client, connection) = tokio_postgres::connect(connection, NoTls).await.expect("a connection");
-        tokio::spawn(connection);
-        client
-    }
-
-    /// Kills it with all its processes, as if the machine lost power but not its disk's cache.
-    pub fn crash(&self) {
-        let Some(mut process) = self.process().take() else { return };
-        let id = process.id();
-        // While it is stopped it starts no others.
-        signal("-STOP", &[id]);
-        let children = children(id);
-        signal("-KILL", &children);
-        // Already gone is fine.
-        let _ = process.kill();
-        let _ = process.wait();
-    }
-
-    /// Starts it again, and waits until it is ready.
-    pub fn restart(&self) -> Result<(), StartError> {
-        self.crash();
+    /// Starts the server, again if it runs, and waits until it is ready.
+    pub(super) fn launch(&self, node: &Node, more: &[&str]) -> Result<(), StartError> {
+        node.crash();
         let mut attempts = 50;
         let process = loop {
-            match self.launch() {
+            match self.attempt(node, more) {
                 // The kernel still tidies up after those that were killed.
                 Err(StartError::Failed { log, .. }) if attempts > 0 && log.contains("still in use") => {
                     attempts -= 1
@@ -128,19 +112,20 @@ impl Server {
                 other => break other?,
             }
         };
-        *self.process() = Some(process);
+        *node.process() = Some(process);
         Ok(())
     }
 
-    fn launch(&self) -> Result<Child, StartError> {
+    fn attempt(&self, node: &Node, more: &[&str]) -> Result<Child, StartError> {
         let mut process = self
-            .program("postgres")?
+            .program("postgres")
             .arg("-D")
-            .arg(self.data())
+            .arg(node.data())
             .arg("-k")
-            .arg(self.directory.path())
+            .arg(&node.directory)
             .args(["-c", "listen_addresses=", "-c", "fsync=on", "-c", "max_connections=60"])
             .args(["-c", "shared_buffers=32MB", "-c", "dynamic_shared_memory_type=posix"])
+            .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -158,7 +143,7 @@ impl Server {
         }
         let mut log = Vec::new();
         while let Ok(line) = lines.recv_timeout(Duration::from_secs(30)) {
-            if line.contains("ready to accept connections") {
+            if line.contains("ready to accept") {
                 return Ok(process);
             }
             log.push(line);
@@ -169,26 +154,41 @@ impl Server {
         Err(StartError::Failed { program: "postgres", log })
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Child>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn data(&self) -> PathBuf {
-        self.directory.path().join("data")
-    }
-
     /// To be run as somebody who is not root: it refuses to be.
-    fn program(&self, name: &'static str) -> Result<Command, StartError> {
+    pub(super) fn program(&self, name: &'static str) -> Command {
         let mut command = Command::new(binary(name));
         command.current_dir(self.directory.path()).env("LC_ALL", "C");
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
-        Ok(command)
+        command
     }
 }
 
-impl Drop for Server {
+impl Node {
+    pub(super) fn data(&self) -> PathBuf {
+        self.directory.join("data")
+    }
+
+    /// Kills it with all its processes, as if the machine lost power but not its disk's cache.
+    pub(super) fn crash(&self) {
+        let Some(mut process) = self.process().take() else { return };
+        let id = process.id();
+        // While it is stopped it starts no others.
+        signal("-STOP", &[id]);
+        let children = children(id);
+        signal("-KILL", &children);
+        // Already gone is fine.
+        let _ = process.kill();
+        let _ = process.wait();
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Node {
     fn drop(&mut self) {
         self.crash();
     }

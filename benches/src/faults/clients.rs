@@ -1,0 +1,229 @@
+//! Who asks for things meanwhile: administrators who make and delete bindings, at any control process, and gateways that register
+//! services, each at one. Whoever gets no answer, or a bad one, asks again until it is acknowledged; so while nobody waits it is
+//! known what there must be.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use matchmaker::Uuid;
+use proto::{
+    admin::{CreateBindingRequest, DeleteBindingRequest},
+    matchmaking::{
+        StaticSecret,
+        messages::{RegisterService, Security, answer::Answer, failure::Reason, request::Request},
+        peer::{self, Output, Peer},
+    },
+};
+use tokio::{net::UdpSocket, sync::RwLock};
+use tonic::Code;
+
+use super::{control::Address, model::Model, random::Random};
+
+/// Between two changes of one administrator, and between two registrations of one gateway.
+const PAUSE: Duration = Duration::from_millis(10);
+const BETWEEN: Duration = Duration::from_millis(150);
+/// After a failure.
+const AGAIN: Duration = Duration::from_millis(20);
+/// Bindings that one administrator keeps.
+const FEW: usize = 20;
+const MANY: usize = 80;
+/// Services that one gateway registers; then it registers these again.
+const SERVICES: u64 = 500;
+/// What all bindings name.
+const SERVICE: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
+
+/// What clients share.
+pub struct World {
+    /// The control processes.
+    pub controls: Vec<Address>,
+    /// Held while something is asked for; who has it alone looks at what there is.
+    pub gate: RwLock<()>,
+    /// No more.
+    pub stop: AtomicBool,
+    model: Mutex<Model>,
+    next: AtomicU64,
+}
+
+impl World {
+    /// Nothing was asked for yet.
+    pub fn new(controls: Vec<Address>) -> Arc<World> {
+        let (gate, stop, model, next) = Default::default();
+        Arc::new(World { controls, gate, stop, model, next })
+    }
+
+    /// What is known.
+    pub fn model(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may work at the next attempt; if not, that is noted.
+    fn transient(&self, status: &tonic::Status) -> bool {
+        // A process that is killed breaks connections in several ways.
+        let broken =
+            matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal);
+        if !broken {
+            self.model().errors.push(status.to_string());
+        }
+        broken && !self.stopped()
+    }
+}
+
+/// Makes and deletes bindings.
+pub async fn administrator(world: Arc<World>, mut random: Random) {
+    let mut own: Vec<u64> = Vec::new();
+    while !world.stopped() {
+        {
+            let _gate = world.gate.read().await;
+            if own.len() < FEW || own.len() < MANY && random.below(2) == 0 {
+                own.extend(create(&world, &mut random).await);
+            } else {
+                let id = own.swap_remove(random.below(own.len()));
+                delete(&world, &mut random, id).await;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn create(world: &World, random: &mut Random) -> Option<u64> {
+    let [.., a, b, c, d, e] = world.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let client = format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}");
+    let asked = CreateBindingRequest {
+        service: SERVICE.into(),
+        client: client.clone(),
+        ..CreateBindingRequest::default()
+    };
+    let began = Instant::now();
+    loop {
+        let mut admin = random.of(&world.controls).admin.clone();
+        match admin.create_binding(asked.clone()).await {
+            Ok(answer) => {
+                let answer = answer.into_inner();
+                let Some(binding) = answer.binding else {
+                    world.model().errors.push("a binding was made, and is not in the answer".to_owned());
+                    return None;
+                };
+                world.model().created(binding.id, client, began.elapsed());
+                return Some(binding.id);
+            }
+            Err(status) if world.transient(&status) => {}
+            Err(_) => return None,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn delete(world: &World, random: &mut Random, id: u64) {
+    let asked = DeleteBindingRequest { account: String::new(), id };
+    let began = Instant::now();
+    loop {
+        let mut admin = random.of(&world.controls).admin.clone();
+        match admin.delete_binding(asked.clone()).await {
+            Ok(_) => return world.model().deleted(id, began.elapsed()),
+            Err(status) if status.code() == Code::NotFound => {
+                return world.model().deleted(id, began.elapsed());
+            }
+            Err(status) if world.transient(&status) => {}
+            Err(_) => return,
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// Registers services at one control process.
+pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> anyhow::Result<()> {
+    let secret = StaticSecret::generate(&mut entropy);
+    let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = world.controls[place].clone();
+    let new_peer = || {
+        let config = peer::Config {
+            secret: secret.clone(),
+            matchmaker: address.key,
+            account: None,
+            software: "faults".to_owned(),
+            instance: 1,
+            patience: Duration::from_secs(5),
+        };
+        let mut peer = Peer::new(config, &mut entropy);
+        peer.set_addresses(&[address.matchmaker]);
+        peer
+    };
+    let (mut peer, clock) = (new_peer(), Instant::now());
+    let mut registered = 0;
+    while !world.stopped() {
+        {
+            let _gate = world.gate.read().await;
+            let number =
+                if registered < SERVICES { registered } else { random.below(SERVICES as usize) as u64 };
+            let service = Uuid::from_u64_pair(place as u64 + 1, number);
+            let request = Request::RegisterService(RegisterService {
+                service: service.as_bytes().to_vec(),
+                instance: service.as_bytes().to_vec(),
+                ssid: format!("network {number}"),
+                security: Security::Open.into(),
+                endpoints: vec!["192.0.2.1:5247".to_owned()],
+                ..RegisterService::default()
+            });
+            let began = Instant::now();
+            while !world.stopped() {
+                match ask(&mut peer, &socket, clock, request.clone()).await? {
+                    Some(Answer::Registered(_)) => {
+                        world.model().registered(service, began.elapsed());
+                        registered += 1;
+                        break;
+                    }
+                    // The records are away.
+                    Some(Answer::Failure(failure)) if failure.reason() == Reason::Rate => {}
+                    Some(other) => {
+                        world.model().errors.push(format!("{other:?}"));
+                        return Ok(());
+                    }
+                    // As if the gateway had been started again.
+                    None => peer = new_peer(),
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Ok(())
+}
+
+/// The answer; `None`: none came.
+async fn ask(
+    peer: &mut Peer,
+    socket: &UdpSocket,
+    clock: Instant,
+    request: Request,
+) -> anyhow::Result<Option<Answer>> {
+    let wanted = peer.request(request, clock.elapsed())?;
+    let mut buffer = [0; 2048];
+    loop {
+        while let Some(output) = peer.poll_output(clock.elapsed(), &mut entropy) {
+            match output {
+                // One that is refused, because nobody listens, is lost.
+                Output::Send { to, datagram } => drop(socket.send_to(&datagram, to).await),
+                Output::Answered { id, answer } if id == wanted => return Ok(answer.ok()),
+                _ => {}
+            }
+        }
+        let wait = peer.deadline().map_or(AGAIN, |at| at.saturating_sub(clock.elapsed()));
+        if let Ok(Ok((len, from))) = tokio::time::timeout(wait, socket.recv_from(&mut buffer)).await {
+            peer.datagram(from, &mut buffer[..len], clock.elapsed());
+        }
+    }
+}
+
+fn entropy(out: &mut [u8]) {
+    // Without entropy nothing here would start.
+    getrandom::fill(out).unwrap_or_else(|error| panic!("no entropy: {error}"));
+}

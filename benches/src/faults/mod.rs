@@ -1,0 +1,256 @@
+//! The fault run: control processes, a PostgreSQL primary with a synchronous standby, and clients that register services, make and
+//! delete bindings. Each round something is killed (`kill -9`) while they go on; then everything must be as it was acknowledged:
+//! nothing lost, nothing that nobody asked for.
+
+pub mod model;
+pub mod report;
+
+mod clients;
+mod control;
+mod random;
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use matchmaker::Change;
+use records::{Postgres, Records, testkit::Pair};
+use tokio::task::{JoinSet, block_in_place};
+
+use self::{
+    clients::World,
+    control::Control,
+    model::{Contents, Violations},
+    random::Random,
+    report::Report,
+};
+
+/// Control processes.
+const CONTROLS: u8 = 2;
+/// Who make and delete bindings.
+const ADMINISTRATORS: usize = 4;
+/// Acknowledgements after everything is back, before a round ends.
+const ENOUGH: u64 = 20;
+/// What does not happen within this does not happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A control process; started again.
+    Control,
+    /// The primary; the standby is promoted, and a new standby is made.
+    Primary,
+    /// Both of these at a time.
+    Both,
+    /// The primary; started again as it was.
+    PrimaryInPlace,
+    /// The standby; started again.
+    Standby,
+}
+
+impl Fault {
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Control => "a control process",
+            Fault::Primary => "the primary, standby promoted",
+            Fault::Both => "both of these",
+            Fault::PrimaryInPlace => "the primary, started again",
+            Fault::Standby => "the standby",
+        }
+    }
+
+    /// One of ten; the first ten rounds have each kind.
+    fn of(round: u64) -> Fault {
+        match round % 10 {
+            0 | 2 | 5 | 7 => Fault::Control,
+            1 | 4 | 8 => Fault::Primary,
+            3 => Fault::Both,
+            6 => Fault::PrimaryInPlace,
+            _ => Fault::Standby,
+        }
+    }
+}
+
+/// What is running.
+struct Place {
+    controls: Vec<Control>,
+    pair: Pair,
+    records: Postgres,
+    world: Arc<World>,
+    random: Random,
+}
+
+/// Runs so many rounds, or until `stop`; `program` is the binary `controlplane`. Ends early at the first thing that is wrong.
+///
+/// # Errors
+/// What is needed does not start, or does not come back.
+pub async fn run(
+    program: &Path,
+    rounds: u64,
+    seed: u64,
+    progress: &mut (dyn FnMut(u64, &Report) + Send),
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Report> {
+    let directory = tempfile::Builder::new().prefix("faults-").tempdir()?;
+    let mut random = Random::new(seed);
+    let pair = Pair::start().await?;
+    let at = pair.connection();
+    let controls = (1..=CONTROLS)
+        .map(|number| block_in_place(|| Control::start(program, directory.path(), number, &at)));
+    let controls = controls.collect::<Result<Vec<_>, _>>()?;
+    let addresses = controls.iter().map(Control::address).collect::<Result<Vec<_>, _>>()?;
+    let records = Postgres::open(&at).await?;
+    let world = World::new(addresses);
+    let mut clients = JoinSet::new();
+    for _ in 0..ADMINISTRATORS {
+        let (world, random) = (Arc::clone(&world), random.split());
+        clients.spawn(async move {
+            clients::administrator(world, random).await;
+            Ok(())
+        });
+    }
+    for place in 0..usize::from(CONTROLS) {
+        clients.spawn(clients::gateway(Arc::clone(&world), place, random.split()));
+    }
+    let mut place = Place { controls, pair, records, world, random };
+    let mut report = Report { seed, ..Report::default() };
+    let (began, mut stop) = (Instant::now(), std::pin::pin!(stop));
+    for round in 0..rounds {
+        let fault = Fault::of(round);
+        tokio::select! {
+            () = &mut stop => break,
+            done = place.round(fault, &mut report) => {
+                done.with_context(|| format!("round {round}, {}\n{}", fault.name(), place.logs()))?;
+            }
+        }
+        while let Some(ended) = clients.try_join_next() {
+            ended?.context("a client gave up")?;
+        }
+        report.took = began.elapsed();
+        progress(round + 1, &report);
+        if !report.is_good() {
+            report.errors.push(place.logs());
+            break;
+        }
+    }
+    report.size = place.world.model().size();
+    place.world.stop.store(true, Ordering::Relaxed);
+    while let Some(ended) = clients.join_next().await {
+        ended??;
+    }
+    Ok(report)
+}
+
+impl Place {
+    /// Kills, lets everything come back, compares.
+    async fn round(&mut self, fault: Fault, report: &mut Report) -> anyhow::Result<()> {
+        // So that it does not always strike at the same moment of what clients do.
+        self.pause(150).await;
+        self.strike(fault).await?;
+        let already = self.world.model().acknowledged;
+        let began = Instant::now();
+        while self.world.model().acknowledged < already + ENOUGH && self.world.model().errors.is_empty() {
+            if began.elapsed() > PATIENCE {
+                bail!("everything is back, and nothing is acknowledged");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Nobody asks for anything, or waits for an answer.
+        let world = Arc::clone(&self.world);
+        let _gate = tokio::time::timeout(PATIENCE, world.gate.write())
+            .await
+            .context("a client waits for an answer, and everything is back")?;
+        let found = self.compare().await?;
+        let mut model = self.world.model();
+        let kind = report.kinds.entry(fault).or_default();
+        kind.rounds += 1;
+        kind.acknowledged += std::mem::take(&mut model.acknowledged);
+        kind.change = kind.change.max(std::mem::take(&mut model.change));
+        kind.registration = kind.registration.max(std::mem::take(&mut model.registration));
+        kind.violations.add(found.clone());
+        report.violations.add(found);
+        report.errors.append(&mut model.errors);
+        Ok(())
+    }
+
+    async fn pause(&mut self, most: usize) {
+        let pause = self.random.below(most) as u64;
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    /// Until everything runs again.
+    async fn strike(&mut self, fault: Fault) -> anyhow::Result<()> {
+        let victim = self.random.below(self.controls.len());
+        if matches!(fault, Fault::Control | Fault::Both) {
+            self.controls[victim].kill();
+        }
+        match fault {
+            Fault::Control => self.pause(200).await,
+            Fault::Primary | Fault::Both => {
+                block_in_place(|| self.pair.crash_primary());
+                self.pause(100).await;
+                block_in_place(|| self.pair.promote())?;
+                block_in_place(|| self.pair.make_standby())?;
+            }
+            Fault::PrimaryInPlace => {
+                block_in_place(|| self.pair.crash_primary());
+                self.pause(100).await;
+                block_in_place(|| self.pair.restart_primary())?;
+            }
+            Fault::Standby => {
+                block_in_place(|| self.pair.crash_standby());
+                self.pause(200).await;
+                block_in_place(|| self.pair.restart_standby())?;
+            }
+        }
+        if matches!(fault, Fault::Control | Fault::Both) {
+            block_in_place(|| self.controls[victim].restart())?;
+        }
+        Ok(self.pair.synchronous().await?)
+    }
+
+    /// The database and all control processes with what was acknowledged; these may still be hearing of it.
+    async fn compare(&mut self) -> anyhow::Result<Violations> {
+        let mut violations = self.world.model().take_violations();
+        let mut stored = Contents::default();
+        let mut each = |object: records::Object| match object.change {
+            Change::PutBinding { binding, .. } => {
+                stored.bindings.insert(binding.id, binding.client.to_string());
+            }
+            Change::PutService(service) => {
+                stored.services.insert(service.uuid);
+            }
+            _ => {}
+        };
+        self.records.load(&mut each).await?;
+        violations.add(self.world.model().compare("the database", &stored));
+        let deadline = Instant::now() + PATIENCE;
+        for control in &self.world.controls {
+            loop {
+                let found =
+                    control.contents().await.map(|found| self.world.model().compare(&control.name, &found));
+                match found {
+                    Ok(found) if found.is_empty() => break,
+                    Ok(found) if Instant::now() > deadline => {
+                        violations.add(found);
+                        break;
+                    }
+                    Err(status) if Instant::now() > deadline => {
+                        return Err(status).with_context(|| format!("{} does not answer", control.name));
+                    }
+                    _ => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        }
+        Ok(violations)
+    }
+
+    fn logs(&self) -> String {
+        self.controls.iter().map(|control| format!("--- {}\n{}\n", control.name(), control.log())).collect()
+    }
+}
