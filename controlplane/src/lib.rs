@@ -12,6 +12,7 @@ pub mod shutdown;
 
 mod aaa;
 mod clock;
+mod draining;
 mod matchmaking;
 
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub struct Control {
     matchmaker: Option<matchmaking::Matchmaking>,
     /// Of the configuration: not to be changed but there.
     accounts: Arc<[::matchmaker::objects::AccountId]>,
+    services: Arc<[::matchmaker::Uuid]>,
+    drained: Arc<draining::Drained>,
 }
 
 /// Where the matchmaker of this process is.
@@ -95,9 +98,13 @@ impl Control {
         let matchmaker = matchmaking::as_configured(&config, messages.downgrade()).await?;
         let desk = matchmaker.local().cloned();
         let accounts = config.accounts.iter().map(|account| account.id.clone()).collect();
-        let core = Core::new(config, messages.downgrade(), matchmaker).await?;
+        let services = config.services.iter().map(|service| service.uuid).collect();
+        let (drained, names) = draining::Drained::read(&config.state)
+            .map_err(|error| StartError::State { path: config.state.clone(), error })?;
+        let core = Core::new(config, messages.downgrade(), matchmaker, names).await?;
         let task = tokio::spawn(core.run(inbox));
-        Ok((Control { messages, matchmaker: desk, accounts }, task))
+        let drained = Arc::new(drained);
+        Ok((Control { messages, matchmaker: desk, accounts, services, drained }, task))
     }
 
     /// Attaches a gateway. `None`: the core has ended.

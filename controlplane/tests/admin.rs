@@ -13,7 +13,7 @@ use proto::{
         admin_client::AdminClient,
     },
     gateway::{self as pb, Event, event::Event as Ev},
-    matchmaking::messages::answer::Answer,
+    matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };
 use tonic::{Code, transport::Channel};
 
@@ -188,7 +188,7 @@ async fn accounts_and_grants() {
 
 #[tokio::test]
 async fn bindings_come_in_pages() {
-    let (control, _state) = control(&[MATCHMAKER, BINDING].concat()).await;
+    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
     let mut served = serve(control).await;
     for n in 0..7 {
         let client = format!("02:00:00:00:01:{n:02x}");
@@ -252,6 +252,140 @@ async fn a_drained_gateway_gets_no_newcomers() {
     assert_eq!(served.admin.drain_gateway(other).await.unwrap_err().code(), Code::NotFound);
     let forgiven = ForgiveClientRequest { client: PHONE_TEXT.into() };
     assert!(!served.admin.forgive_client(forgiven).await.unwrap().into_inner().was_refused);
+    served.stop().await;
+}
+
+/// Of two who make the same account at the same time one has made it; with different keys the other is told.
+#[tokio::test]
+async fn an_account_is_made_once() {
+    let (control, _state) = control(MATCHMAKER).await;
+    let served = serve(control).await;
+    let account = |n: u32, key: &str| CreateAccountRequest {
+        id: format!("a{n}@example.org"),
+        key: key.repeat(32),
+        replace_key: false,
+    };
+    for n in 0..20 {
+        let (mut one, mut two, mut three) =
+            (served.admin.clone(), served.admin.clone(), served.admin.clone());
+        let (one, two, three) = tokio::join!(
+            one.create_account(account(n, "7f")),
+            two.create_account(account(n, "7f")),
+            three.create_account(account(n, "7e")),
+        );
+        let made = |answer: &Result<tonic::Response<proto::admin::CreateAccountResponse>, tonic::Status>| {
+            match answer {
+                Ok(answer) => usize::from(answer.get_ref().created),
+                Err(status) => {
+                    assert_eq!(status.code(), Code::AlreadyExists);
+                    0
+                }
+            }
+        };
+        assert_eq!(made(&one) + made(&two) + made(&three), 1, "{one:?} {two:?} {three:?}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn whose_a_binding_is_must_be_known() {
+    let (control, _state) = control(&[MATCHMAKER, ACCOUNTS].concat()).await;
+    let mut served = serve(control).await;
+    let refused = served.admin.create_binding(phone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    assert!(refused.message().starts_with(&format!("service: no service {UUID} is known")), "{refused}");
+    let said = CreateBindingRequest { account: "fixed@example.org".into(), ..phone() };
+    let made = served.admin.create_binding(said).await.unwrap().into_inner().binding.unwrap();
+    assert_eq!(made.account, "fixed@example.org");
+    served.stop().await;
+    // One of this process has only to be registered yet, and whose it will be is known.
+    let own = format!("{MATCHMAKER}account = \"fixed@example.org\"\n");
+    let (control, _state) = common::control(&[SERVICE, &own, ACCOUNTS].concat()).await;
+    let mut served = serve(control).await;
+    let made = served.admin.create_binding(phone()).await.unwrap().into_inner().binding.unwrap();
+    assert_eq!(made.account, "fixed@example.org");
+    served.stop().await;
+}
+
+/// An operator's word reaches the gateways, which count for themselves.
+#[tokio::test]
+async fn a_forgiven_client_is_forgiven_everywhere() {
+    let (control, _state) = control(&[MATCHMAKER, BINDING].concat()).await;
+    let mut served = serve(control).await;
+    let mut radio = served.radio().await;
+    let at = served.control.matchmaker().unwrap();
+    let mut gateway = Radio::new((at.listen, at.key)).await;
+    let register = mm::RegisterService {
+        service: uuid(),
+        instance: vec![7; 16],
+        ssid: "home".into(),
+        security: mm::Security::Open.into(),
+        endpoints: vec!["192.0.2.1:5247".into()],
+        ..mm::RegisterService::default()
+    };
+    assert!(matches!(gateway.ask(Request::RegisterService(register)).await, Answer::Registered(_)));
+    assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
+    let report = mm::AuthenticationFailures {
+        service: uuid(),
+        client: PHONE.to_vec(),
+        radio: RADIO.to_vec(),
+        failures: 5,
+    };
+    assert!(matches!(gateway.ask(Request::AuthenticationFailures(report)).await, Answer::Done(_)));
+    assert!(matches!(radio.connect(PHONE).await, Answer::Failure(_)));
+    let forgive = ForgiveClientRequest { client: PHONE_TEXT.into() };
+    assert!(served.admin.forgive_client(forgive.clone()).await.unwrap().into_inner().was_refused);
+    assert!(!served.admin.forgive_client(forgive).await.unwrap().into_inner().was_refused);
+    assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
+    let began = std::time::Instant::now();
+    let told = |radio: &Radio, forgiven: bool| {
+        radio.pushed.iter().any(|push| match push {
+            Push::Refusals(said) => said.clients == [PHONE.to_vec()] && (said.seconds == 0) == forgiven,
+            _ => false,
+        })
+    };
+    while !(told(&gateway, false) && told(&gateway, true)) {
+        assert!(began.elapsed() < PATIENCE, "{:?}", gateway.pushed);
+        let load = mm::Load { service: uuid(), instance: vec![7; 16], ..mm::Load::default() };
+        gateway.ask(Request::Load(load)).await;
+    }
+    served.stop().await;
+}
+
+/// What is to be empty stays so: from its first moment when it attaches again, and when control is restarted.
+#[tokio::test]
+async fn a_drained_gateway_is_drained_when_it_is_back() {
+    let state = tempfile::tempdir().unwrap();
+    let text = [SERVICE, MATCHMAKER, BINDING].concat();
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    let link = served.gateway().await;
+    let drain = |drain| DrainGatewayRequest { gateway: "g".into(), drain };
+    assert!(served.admin.drain_gateway(drain(true)).await.unwrap().into_inner().changed);
+    drop(link);
+    served.stop().await;
+
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    let mut radio = served.radio().await;
+    let _link = served.gateway().await;
+    // Not with the next renewal, which is seconds away.
+    let began = std::time::Instant::now();
+    loop {
+        let list = ListNetworksRequest::default();
+        let networks = served.admin.list_networks(list).await.unwrap().into_inner().networks;
+        if networks.iter().flat_map(|network| &network.instances).any(|instance| instance.draining) {
+            break;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(4), "it is not drained");
+    }
+    assert!(matches!(radio.connect(PHONE).await, Answer::Failure(_)));
+    assert!(served.admin.drain_gateway(drain(false)).await.unwrap().into_inner().changed);
+    assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
+    served.stop().await;
+
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    let _link = served.gateway().await;
+    let gateways = served.admin.list_gateways(ListGatewaysRequest {}).await.unwrap().into_inner().gateways;
+    assert!(!gateways[0].draining);
     served.stop().await;
 }
 

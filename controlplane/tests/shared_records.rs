@@ -123,7 +123,7 @@ async fn until(admin: &mut AdminClient<Channel>, wanted: &[&str]) {
 #[tokio::test]
 async fn one_process_is_killed_and_the_other_knows_all() {
     let server = postgres().await;
-    let text = text(&server.database().await);
+    let text = [&text(&server.database().await), SERVICE].concat();
     let (one, two) = (Process::start(&text), Process::start(&text));
     let (mut first, mut second) = (one.admin().await, two.admin().await);
     let a = create(&mut first, 1).await;
@@ -147,7 +147,7 @@ async fn one_process_is_killed_and_the_other_knows_all() {
 #[tokio::test]
 async fn while_the_database_is_away_look_ups_go_on_and_changes_wait_or_are_refused() {
     let server = postgres().await;
-    let mut served = here(&[&text(&server.database().await), BINDING].concat()).await;
+    let mut served = here(&[&text(&server.database().await), BINDING, SERVICE].concat()).await;
     let link = served.control.attach().await.unwrap();
     let radio = served.control.matchmaker().unwrap();
     let mut radio = Radio::new((radio.listen, radio.key)).await;
@@ -188,8 +188,8 @@ async fn what_is_gone_when_all_is_loaded_again_is_gone() {
     let server = postgres().await;
     let connection = server.database().await;
     let account = "[[account]]\nid = \"fixed@example.org\"\n";
-    let text = [&text(&connection), account, BINDING].concat();
-    let (mut served, mut other) = (here(&text).await, here(&[&text, SERVICE].concat()).await);
+    let text = [&text(&connection), account, BINDING, SERVICE].concat();
+    let (mut served, mut other) = (here(&text).await, here(&text).await);
     // Its gateway's service is on record, by it.
     registered_by(&other).await;
     let key = CreateAccountRequest { id: "a@example.org".into(), ..CreateAccountRequest::default() };

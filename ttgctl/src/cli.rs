@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod objects;
+
+pub use objects::{
+    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract,
+    PolicyFlags, RadiosVerb,
+};
+
 /// Shows and steers Wi-Fi over IP sessions, and decrypts captures with the gateway's own code.
 #[derive(Debug, Parser)]
 #[command(name = "ttgctl", version, max_term_width = 110)]
@@ -50,7 +57,9 @@ pub struct Access {
 }
 
 /// How answers are printed. Not global, since `-o` of `decrypt` is the file to write.
+// A verb of the same name has a group of its own.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[group(skip)]
 pub struct Show {
     /// How answers are printed: `table` unless told.
     #[arg(short, long, value_enum, value_name = "FORM")]
@@ -77,6 +86,31 @@ pub enum Output {
     Json,
 }
 
+/// A list: all of it, a page, or all of it and then what changes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct List {
+    /// Keep printing changes, one line each, until interrupted.
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Form of the answer.
+    #[command(flatten)]
+    pub show: Show,
+}
+
+/// A list that may be long.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Pages {
+    /// Only so many, and how to get the next ones on standard error; otherwise all.
+    #[arg(long, value_name = "N", conflicts_with = "watch")]
+    pub page_size: Option<u32>,
+    /// Those behind the page that said so.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "watch")]
+    pub page_token: Option<String>,
+    /// How it is shown.
+    #[command(flatten)]
+    pub list: List,
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -88,31 +122,91 @@ pub enum Command {
         /// Only this service.
         #[arg(long, value_name = "UUID")]
         service: Option<String>,
-        /// Keep printing changes, one line each, until interrupted.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the answer.
+        /// How it is shown.
         #[command(flatten)]
-        show: Show,
+        list: List,
     },
-    /// Virtual BSSes now on radios.
+    /// Virtual BSSes now on radios, or the radios themselves.
     Radios {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<RadiosVerb>,
         /// Radios that are registered with the matchmaker, whatever they show.
         #[arg(long)]
         registered: bool,
-        /// Form of the answer.
+        /// How it is shown.
         #[command(flatten)]
-        show: Show,
+        pages: Pages,
     },
-    /// Configured networks.
-    Services(Show),
+    /// Networks of this control process's configuration, and how many devices they have.
+    Services(List),
+    /// Networks that the matchmaker knows, and the gateways that serve them.
+    Networks {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<NetworksVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
     /// Attached gateways.
-    Gateways(Show),
+    Gateways(List),
     /// Which radio may show which service to whom.
     Bindings {
         /// What to do; a list unless told.
         #[command(subcommand)]
         verb: Option<BindingsVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// Whose radios and services there are.
+    Accounts {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<AccountsVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// Whose services may be shown on whose radios.
+    Grants {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<GrantsVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// What services have agreed with subscribers.
+    Contracts {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<ContractsVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// What devices used, as radio and gateway report it, the oldest first.
+    Usage {
+        /// Only of this account's services or radios; empty: of nobody's.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Only at this radio.
+        #[arg(long, value_name = "MAC")]
+        radio: Option<String>,
+        /// Only of this service.
+        #[arg(long, value_name = "UUID")]
+        service: Option<String>,
+        /// Only what was first reported in the last hours.
+        #[arg(long, value_name = "HOURS")]
+        last: Option<u32>,
+        /// Only so many, and how to get the next ones on standard error; otherwise all.
+        #[arg(long, value_name = "N")]
+        page_size: Option<u32>,
+        /// Those behind the page that said so.
+        #[arg(long, value_name = "TOKEN")]
+        page_token: Option<String>,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,
@@ -132,11 +226,11 @@ pub enum Command {
         #[command(flatten)]
         show: Show,
     },
-    /// Whose radios and services there are.
-    Accounts {
-        /// What to do; a list unless told.
-        #[command(subcommand)]
-        verb: Option<AccountsVerb>,
+    /// Lets a device that failed to authenticate too often come again.
+    Forgive {
+        /// The device.
+        #[arg(value_name = "CLIENT")]
+        client: String,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,
@@ -149,15 +243,6 @@ pub enum Command {
         /// It takes newcomers again.
         #[arg(long)]
         off: bool,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
-    /// Lets a device come again that is refused because it failed to authenticate.
-    Forgive {
-        /// The device.
-        #[arg(value_name = "CLIENT")]
-        client: String,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,
@@ -209,117 +294,29 @@ impl Command {
     /// The form of the answer, where one is said behind the verb.
     pub fn output(&self) -> Option<Output> {
         match self {
-            Command::Sessions { show, .. }
-            | Command::Radios { show, .. }
+            Command::Sessions { list, .. } | Command::Services(list) | Command::Gateways(list) => {
+                list.show.form()
+            }
+            Command::Usage { show, .. }
             | Command::Explain { show, .. }
-            | Command::Drain { show, .. }
             | Command::Forgive { show, .. }
-            | Command::Services(show)
-            | Command::Gateways(show)
+            | Command::Drain { show, .. }
             | Command::Disconnect { show, .. }
             | Command::Rekey { show, .. }
             | Command::Stats(show) => show.form(),
-            Command::Bindings { verb, show } => match verb {
-                Some(
-                    BindingsVerb::Add(NewBinding { show: own, .. }) | BindingsVerb::Remove { show: own, .. },
-                ) => own.form().or(show.form()),
-                None => show.form(),
-            },
-            Command::Accounts { verb, show } => match verb {
-                Some(AccountsVerb::Add { show: own, .. } | AccountsVerb::Remove { show: own, .. }) => {
-                    own.form().or(show.form())
-                }
-                None => show.form(),
-            },
+            Command::Radios { verb, pages, .. } => of(verb.as_ref().map(RadiosVerb::show), pages),
+            Command::Networks { verb, pages } => of(verb.as_ref().map(NetworksVerb::show), pages),
+            Command::Bindings { verb, pages } => of(verb.as_ref().map(BindingsVerb::show), pages),
+            Command::Accounts { verb, pages } => of(verb.as_ref().map(AccountsVerb::show), pages),
+            Command::Grants { verb, pages } => of(verb.as_ref().map(GrantsVerb::show), pages),
+            Command::Contracts { verb, pages } => of(verb.as_ref().map(ContractsVerb::show), pages),
             Command::Decrypt(_) | Command::Completion { .. } | Command::Man { .. } => None,
         }
     }
 }
 
-/// What can be done with bindings.
-#[derive(Debug, Subcommand)]
-pub enum BindingsVerb {
-    /// Makes a service visible to a device, or to any, near a radio, or near any.
-    Add(NewBinding),
-    /// Takes a binding back.
-    Remove {
-        /// Its identifier.
-        id: u64,
-        /// Whose it is: an e-mail address; nobody's unless told.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
-}
-
-/// What a new binding says.
-#[derive(Debug, clap::Args)]
-pub struct NewBinding {
-    /// Which service.
-    #[arg(long, value_name = "UUID")]
-    pub service: String,
-    /// Which device; * is any.
-    #[arg(long, value_name = "MAC", default_value = "*")]
-    pub client: String,
-    /// Near which radio; * is any.
-    #[arg(long, value_name = "MAC", default_value = "*")]
-    pub radio: String,
-    /// Whose it is: an e-mail address; the service's account unless told.
-    #[arg(long, value_name = "ACCOUNT")]
-    pub account: Option<String>,
-    /// Least signal of the device, in dBm.
-    #[arg(long, value_name = "DBM", allow_negative_numbers = true)]
-    pub min_rssi: Option<i32>,
-    /// Least spare capacity from the device, in kbit/s.
-    #[arg(long, value_name = "KBPS")]
-    pub min_up: Option<u32>,
-    /// Least spare capacity towards the device, in kbit/s.
-    #[arg(long, value_name = "KBPS")]
-    pub min_down: Option<u32>,
-    /// How long the device must have been near, in milliseconds.
-    #[arg(long, value_name = "MS")]
-    pub delay: Option<u32>,
-    /// Radios that the device may have been near in the last ten minutes.
-    #[arg(long, value_name = "N")]
-    pub max_mobility: Option<u32>,
-    /// Most clients on one radio.
-    #[arg(long, value_name = "N")]
-    pub max_clients: Option<u32>,
-    /// The beacon does not name the network.
-    #[arg(long)]
-    pub hidden: bool,
-    /// Form of the answer.
-    #[command(flatten)]
-    pub show: Show,
-}
-
-/// What can be done with accounts.
-#[derive(Debug, Subcommand)]
-pub enum AccountsVerb {
-    /// Makes an account.
-    Add {
-        /// Its e-mail address.
-        id: String,
-        /// File with the key that its radios and gateways prove to have, 64 hexadecimal digits; `-`: standard input. Without, they need none.
-        #[arg(long, value_name = "FILE")]
-        key_file: Option<PathBuf>,
-        /// If it is there with another key, it gets this one.
-        #[arg(long)]
-        replace_key: bool,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
-    /// Removes an account, with the grants by and to it.
-    Remove {
-        /// Its e-mail address.
-        id: String,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+fn of(verb: Option<&Show>, pages: &Pages) -> Option<Output> {
+    verb.and_then(Show::form).or(pages.list.show.form())
 }
 
 /// Arguments of `decrypt`. Keys may be repeated and combined; a passphrase goes with the SSID named before it.

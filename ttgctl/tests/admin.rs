@@ -73,3 +73,98 @@ async fn without_a_matchmaker_it_says_what_to_do() {
     assert!(refused.contains("this control process has no matchmaker"), "{refused}");
     assert!(ttgctl(&server, "bindings").await.unwrap().starts_with("ID"));
 }
+
+#[tokio::test]
+async fn every_object_is_shown_and_changed() {
+    let service = format!("[[service]]\nuuid = \"{UUID}\"\nssid = \"home\"\nsecurity = \"open\"\n");
+    let (server, _running, _state) =
+        serve(&format!("{service}[matchmaker]\nlisten = \"127.0.0.1:0\"\n")).await;
+    let said = async |arguments: &str| ttgctl(&server, arguments).await.unwrap();
+    let json = async |arguments: &str| -> Value { serde_json::from_str(&said(arguments).await).unwrap() };
+    for n in 0..3 {
+        assert_eq!(
+            said(&format!("accounts add a{n}@example.org")).await,
+            format!("account a{n}@example.org made\n")
+        );
+    }
+    assert_eq!(json("accounts show a1@example.org --json").await["has_key"], false);
+    assert!(said("accounts show a1@example.org").await.contains("origin       administrator"));
+    let page = json("accounts --page-size 2 --json").await;
+    assert_eq!(page.as_array().unwrap().len(), 2);
+    let rest = json("accounts --page-size 2 --page-token a1@example.org --json").await;
+    assert_eq!((rest.as_array().unwrap().len(), &rest[0]["id"]), (1, &"a2@example.org".into()));
+
+    let grant = "--radios-of a1@example.org --services-of a2@example.org";
+    let may = "services of a2@example.org on radios of a1@example.org may be shown";
+    assert_eq!(said(&format!("grants add {grant}")).await, format!("{may}\n"));
+    assert_eq!(said(&format!("grants add {grant}")).await, format!("{may} already\n"));
+    assert_eq!(json("grants --json").await[0]["radios_of"], "a1@example.org");
+    assert!(said(&format!("grants remove {grant}")).await.contains("may not be shown any more"));
+
+    let flags = "--min-rssi -75 --min-up 1 --min-down 2 --delay 3 --max-mobility 4 --steer-delay 5 --dwell 6 \
+                 --kick-rssi -85 --suppress-rssi -80 --max-clients 7 --hidden --yields-to-home=false";
+    let flags = flags.split_whitespace().collect::<Vec<_>>().join(" ");
+    let made = json(&format!("bindings add --service {UUID} {flags} --json")).await;
+    let policy = &made["binding"]["policy"];
+    assert_eq!((&made["created"], policy.as_object().unwrap().len()), (&true.into(), 12), "{policy}");
+    assert_eq!((&policy["hidden"], &policy["yields_to_home"]), (&true.into(), &false.into()));
+    assert_eq!(json("bindings show 1 --json").await, made["binding"]);
+
+    let add = format!("contracts add --service {UUID} --identity user@example.org --max-down 1000000");
+    assert_eq!(said(&add).await, "contract 1 made\n");
+    assert_eq!(said(&add).await, "contract 1 is there already\n");
+    assert_eq!(json("contracts --json").await[0]["identity"], "user@example.org");
+    assert!(said("contracts show 1").await.contains("1000000 bit/s"));
+    assert_eq!(said("contracts remove 1").await, "contract 1 removed\n");
+
+    let add = "radios add 02:00:00:00:00:09 --account a1@example.org";
+    assert_eq!(said(add).await, "radio 02:00:00:00:00:09 is a1@example.org's\n");
+    assert_eq!(said("radios remove 02:00:00:00:00:09").await, "radio 02:00:00:00:00:09 removed\n");
+    assert!(
+        ttgctl(&server, "radios show 02:00:00:00:00:09").await.unwrap_err().contains("is not registered")
+    );
+    assert!(ttgctl(&server, "radios --page-size 3").await.unwrap_err().contains("--registered"));
+    assert!(said("networks").await.starts_with("SSID"));
+    let set = ttgctl(&server, &format!("networks set {UUID} --min-rssi -70")).await.unwrap_err();
+    assert!(set.contains("no service") && set.contains("ttgctl networks"), "{set}");
+    assert!(said("usage --last 24 --page-size 5").await.starts_with("CLIENT"));
+    assert_eq!(json("usage --account a1@example.org --json").await, Value::Array(Vec::new()));
+    let forgiven = said("forgive 02:00:00:00:00:07").await;
+    assert!(forgiven.starts_with("02:00:00:00:00:07 may come again"), "{forgiven}");
+}
+
+#[tokio::test]
+async fn what_changes_is_printed_as_it_does() {
+    use std::io::BufRead;
+    let (server, _running, _state) = serve("[matchmaker]\nlisten = \"127.0.0.1:0\"\n").await;
+    ttgctl(&server, "accounts add a@example.org").await.unwrap();
+    let start = |arguments: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ttgctl"));
+        command.args(["--server", &server]).args(arguments.split(' ')).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (lines, heard) = tokio::sync::mpsc::unbounded_channel();
+        let output = std::io::BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
+        });
+        (child, heard)
+    };
+    let (mut table, mut lines) = start("accounts --watch");
+    let (mut json, mut objects) = start("accounts --watch --json");
+    assert_eq!(lines.recv().await.unwrap(), "present  a@example.org  no  administrator");
+    let object: Value = serde_json::from_str(&objects.recv().await.unwrap()).unwrap();
+    assert_eq!((&object["change"], &object["account"]["id"]), (&"present".into(), &"a@example.org".into()));
+    ttgctl(&server, "accounts add b@example.org").await.unwrap();
+    assert_eq!(lines.recv().await.unwrap(), "updated  b@example.org  no  administrator");
+    ttgctl(&server, "accounts remove b@example.org").await.unwrap();
+    let removed = lines.recv().await.unwrap();
+    assert!(removed.starts_with("removed  b@example.org"), "{removed}");
+    for _ in 0..2 {
+        let object: Value = serde_json::from_str(&objects.recv().await.unwrap()).unwrap();
+        assert_eq!(object["account"]["id"], "b@example.org");
+    }
+    for child in [&mut table, &mut json] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

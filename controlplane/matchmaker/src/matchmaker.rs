@@ -477,8 +477,8 @@ impl Matchmaker {
     }
 
     /// All contracts, with whose they are.
-    pub fn contracts(&self) -> impl Iterator<Item = (Option<&AccountId>, ContractId)> {
-        self.contracts.keys().map(|&(account, id)| (self.accounts.id(account), id))
+    pub fn contracts(&self) -> impl Iterator<Item = (Option<&AccountId>, &Contract)> {
+        self.contracts.iter().map(|(&(account, _), contract)| (self.accounts.id(account), contract))
     }
 
     /// All services that there is a record of, with their instances.

@@ -243,21 +243,20 @@ impl Core {
         if self.matchmaker.is_none() {
             return Drained::NoMatchmaker;
         }
-        let Some(gateway) = self.gateways.values_mut().find(|gateway| gateway.name == name) else {
+        let attached = self.gateways.values_mut().find(|gateway| gateway.name == name);
+        // One that went away while it was to be empty can be let take newcomers when it is back.
+        if attached.is_none() && (drain || !self.draining.contains(name)) {
             return Drained::NoGateway;
-        };
-        let changed = gateway.draining != drain;
-        gateway.draining = drain;
-        if drain {
-            self.draining.insert(name.to_owned());
-        } else {
-            self.draining.remove(name);
+        }
+        let changed = if drain { self.draining.insert(name.to_owned()) } else { self.draining.remove(name) };
+        if let Some(gateway) = attached {
+            gateway.draining = drain;
         }
         if changed {
             // The matchmaker hears it now, not with the next renewal.
             self.renew_registrations();
         }
-        Drained::Done { changed }
+        Drained::Done { changed, all: self.draining.clone() }
     }
 
     fn arm_lost(&mut self) {

@@ -14,7 +14,7 @@ mod timers;
 mod views;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -82,6 +82,8 @@ pub(crate) enum Said {
 pub enum Query {
     Sessions(oneshot::Sender<Vec<admin::Session>>),
     Radios(oneshot::Sender<Vec<admin::Radio>>),
+    Radio { bssid: MacAddr, reply: oneshot::Sender<Option<admin::Radio>> },
+    WatchRadios(oneshot::Sender<broadcast::Receiver<MacAddr>>),
     Services(oneshot::Sender<Vec<admin::Service>>),
     Gateways(oneshot::Sender<Vec<admin::Gateway>>),
     Bindings(oneshot::Sender<Vec<admin::Binding>>),
@@ -94,12 +96,14 @@ pub enum Query {
 }
 
 /// What became of a wish to drain a gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drained {
     /// It is as wanted; whether it was not before.
     Done {
         /// It was not.
         changed: bool,
+        /// All that are to be empty now.
+        all: BTreeSet<String>,
     },
     /// No such gateway is attached.
     NoGateway,
@@ -124,7 +128,7 @@ pub(crate) struct Core {
     bindings: Bindings,
     gateways: HashMap<Connection, GatewayEntry>,
     /// Gateways that an operator wants empty, by name: also when they attach again.
-    draining: std::collections::BTreeSet<String>,
+    draining: BTreeSet<String>,
     /// Gateways that went away with live sessions, and when control stops waiting for them.
     lost: Vec<gateways::LostGateway>,
     radios: HashMap<MacAddr, Bss>,
@@ -132,6 +136,8 @@ pub(crate) struct Core {
     stops: HashMap<SessionKey, accounting::PendingStop>,
     timers: Timers,
     changes: broadcast::Sender<admin::SessionChange>,
+    /// Virtual BSSes that changed.
+    touched: broadcast::Sender<MacAddr>,
     next_command: u64,
     /// For tasks that answer later.
     messages: mpsc::WeakSender<Message>,
@@ -150,6 +156,7 @@ impl Core {
         config: Arc<Config>,
         messages: mpsc::WeakSender<Message>,
         matchmaker: registration::Matchmaker,
+        draining: BTreeSet<String>,
     ) -> Result<Self, StartError> {
         let aaa = Aaa::start(&config, messages.clone()).await?;
         let mut services = HashMap::new();
@@ -177,13 +184,14 @@ impl Core {
             services,
             bindings,
             gateways: HashMap::new(),
-            draining: Default::default(),
+            draining,
             lost: Vec::new(),
             radios: HashMap::new(),
             sessions: session_map::SessionMap::default(),
             stops: HashMap::new(),
             timers,
             changes: broadcast::channel(4096).0,
+            touched: broadcast::channel(4096).0,
             next_command: 0,
             messages,
             matchmaker,

@@ -158,6 +158,7 @@ impl Core {
         };
         let accept = accept_command(&tunnel, tunnel_blob(&entry), proved);
         self.radios.insert(bssid, entry);
+        self.touch(bssid);
         self.command(connection, accept);
         self.drain_radio(bssid);
     }
@@ -172,6 +173,7 @@ impl Core {
             Ok(mut entry) => {
                 entry.bss.note_group_pn(report.group_pn);
                 self.radios.insert(bssid, entry);
+                self.touch(bssid);
                 self.drain_radio(bssid);
                 self.counters.add("tunnels_adopted", 1);
             }
@@ -231,6 +233,7 @@ impl Core {
             self.forget_session(key);
         }
         if let Some(radio) = self.radios.remove(&bssid) {
+            self.touch(bssid);
             tracing::info!(radio = %radio.tunnel.radio, %bssid, reason, "tunnel down");
         }
         self.timers.set(Subject::Radio(bssid), None);

@@ -278,6 +278,10 @@ impl Core {
     pub(super) fn answered(&mut self, connection: Connection, id: u32, answer: Answer) {
         let Some(registration) = self.registrations.get_mut(&connection) else { return };
         let Some(asked) = registration.asked.remove(&id) else { return };
+        let registered = match (&asked, &answer) {
+            (Asked::Register(uuid), Answer::Registered(_)) => Some(*uuid),
+            _ => None,
+        };
         match (asked, answer) {
             (Asked::Report(report), answer) => self.reported(*report, Some(&answer)),
             (Asked::Register(uuid), Answer::Registered(_)) => {
@@ -298,6 +302,13 @@ impl Core {
                 tracing::debug!(reason = failure.text, "the matchmaker refuses a report");
             }
             _ => {}
+        }
+        // One that is to be empty gets no newcomers until the next renewal either.
+        if let Some(uuid) = registered
+            && self.gateways.get(&connection).is_some_and(|gateway| gateway.draining)
+            && let Some(load) = self.load(connection, uuid)
+        {
+            self.ask(connection, load, Asked::Load(uuid));
         }
     }
 

@@ -1,6 +1,7 @@
 //! What operators are shown, and what they may ask for.
 
 use authenticator::{Input, ReasonCode, State, TerminateCause};
+use dot11::MacAddr;
 use proto::admin::{self, session_change::Kind};
 
 use tokio::sync::oneshot;
@@ -12,6 +13,8 @@ impl Core {
         match query {
             Query::Sessions(reply) => answer(reply, self.list_sessions()),
             Query::Radios(reply) => answer(reply, self.list_radios()),
+            Query::Radio { bssid, reply } => answer(reply, self.radio_view(bssid)),
+            Query::WatchRadios(reply) => answer(reply, self.touched.subscribe()),
             Query::Services(reply) => answer(reply, self.list_services()),
             Query::Gateways(reply) => answer(reply, self.list_gateways()),
             Query::Bindings(reply) => answer(reply, self.list_bindings()),
@@ -41,6 +44,7 @@ impl Core {
 
     /// Tells watchers. Nobody watching is the usual case and costs nothing.
     pub(super) fn publish(&self, key: SessionKey, kind: Kind, reason: &str) {
+        self.touch(key.bssid);
         if self.changes.receiver_count() == 0 {
             return;
         }
@@ -49,6 +53,11 @@ impl Core {
                 admin::SessionChange { kind: kind.into(), session: Some(session), reason: reason.to_owned() };
             let _ = self.changes.send(change);
         }
+    }
+
+    /// A virtual BSS is there, is gone, or has another client: those who watch ask how it is.
+    pub(super) fn touch(&self, bssid: MacAddr) {
+        let _ = self.touched.send(bssid);
     }
 
     fn list_sessions(&self) -> Vec<admin::Session> {
@@ -93,26 +102,24 @@ impl Core {
     }
 
     fn list_radios(&self) -> Vec<admin::Radio> {
-        let mut radios: Vec<_> = self
-            .radios
-            .iter()
-            .map(|(&bssid, radio)| admin::Radio {
-                radio: radio.tunnel.radio.to_string(),
-                bssid: bssid.to_string(),
-                service: radio.tunnel.service.to_string(),
-                ssid: self
-                    .services
-                    .get(&radio.tunnel.service)
-                    .map(|service| service.config.ssid.clone())
-                    .unwrap_or_default(),
-                endpoint: radio.tunnel.endpoint.to_string(),
-                gateway: radio.gateway.clone(),
-                clients: count(self.sessions_of_radio(bssid).len()),
-                since_unix_ms: radio.since_unix_ms,
-            })
-            .collect();
+        let mut radios: Vec<_> = self.radios.keys().filter_map(|&bssid| self.radio_view(bssid)).collect();
         radios.sort_by(|a, b| (&a.radio, &a.bssid).cmp(&(&b.radio, &b.bssid)));
         radios
+    }
+
+    fn radio_view(&self, bssid: MacAddr) -> Option<admin::Radio> {
+        let radio = self.radios.get(&bssid)?;
+        let service = self.services.get(&radio.tunnel.service);
+        Some(admin::Radio {
+            radio: radio.tunnel.radio.to_string(),
+            bssid: bssid.to_string(),
+            service: radio.tunnel.service.to_string(),
+            ssid: service.map(|service| service.config.ssid.clone()).unwrap_or_default(),
+            endpoint: radio.tunnel.endpoint.to_string(),
+            gateway: radio.gateway.clone(),
+            clients: count(self.sessions_of_radio(bssid).len()),
+            since_unix_ms: radio.since_unix_ms,
+        })
     }
 
     fn list_services(&self) -> Vec<admin::Service> {

@@ -4,6 +4,7 @@
 mod look_up;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -23,10 +24,12 @@ use proto::matchmaking::{
     server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
 };
 use records::{Committed, Draft, Report, Side, Totals, Version};
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
+pub(crate) use self::watch::Touched;
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
+use super::run::NotDurable;
 use crate::core::Connection;
 
 /// What is to be done.
@@ -73,7 +76,7 @@ enum After {
     RegisterService { asker: Asker, peer: Peer, said: pb::RegisterService },
     AutoBind { asker: Asker },
     Account { asker: Asker },
-    Administrator { reply: oneshot::Sender<Result<Committed, String>> },
+    Administrator { reply: oneshot::Sender<Result<Committed, NotDurable>> },
 }
 
 /// How often what the desk did.
@@ -119,6 +122,7 @@ pub(crate) struct Desk {
     offers: Offers,
     scratch: Vec<u8>,
     pub counters: Counters,
+    touched: broadcast::Sender<Touched>,
 }
 
 /// From the operating system.
@@ -145,6 +149,7 @@ impl Desk {
             offers: Offers::default(),
             scratch: Vec::new(),
             counters: Counters::default(),
+            touched: watch::channel(),
         }
     }
 
@@ -159,8 +164,10 @@ impl Desk {
 
     /// A change is durable.
     pub fn apply(&mut self, change: &Change) {
+        let touched = self.touched_by(change);
         self.server.accounts.apply(change);
         self.matchmaker.apply(change);
+        touched.into_iter().for_each(|what| self.touch(what));
     }
 
     /// All records are applied, as of this version; 0: they will be, and until then every commit is news.
@@ -178,13 +185,18 @@ impl Desk {
     }
 
     /// An administrator wants something durable; the answer comes when it is, or with why it is not.
-    pub fn administer(&mut self, drafts: Vec<Draft>, reply: oneshot::Sender<Result<Committed, String>>) {
+    pub fn administer(&mut self, drafts: Vec<Draft>, reply: oneshot::Sender<Result<Committed, NotDurable>>) {
         self.commit(drafts, After::Administrator { reply });
     }
 
     /// The accounts and their keys.
     pub fn accounts(&self) -> &AccountTable {
         &self.server.accounts
+    }
+
+    /// Whose the services of this process are.
+    pub fn own(&self) -> Option<&AccountId> {
+        self.own.as_ref()
     }
 
     /// Everything counted so far.
@@ -219,17 +231,20 @@ impl Desk {
         }
     }
 
-    /// An administrator lets a client come that is refused. Gives whether it was.
+    /// An administrator lets a client come that is refused: here, and at every gateway. Gives whether it was.
     pub fn forgive(&mut self, client: MacAddr, now: Duration) -> bool {
         let refused = self.matchmaker.refused(client, now).is_some();
         self.matchmaker.forgive(client);
+        // Also if it was not, or is not any more: gateways count for themselves.
         self.tell_refusal(client, 0, now);
+        self.pushes(now);
         refused
     }
 
     /// What waits for the time.
     pub fn timeout(&mut self, now: Duration) {
-        for (_, instance) in self.matchmaker.expire(now) {
+        for (service, instance) in self.matchmaker.expire(now) {
+            self.touch(Touched::Network(service));
             if let Some((_, Route::Peer(key))) = self.routes.remove(&instance)
                 && !self.routes.values().any(|(_, other)| *other == Route::Peer(key))
             {
@@ -240,11 +255,11 @@ impl Desk {
     }
 
     /// This commit is durable; or the store says why it is not.
-    pub fn committed(&mut self, number: u64, result: Result<Committed, String>, now: Duration) {
+    pub fn committed(&mut self, number: u64, result: Result<Committed, NotDurable>, now: Duration) {
         let Some(after) = self.waiting.remove(&number) else { return };
         let committed = match result {
             Ok(committed) => committed,
-            Err(text) => return self.not_durable(after, text),
+            Err(why) => return self.not_durable(after, why),
         };
         // What came in meanwhile, perhaps from another process and later than this, is not to be undone.
         if committed.version > self.version {
@@ -278,20 +293,20 @@ impl Desk {
     pub fn accounted(&mut self, number: u64, result: Result<(), String>) {
         match (self.waiting.remove(&number), result) {
             (Some(After::Account { asker }), Ok(())) => self.answer(&asker, Answer::Done(pb::Done {})),
-            (Some(after), Err(text)) => self.not_durable(after, text),
+            (Some(after), Err(text)) => self.not_durable(after, NotDurable { text, changed: false }),
             _ => {}
         }
     }
 
     /// The peer asks again by itself; saying the same again is harmless.
-    fn not_durable(&mut self, after: After, text: String) {
+    fn not_durable(&mut self, after: After, why: NotDurable) {
         let asker = match after {
             After::RegisterService { asker, .. } | After::AutoBind { asker } | After::Account { asker } => {
                 asker
             }
-            After::Administrator { reply } => return drop(reply.send(Err(text))),
+            After::Administrator { reply } => return drop(reply.send(Err(why))),
         };
-        let failure = pb::Failure { reason: Reason::Rate.into(), text, retry_seconds: 5 };
+        let failure = pb::Failure { reason: Reason::Rate.into(), text: why.text, retry_seconds: 5 };
         self.answer(&asker, Answer::Failure(failure));
     }
 
@@ -344,7 +359,12 @@ impl Desk {
         Ok(Some(match request {
             Request::RegisterRadio(said) => {
                 let Some(endpoint) = asker.endpoint() else { return Ok(Some(not_for_instances())) };
-                self.matchmaker.register_radio(peer, &convert::registration(&said, endpoint), now)?;
+                let said = convert::registration(&said, endpoint);
+                let before = self.watched_radio(said.mac, now);
+                self.matchmaker.register_radio(peer, &said, now)?;
+                if self.watchers() > 0 && before.as_ref() != Some(&said) {
+                    self.touch(Touched::Radio(said.mac));
+                }
                 registered(asker, self.settings.radio_lifetime)
             }
             Request::LookUp(said) => self.look_up(peer, &said, now)?,
@@ -394,9 +414,15 @@ impl Desk {
             }
             Request::Load(said) => {
                 let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
-                self.matchmaker.load(peer, service, instance, convert::load(&said), now)?;
+                let load = convert::load(&said);
+                let news = self.watchers() > 0
+                    && !self.matchmaker.instances(service).iter().any(|i| i.id == instance && i.load == load);
+                self.matchmaker.load(peer, service, instance, load, now)?;
                 if let Some(seen) = asker.endpoint() {
                     self.matchmaker.instance_at(peer, service, instance, seen, now)?;
+                }
+                if news {
+                    self.touch(Touched::Network(service));
                 }
                 done
             }
@@ -415,10 +441,12 @@ impl Desk {
                 let instance = sixteen(&said.instance);
                 self.matchmaker.unregister_instance(peer, uuid(&said.service), instance, now)?;
                 self.routes.remove(&instance);
+                self.touch(Touched::Network(uuid(&said.service)));
                 done
             }
             Request::Unregister(said) => {
                 self.matchmaker.unregister_radio(peer, mac(&said.radio))?;
+                self.touch(Touched::Radio(mac(&said.radio)));
                 done
             }
             // The server of datagrams has dealt with it.
@@ -549,6 +577,7 @@ impl Desk {
                     Asker::Local(local) => Route::Local(local.connection),
                 };
                 self.routes.insert(instance, (service, route));
+                self.touch(Touched::Network(service));
                 self.answer(asker, registered(asker, self.settings.instance_lifetime));
             }
             Err(refusal) => self.answer(asker, Answer::Failure(convert::failure(&refusal))),

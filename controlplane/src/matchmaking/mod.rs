@@ -5,6 +5,7 @@ mod accounts;
 mod convert;
 mod desk;
 mod keys;
+mod metrics;
 mod reload;
 mod run;
 mod write;
@@ -24,10 +25,10 @@ use crate::{
     core::{self, Matchmaker},
 };
 
-pub(crate) use desk::{Desk, Local};
+pub(crate) use desk::{Desk, Local, Touched};
 pub use keys::KeysError;
 pub use run::MatchmakingError;
-pub(crate) use run::{Matchmaking, Message, start};
+pub(crate) use run::{Matchmaking, Message, NotDurable, start};
 
 /// Bindings of the configuration have identifiers from here on; those of records begin with 1.
 pub(crate) const CONFIGURED: u64 = 1 << 40;

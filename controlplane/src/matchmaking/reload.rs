@@ -77,7 +77,7 @@ fn few_names(desk: &Desk) -> Vec<Name> {
     let grants = accounts.grants().map(Name::Grant);
     let services = matchmaker.services().map(|(service, _)| Name::Service(service.uuid));
     let contracts =
-        matchmaker.contracts().map(|(account, contract)| Name::Contract(account.cloned(), contract));
+        matchmaker.contracts().map(|(account, contract)| Name::Contract(account.cloned(), contract.id));
     grants.chain(accounts.known().cloned().map(Name::Account)).chain(services).chain(contracts).collect()
 }
 

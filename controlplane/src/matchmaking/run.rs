@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     desk::{Desk, Local, Output},
     keys::{self, KeysError},
+    metrics,
 };
 use crate::{
     config,
@@ -36,13 +37,22 @@ pub(crate) enum Message {
     /// Its gateway is gone.
     Gone(Connection),
     /// What was to become durable is, and this is how it reads now; or why it is not.
-    Committed { number: u64, result: Result<Committed, String> },
+    Committed { number: u64, result: Result<Committed, NotDurable> },
     /// What was to be put on record is; or why it is not.
     Accounted { number: u64, result: Result<(), String> },
     /// Somebody committed this.
     Changed { version: Version, changes: Vec<Change> },
     /// An administrator asks.
     Ask(Question),
+}
+
+/// Why something did not become durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotDurable {
+    /// In words for whoever wanted it.
+    pub text: String,
+    /// The object is not as it was said to be: somebody else was first.
+    pub changed: bool,
 }
 
 /// What an administrator asks: done with the desk between two datagrams, so it must not take long.
@@ -87,7 +97,7 @@ impl Matchmaking {
     }
 
     /// Makes something durable. `None`: the desk has ended.
-    pub async fn commit(&self, drafts: Vec<Draft>) -> Option<Result<Committed, String>> {
+    pub async fn commit(&self, drafts: Vec<Draft>) -> Option<Result<Committed, NotDurable>> {
         let (reply, answer) = oneshot::channel();
         self.ask(move |desk, _| desk.administer(drafts, reply)).await?;
         answer.await.ok()
@@ -175,6 +185,7 @@ async fn run(
     core: mpsc::WeakSender<core::Message>,
 ) {
     let mut buffer = vec![0; DATAGRAM];
+    let mut told = metrics::Told::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -194,7 +205,10 @@ async fn run(
                 receive(&mut desk, &socket, &mut buffer);
             },
             () = due => desk.timeout(now()),
-            _ = tick.tick() => desk.timeout(now()),
+            _ = tick.tick() => {
+                desk.timeout(now());
+                metrics::tell(&desk, &mut told, now());
+            }
         }
         while let Some(output) = desk.poll_output() {
             act(output, &socket, &jobs, &core).await;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     reload,
-    run::{Job, Message},
+    run::{Job, Message, NotDurable},
 };
 
 /// After an error of the store the next attempt is this much later.
@@ -56,7 +56,11 @@ async fn done(records: &dyn Records, job: Job) -> Message {
                 tokio::time::sleep(AGAIN).await;
                 result = records.commit(drafts.clone()).await;
             }
-            Message::Committed { number, result: result.map_err(told) }
+            let not_durable = |error: RecordsError| NotDurable {
+                changed: matches!(error, RecordsError::Changed { .. }),
+                text: told(error),
+            };
+            Message::Committed { number, result: result.map_err(not_durable) }
         }
         Job::Account { number, report } => {
             let result = records.account(vec![*report]).await;
@@ -127,7 +131,10 @@ pub(super) async fn load(records: &dyn Records) -> Result<(Version, Vec<Change>)
 
 /// What a peer is told, and an operator reads.
 fn told(error: RecordsError) -> String {
-    tracing::error!(%error, "a change is not durable");
+    // Somebody who was not the first is no trouble of the store.
+    if !matches!(error, RecordsError::Changed { .. }) {
+        tracing::error!(%error, "a change is not durable");
+    }
     match error {
         RecordsError::UnknownOutcome { .. } => {
             "the records went away while this was written, so it may be on record or not: do it again, which does no harm".to_owned()

@@ -50,6 +50,8 @@ pub struct Radio {
     peer: Peer,
     pub socket: UdpSocket,
     started: Instant,
+    /// What it was told without having asked.
+    pub pushed: Vec<mm::push::Push>,
 }
 
 fn entropy(out: &mut [u8]) {
@@ -68,7 +70,12 @@ impl Radio {
         };
         let mut peer = Peer::new(config, &mut entropy);
         peer.set_addresses(&[matchmaker.0]);
-        Radio { peer, socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(), started: Instant::now() }
+        Radio {
+            peer,
+            socket: UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            started: Instant::now(),
+            pushed: Vec::new(),
+        }
     }
 
     pub async fn ask(&mut self, request: Request) -> Answer {
@@ -80,6 +87,7 @@ impl Radio {
                 match output {
                     Output::Send { to, datagram } => drop(self.socket.send_to(&datagram, to).await.unwrap()),
                     Output::Answered { id, answer } if id == wanted => return answer.unwrap(),
+                    Output::Pushed(push) => self.pushed.push(push),
                     _ => {}
                 }
             }

@@ -1,6 +1,8 @@
 //! The verbs that ask the control daemon: a thin client of `ttg.admin.v1`.
 
 mod connect;
+mod items;
+mod lists;
 mod objects;
 mod print;
 
@@ -8,12 +10,12 @@ use std::{io::Write, process::ExitCode};
 
 use anyhow::anyhow;
 use proto::admin::{
-    DisconnectRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest, ListGatewaysRequest,
-    ListRadiosRequest, ListServicesRequest, ListSessionsRequest, RekeyRequest, WatchSessionsRequest,
+    DisconnectRequest, ExplainRequest, GetStatsRequest, ListSessionsRequest, ListUsageRequest, ObjectKind,
+    RekeyRequest,
 };
 
 use self::connect::{connect, said};
-use crate::cli::{Access, Command, Output};
+use crate::cli::{Access, Command, Output, Pages};
 
 /// Asks `server` and prints the answer.
 pub async fn run(
@@ -24,73 +26,78 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut client = connect(server, access).await?;
     let mut out = std::io::stdout().lock();
+    let out = &mut out;
+    let client = &mut client;
     match command {
-        Command::Sessions { client: mac, service, watch: false, .. } => {
+        Command::Sessions { client: mac, service, list } => {
             let request =
                 ListSessionsRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
-            let sessions = client.list_sessions(request).await.map_err(said)?.into_inner().sessions;
-            print::sessions(&mut out, output, &sessions)?;
+            lists::sessions(client, out, output, request, list.watch).await?;
         }
-        Command::Sessions { client: mac, service, watch: true, .. } => {
-            let mut changes =
-                client.watch_sessions(WatchSessionsRequest {}).await.map_err(said)?.into_inner();
-            while let Some(change) = changes.message().await.map_err(said)? {
-                let Some(session) = &change.session else { continue };
-                if mac.as_ref().is_none_or(|m| session.client.eq_ignore_ascii_case(m))
-                    && service.as_ref().is_none_or(|s| session.service.eq_ignore_ascii_case(s))
-                {
-                    print::change(&mut out, output, &change, session)?;
-                    out.flush()?;
-                }
-            }
+        Command::Radios { verb: Some(verb), .. } => objects::radios(client, out, output, verb).await?,
+        Command::Radios { verb: None, registered, pages } => {
+            let of = if registered { ObjectKind::RegisteredRadio } else { ObjectKind::Radio };
+            lists::list(client, out, output, of, &pages).await?;
         }
-        Command::Radios { registered: true, .. } => {
-            objects::registered_radios(&mut client, &mut out, output).await?;
+        Command::Services(list) => {
+            let pages = Pages { list, ..Pages::default() };
+            lists::list(client, out, output, ObjectKind::Service, &pages).await?;
         }
-        Command::Radios { registered: false, .. } => {
-            let radios = client.list_radios(ListRadiosRequest {}).await.map_err(said)?.into_inner().radios;
-            print::radios(&mut out, output, &radios)?;
+        Command::Gateways(list) => {
+            let pages = Pages { list, ..Pages::default() };
+            lists::list(client, out, output, ObjectKind::Gateway, &pages).await?;
         }
-        Command::Services(_) => {
-            let services =
-                client.list_services(ListServicesRequest {}).await.map_err(said)?.into_inner().services;
-            print::services(&mut out, output, &services)?;
+        Command::Networks { verb: Some(verb), .. } => objects::networks(client, out, output, verb).await?,
+        Command::Networks { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Network, &pages).await?;
         }
-        Command::Gateways(_) => {
-            let gateways =
-                client.list_gateways(ListGatewaysRequest {}).await.map_err(said)?.into_inner().gateways;
-            print::gateways(&mut out, output, &gateways)?;
+        Command::Bindings { verb: Some(verb), .. } => objects::bindings(client, out, output, verb).await?,
+        Command::Bindings { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Binding, &pages).await?;
         }
-        Command::Bindings { verb, .. } => {
-            objects::bindings(&mut client, &mut out, output, verb).await?;
+        Command::Accounts { verb: Some(verb), .. } => objects::accounts(client, out, output, verb).await?,
+        Command::Accounts { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Account, &pages).await?;
         }
-        Command::Accounts { verb, .. } => {
-            objects::accounts(&mut client, &mut out, output, verb).await?;
+        Command::Grants { verb: Some(verb), .. } => objects::grants(client, out, output, verb).await?,
+        Command::Grants { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Grant, &pages).await?;
+        }
+        Command::Contracts { verb: Some(verb), .. } => objects::contracts(client, out, output, verb).await?,
+        Command::Contracts { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Contract, &pages).await?;
+        }
+        Command::Forgive { client: device, .. } => objects::forgive(client, out, output, device).await?,
+        Command::Usage { account, radio, service, last, page_size, page_token, .. } => {
+            let request = ListUsageRequest {
+                page_size: page_size.unwrap_or_default(),
+                page_token: page_token.unwrap_or_default(),
+                from_unix_ms: last.map_or(0, print::hours_ago),
+                to_unix_ms: 0,
+                account,
+                radio: radio.unwrap_or_default(),
+                service: service.unwrap_or_default(),
+            };
+            lists::usage(client, out, output, request).await?;
         }
         Command::Explain { client: device, radio, service, .. } => {
             let request = ExplainRequest { client: device, radio, service: service.unwrap_or_default() };
-            objects::explain(&mut client, &mut out, output, request).await?;
+            objects::explain(client, out, output, request).await?;
         }
         Command::Drain { gateway, off, .. } => {
-            objects::drain(&mut client, &mut out, output, gateway, !off).await?;
-        }
-        Command::Forgive { client: device, .. } => {
-            let request = ForgiveClientRequest { client: device.clone() };
-            let refused = client.forgive_client(request).await.map_err(said)?.into_inner().was_refused;
-            let what = if refused { "is refused no more" } else { "was not refused everywhere" };
-            print::done(&mut out, output, "forgiven", refused.into(), &format!("{device} {what}"))?;
+            objects::drain(client, out, output, gateway, !off).await?;
         }
         Command::Disconnect { mac, reason, .. } => {
             let request = DisconnectRequest { client: mac.clone(), reason: reason.into() };
             let sessions = client.disconnect(request).await.map_err(said)?.into_inner().sessions;
-            print::done(&mut out, output, "disconnected", sessions, &format!("{mac} disconnected"))?;
+            print::done(out, output, "disconnected", sessions, &format!("{mac} disconnected"))?;
         }
         Command::Rekey { mac, service, .. } => {
             let request =
                 RekeyRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
             let started = client.rekey(request).await.map_err(said)?.into_inner().started;
             print::done(
-                &mut out,
+                out,
                 output,
                 "started",
                 started,
@@ -99,7 +106,7 @@ pub async fn run(
         }
         Command::Stats(_) => {
             let stats = client.get_stats(GetStatsRequest {}).await.map_err(said)?.into_inner();
-            print::stats(&mut out, output, &stats)?;
+            print::stats(out, output, &stats)?;
         }
         Command::Decrypt(_) | Command::Completion { .. } | Command::Man { .. } => {
             return Err(anyhow!("not a question for the control daemon"));

@@ -1,104 +1,156 @@
-//! The verbs about objects of the matchmaker: bindings, accounts, radios, draining, and why something is shown.
+//! The verbs about objects of the matchmaker: what is made, removed and shown.
 
 use std::{io::Write, path::Path};
 
 use anyhow::Context;
 use proto::admin::{
-    CreateAccountRequest, CreateBindingRequest, DeleteAccountRequest, DeleteBindingRequest,
-    DrainGatewayRequest, ExplainRequest, ListAccountsRequest, ListBindingsRequest,
-    ListRegisteredRadiosRequest, Policy,
+    Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
+    CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
+    DeleteGrantRequest, DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, ExplainRequest,
+    ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetContractRequest, GetNetworkRequest,
+    GetRegisteredRadioRequest, Grant, Policy, UpdateNetworkRequest,
 };
 
 use super::{
     connect::{Client, said},
     print,
 };
-use crate::cli::{AccountsVerb, BindingsVerb, NewBinding, Output};
-
-/// All pages of a list, asked for by the token of the one before.
-macro_rules! pages {
-    ($client:expr, $rpc:ident, $request:ty, $items:ident) => {{
-        let mut all = Vec::new();
-        let mut asked = <$request>::default();
-        loop {
-            let page = $client.$rpc(asked.clone()).await.map_err(said)?.into_inner();
-            all.extend(page.$items);
-            asked.page_token = page.next_page_token;
-            if asked.page_token.is_empty() {
-                break all;
-            }
-        }
-    }};
-}
+use crate::cli::{
+    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Output,
+    PolicyFlags, RadiosVerb,
+};
 
 pub(super) async fn bindings(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
-    verb: Option<BindingsVerb>,
+    verb: BindingsVerb,
 ) -> anyhow::Result<()> {
     match verb {
-        None => {
-            let all = pages!(client, list_bindings, ListBindingsRequest, bindings);
-            print::bindings(out, output, &all)?;
-        }
-        Some(BindingsVerb::Add(new)) => {
-            let answer = client.create_binding(request(new)).await.map_err(said)?.into_inner();
+        BindingsVerb::Add(new) => {
+            let answer = client.create_binding(binding(new)).await.map_err(said)?.into_inner();
             let binding = answer.binding.unwrap_or_default();
-            print::binding_made(out, output, &binding, answer.created)?;
+            let sentence = match answer.created {
+                true => format!("binding {} made", binding.id),
+                false => format!("binding {} says so already ({})", binding.id, binding.origin),
+            };
+            print::made(out, output, answer.created, &binding, "binding", &sentence)?;
         }
-        Some(BindingsVerb::Remove { id, account, .. }) => {
+        BindingsVerb::Remove { id, account, .. } => {
             let request = DeleteBindingRequest { account: account.unwrap_or_default(), id };
             client.delete_binding(request).await.map_err(said)?;
             print::done(out, output, "removed", 1, &format!("binding {id} removed"))?;
+        }
+        BindingsVerb::Show { id, account, .. } => {
+            let request = GetBindingRequest { account: account.unwrap_or_default(), id };
+            print::one(out, output, &client.get_binding(request).await.map_err(said)?.into_inner())?;
         }
     }
     Ok(())
 }
 
-fn request(new: NewBinding) -> CreateBindingRequest {
-    let policy = Policy {
-        min_rssi_dbm: new.min_rssi,
-        min_up_kbps: new.min_up,
-        min_down_kbps: new.min_down,
-        delay_ms: new.delay,
-        max_mobility: new.max_mobility,
-        max_clients: new.max_clients,
-        hidden: new.hidden.then_some(true),
-        ..Policy::default()
-    };
+fn binding(new: NewBinding) -> CreateBindingRequest {
     CreateBindingRequest {
         service: new.service,
         client: new.client,
         radio: new.radio,
         account: new.account.unwrap_or_default(),
-        policy: Some(policy),
+        policy: Some(policy(&new.policy)),
     }
+}
+
+fn policy(flags: &PolicyFlags) -> Policy {
+    Policy {
+        min_rssi_dbm: flags.min_rssi,
+        min_up_kbps: flags.min_up,
+        min_down_kbps: flags.min_down,
+        delay_ms: flags.delay,
+        max_mobility: flags.max_mobility,
+        steer_delay_ms: flags.steer_delay,
+        dwell_seconds: flags.dwell,
+        kick_rssi_dbm: flags.kick_rssi,
+        suppress_rssi_dbm: flags.suppress_rssi,
+        max_clients: flags.max_clients,
+        hidden: flags.hidden,
+        yields_to_home: flags.yields_to_home,
+    }
+}
+
+pub(super) async fn networks(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    verb: NetworksVerb,
+) -> anyhow::Result<()> {
+    match verb {
+        NetworksVerb::Set { uuid, policy: flags, clear_policy, capture_url, .. } => {
+            let policy = policy(&flags);
+            let policy = (clear_policy || policy != Policy::default()).then_some(policy);
+            let request = UpdateNetworkRequest { uuid, policy, capture_url };
+            print::one(out, output, &client.update_network(request).await.map_err(said)?.into_inner())?;
+        }
+        NetworksVerb::Remove { uuid, .. } => {
+            client.delete_network(DeleteNetworkRequest { uuid: uuid.clone() }).await.map_err(said)?;
+            print::done(out, output, "removed", 1, &format!("network {uuid} removed"))?;
+        }
+        NetworksVerb::Show { uuid, .. } => {
+            let network = client.get_network(GetNetworkRequest { uuid }).await.map_err(said)?;
+            print::one(out, output, &network.into_inner())?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn radios(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    verb: RadiosVerb,
+) -> anyhow::Result<()> {
+    match verb {
+        RadiosVerb::Add { radio, account, .. } => {
+            let request = CreateRadioRequest { radio: radio.clone(), account: account.clone() };
+            let created = client.create_radio(request).await.map_err(said)?.into_inner().created;
+            let already = if created { "" } else { " already" };
+            let sentence = format!("radio {radio} is {account}'s{already}");
+            print::done(out, output, "created", created.into(), &sentence)?;
+        }
+        RadiosVerb::Remove { radio, .. } => {
+            client.delete_radio(DeleteRadioRequest { radio: radio.clone() }).await.map_err(said)?;
+            print::done(out, output, "removed", 1, &format!("radio {radio} removed"))?;
+        }
+        RadiosVerb::Show { radio, .. } => {
+            let radio =
+                client.get_registered_radio(GetRegisteredRadioRequest { radio }).await.map_err(said)?;
+            print::one(out, output, &radio.into_inner())?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn accounts(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
-    verb: Option<AccountsVerb>,
+    verb: AccountsVerb,
 ) -> anyhow::Result<()> {
     match verb {
-        None => {
-            let all = pages!(client, list_accounts, ListAccountsRequest, accounts);
-            print::accounts(out, output, &all)?;
-        }
-        Some(AccountsVerb::Add { id, key_file, replace_key, .. }) => {
+        AccountsVerb::Add { id, key_file, replace_key, .. } => {
             let key = key_file.as_deref().map(read_key).transpose()?.unwrap_or_default();
             let request = CreateAccountRequest { id, key, replace_key };
             let answer = client.create_account(request).await.map_err(said)?.into_inner();
             let account = answer.account.unwrap_or_default();
             let what = if answer.created { "made" } else { "is there" };
             let sentence = format!("account {} {what}", account.id);
-            print::done(out, output, "created", answer.created.into(), &sentence)?;
+            print::made(out, output, answer.created, &account, "account", &sentence)?;
         }
-        Some(AccountsVerb::Remove { id, .. }) => {
+        AccountsVerb::Remove { id, .. } => {
             client.delete_account(DeleteAccountRequest { id: id.clone() }).await.map_err(said)?;
             print::done(out, output, "removed", 1, &format!("account {id} removed"))?;
+        }
+        AccountsVerb::Show { id, .. } => {
+            let account = client.get_account(GetAccountRequest { id }).await.map_err(said)?;
+            print::one(out, output, &account.into_inner())?;
         }
     }
     Ok(())
@@ -115,13 +167,73 @@ fn read_key(path: &Path) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-pub(super) async fn registered_radios(
+pub(super) async fn grants(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
+    verb: GrantsVerb,
 ) -> anyhow::Result<()> {
-    let all = pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios);
-    Ok(print::registered_radios(out, output, &all)?)
+    let words = |grant: &Grant| {
+        let whose = if grant.services_of == "*" { "anybody" } else { &grant.services_of };
+        format!("services of {whose} on radios of {}", grant.radios_of)
+    };
+    match verb {
+        GrantsVerb::Add { radios_of, services_of, .. } => {
+            let grant = Grant { radios_of, services_of };
+            let request = CreateGrantRequest { grant: Some(grant.clone()) };
+            let created = client.create_grant(request).await.map_err(said)?.into_inner().created;
+            let already = if created { "" } else { " already" };
+            let sentence = format!("{} may be shown{already}", words(&grant));
+            print::made(out, output, created, &grant, "grant", &sentence)?;
+        }
+        GrantsVerb::Remove { radios_of, services_of, .. } => {
+            let grant = Grant { radios_of, services_of };
+            client.delete_grant(DeleteGrantRequest { grant: Some(grant.clone()) }).await.map_err(said)?;
+            print::done(out, output, "removed", 1, &format!("{} may not be shown any more", words(&grant)))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn contracts(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    verb: ContractsVerb,
+) -> anyhow::Result<()> {
+    match verb {
+        ContractsVerb::Add(new) => {
+            let request = CreateContractRequest { contract: Some(contract(new)) };
+            let answer = client.create_contract(request).await.map_err(said)?.into_inner();
+            let contract = answer.contract.unwrap_or_default();
+            let what = if answer.created { "made" } else { "is there already" };
+            let sentence = format!("contract {} {what}", contract.id);
+            print::made(out, output, answer.created, &contract, "contract", &sentence)?;
+        }
+        ContractsVerb::Remove { id, account, .. } => {
+            let request = DeleteContractRequest { account: account.unwrap_or_default(), id };
+            client.delete_contract(request).await.map_err(said)?;
+            print::done(out, output, "removed", 1, &format!("contract {id} removed"))?;
+        }
+        ContractsVerb::Show { id, account, .. } => {
+            let request = GetContractRequest { account: account.unwrap_or_default(), id };
+            print::one(out, output, &client.get_contract(request).await.map_err(said)?.into_inner())?;
+        }
+    }
+    Ok(())
+}
+
+fn contract(new: NewContract) -> Contract {
+    Contract {
+        service: new.service,
+        client: new.client.unwrap_or_default(),
+        identity: new.identity.unwrap_or_default(),
+        account: new.account.unwrap_or_default(),
+        max_bandwidth_up: new.max_up,
+        max_bandwidth_down: new.max_down,
+        capture: new.capture,
+        ..Contract::default()
+    }
 }
 
 pub(super) async fn explain(
@@ -132,6 +244,18 @@ pub(super) async fn explain(
 ) -> anyhow::Result<()> {
     let answer = client.explain(request).await.map_err(said)?.into_inner();
     Ok(print::explanations(out, output, &answer.explanations)?)
+}
+
+pub(super) async fn forgive(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    device: String,
+) -> anyhow::Result<()> {
+    let request = ForgiveClientRequest { client: device.clone() };
+    let was_refused = client.forgive_client(request).await.map_err(said)?.into_inner().was_refused;
+    let was = if was_refused { "" } else { "; the matchmaker did not refuse it" };
+    Ok(print::done(out, output, "was_refused", was_refused.into(), &format!("{device} may come again{was}"))?)
 }
 
 pub(super) async fn drain(

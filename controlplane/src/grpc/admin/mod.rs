@@ -1,34 +1,39 @@
 //! `ttg.admin.v1.Admin`: asks the core and translates what people write.
 
+mod contracts;
 mod objects;
 mod page;
 mod presence;
 mod text;
 mod usage;
+mod watch;
 
-use std::pin::Pin;
-
-use futures_util::{Stream, StreamExt};
 use proto::admin::{
-    CreateAccountRequest, CreateAccountResponse, CreateBindingRequest, CreateBindingResponse,
-    CreateGrantRequest, CreateGrantResponse, DeleteAccountRequest, DeleteAccountResponse,
-    DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse, DisconnectRequest,
-    DisconnectResponse, DrainGatewayRequest, DrainGatewayResponse, ExplainRequest, ExplainResponse,
-    ForgiveClientRequest, ForgiveClientResponse, GetStatsRequest, GetStatsResponse, ListAccountsRequest,
-    ListAccountsResponse, ListBindingsRequest, ListBindingsResponse, ListGatewaysRequest,
-    ListGatewaysResponse, ListGrantsRequest, ListGrantsResponse, ListNetworksRequest, ListNetworksResponse,
-    ListRadiosRequest, ListRadiosResponse, ListRegisteredRadiosRequest, ListRegisteredRadiosResponse,
-    ListServicesRequest, ListServicesResponse, ListSessionsRequest, ListSessionsResponse, ListUsageRequest,
-    ListUsageResponse, RekeyRequest, RekeyResponse, SessionChange, WatchSessionsRequest,
+    Account, Binding, Contract, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest,
+    CreateBindingResponse, CreateContractRequest, CreateContractResponse, CreateGrantRequest,
+    CreateGrantResponse, CreateRadioRequest, CreateRadioResponse, DeleteAccountRequest,
+    DeleteAccountResponse, DeleteBindingRequest, DeleteBindingResponse, DeleteContractRequest,
+    DeleteContractResponse, DeleteGrantRequest, DeleteGrantResponse, DeleteNetworkRequest,
+    DeleteNetworkResponse, DeleteRadioRequest, DeleteRadioResponse, DisconnectRequest, DisconnectResponse,
+    DrainGatewayRequest, DrainGatewayResponse, ExplainRequest, ExplainResponse, ForgiveClientRequest,
+    ForgiveClientResponse, GetAccountRequest, GetBindingRequest, GetContractRequest, GetNetworkRequest,
+    GetRegisteredRadioRequest, GetStatsRequest, GetStatsResponse, ListAccountsRequest, ListAccountsResponse,
+    ListBindingsRequest, ListBindingsResponse, ListContractsRequest, ListContractsResponse,
+    ListGatewaysRequest, ListGatewaysResponse, ListGrantsRequest, ListGrantsResponse, ListNetworksRequest,
+    ListNetworksResponse, ListRadiosRequest, ListRadiosResponse, ListRegisteredRadiosRequest,
+    ListRegisteredRadiosResponse, ListServicesRequest, ListServicesResponse, ListSessionsRequest,
+    ListSessionsResponse, ListUsageRequest, ListUsageResponse, Network, ObjectChange, RegisteredRadio,
+    RekeyRequest, RekeyResponse, SessionChange, UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
     admin_server::{Admin, AdminServer},
-    session_change::Kind,
 };
 use records::{Draft, Outcome};
-use tokio::sync::broadcast;
-use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use tonic::{Request, Response, Status};
 
-use crate::{Control, core::Query, matchmaking::Matchmaking};
+use crate::{
+    Control,
+    core::Query,
+    matchmaking::{Matchmaking, NotDurable},
+};
 
 /// Places that are gone through before the desk does something else: about a millisecond.
 const PLACES: u32 = 16_384;
@@ -55,8 +60,17 @@ impl AdminService {
 
     /// Makes one thing durable.
     async fn commit(&self, draft: Draft) -> Result<Outcome, Status> {
-        let committed = there(self.matchmaker()?.commit(vec![draft]).await)?.map_err(Status::unavailable)?;
-        committed.outcomes.into_iter().next().ok_or_else(|| Status::internal("the records gave no outcome"))
+        self.try_commit(draft).await?.map_err(|why| Status::unavailable(why.text))
+    }
+
+    /// The same, for somebody who knows what to do if it cannot be.
+    async fn try_commit(&self, draft: Draft) -> Result<Result<Outcome, NotDurable>, Status> {
+        let committed = match there(self.matchmaker()?.commit(vec![draft]).await)? {
+            Ok(committed) => committed,
+            Err(why) => return Ok(Err(why)),
+        };
+        let outcome = committed.outcomes.into_iter().next();
+        outcome.map(Ok).ok_or_else(|| Status::internal("the records gave no outcome"))
     }
 }
 
@@ -188,6 +202,78 @@ impl Admin for AdminService {
         self.remove_grant(request.into_inner()).await.map(Response::new)
     }
 
+    async fn get_binding(&self, request: Request<GetBindingRequest>) -> Result<Response<Binding>, Status> {
+        self.binding(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_registered_radio(
+        &self,
+        request: Request<GetRegisteredRadioRequest>,
+    ) -> Result<Response<RegisteredRadio>, Status> {
+        self.registered_radio(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn create_radio(
+        &self,
+        request: Request<CreateRadioRequest>,
+    ) -> Result<Response<CreateRadioResponse>, Status> {
+        self.new_radio(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_radio(
+        &self,
+        request: Request<DeleteRadioRequest>,
+    ) -> Result<Response<DeleteRadioResponse>, Status> {
+        self.remove_radio(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_network(&self, request: Request<GetNetworkRequest>) -> Result<Response<Network>, Status> {
+        self.network(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_network(
+        &self,
+        request: Request<UpdateNetworkRequest>,
+    ) -> Result<Response<Network>, Status> {
+        self.update_network(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_network(
+        &self,
+        request: Request<DeleteNetworkRequest>,
+    ) -> Result<Response<DeleteNetworkResponse>, Status> {
+        self.remove_network(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_account(&self, request: Request<GetAccountRequest>) -> Result<Response<Account>, Status> {
+        self.account(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_contracts(
+        &self,
+        request: Request<ListContractsRequest>,
+    ) -> Result<Response<ListContractsResponse>, Status> {
+        self.contracts(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_contract(&self, request: Request<GetContractRequest>) -> Result<Response<Contract>, Status> {
+        self.contract(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn create_contract(
+        &self,
+        request: Request<CreateContractRequest>,
+    ) -> Result<Response<CreateContractResponse>, Status> {
+        self.new_contract(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_contract(
+        &self,
+        request: Request<DeleteContractRequest>,
+    ) -> Result<Response<DeleteContractResponse>, Status> {
+        self.remove_contract(request.into_inner()).await.map(Response::new)
+    }
+
     async fn explain(&self, request: Request<ExplainRequest>) -> Result<Response<ExplainResponse>, Status> {
         self.why(request.into_inner()).await.map(Response::new)
     }
@@ -261,27 +347,18 @@ impl Admin for AdminService {
         Ok(Response::new(stats))
     }
 
-    type WatchSessionsStream = Pin<Box<dyn Stream<Item = Result<SessionChange, Status>> + Send>>;
+    type WatchSessionsStream = watch::Changes<SessionChange>;
 
     async fn watch_sessions(
         &self,
         _: Request<WatchSessionsRequest>,
     ) -> Result<Response<Self::WatchSessionsStream>, Status> {
-        let (present, changes): (Vec<_>, broadcast::Receiver<SessionChange>) = self.ask(Query::Watch).await?;
-        let present = present
-            .into_iter()
-            .map(|session| change(Kind::Present, Some(session)))
-            .chain(std::iter::once(change(Kind::Synced, None)))
-            .map(Ok);
-        let changes = BroadcastStream::new(changes).map(|item| {
-            item.map_err(|BroadcastStreamRecvError::Lagged(missed)| {
-                Status::data_loss(format!("{missed} changes were missed: watch again"))
-            })
-        });
-        Ok(Response::new(Box::pin(futures_util::stream::iter(present).chain(changes))))
+        Ok(Response::new(self.watch_of_sessions()))
     }
-}
 
-fn change(kind: Kind, session: Option<proto::admin::Session>) -> SessionChange {
-    SessionChange { kind: kind.into(), session, reason: String::new() }
+    type WatchStream = watch::Changes<ObjectChange>;
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.watch_of(request.into_inner().of()).map(Response::new)
+    }
 }

@@ -1,16 +1,16 @@
 //! Objects that administrators make and delete: bindings, accounts, grants. Durable before the answer.
 
 use matchmaker::{
-    Change,
+    Change, Uuid,
     objects::{Account, AccountId, Grantee, NewBinding, Origin},
     scope::AccountRef,
 };
 use proto::admin::{
     self, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest, CreateBindingResponse,
     CreateGrantRequest, CreateGrantResponse, DeleteAccountRequest, DeleteAccountResponse,
-    DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse,
-    ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse, ListGrantsRequest,
-    ListGrantsResponse,
+    DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse, GetAccountRequest,
+    GetBindingRequest, ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse,
+    ListGrantsRequest, ListGrantsResponse,
 };
 use records::Draft;
 use tonic::Status;
@@ -18,7 +18,7 @@ use tonic::Status;
 use super::{AdminService, PLACES, page::Page, text};
 use crate::{
     core::Query,
-    matchmaking::{CONFIGURED, Desk},
+    matchmaking::{CONFIGURED, Desk, NotDurable},
 };
 
 /// Standing bindings of the configuration, then those of the matchmaker by account and identifier.
@@ -74,8 +74,9 @@ impl AdminService {
             origin: Origin::Administrator,
         };
         let account = text::account_or_none("account", &asked.account)?;
+        let configured = self.control.services.contains(&binding.service);
         let plan = move |desk: &mut Desk, _| {
-            let account = owner_of(desk, account, &binding)?;
+            let account = owner_of(desk, account, binding.service, configured)?;
             let bindings = desk.matchmaker.bindings();
             let number = desk.matchmaker.accounts().find(account.as_ref());
             let same = number.and_then(|number| bindings.get(number, bindings.same(number, &binding)?));
@@ -122,12 +123,7 @@ impl AdminService {
                 account: account.as_ref().map(ToString::to_string).unwrap_or_default(),
                 ..admin::Binding::default()
             },
-            None => {
-                let whose = account.as_ref().map_or("nobody's account".to_owned(), ToString::to_string);
-                return Err(Status::not_found(format!(
-                    "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
-                )));
-            }
+            None => return Err(no_binding(account.as_ref(), id)),
         };
         Ok(DeleteBindingResponse { binding: Some(binding) })
     }
@@ -138,8 +134,7 @@ impl AdminService {
         let gather = move |desk: &mut Desk, _| {
             for id in desk.matchmaker.accounts().known() {
                 if page.wants(|other: &String| id.as_str().cmp(other)) {
-                    let has_key = desk.accounts().key(id).is_some_and(|key| key != [0; 32]);
-                    page.add(id.to_string(), account_message(id, has_key, &configured));
+                    page.add(id.to_string(), account_of(desk, id, &configured));
                 }
             }
             page.finish()
@@ -148,32 +143,56 @@ impl AdminService {
         Ok(ListAccountsResponse { accounts, next_page_token: next.unwrap_or_default() })
     }
 
+    pub(super) async fn account(&self, asked: GetAccountRequest) -> Result<admin::Account, Status> {
+        let id = text::account("id", &asked.id)?;
+        let (of, configured) = (id.clone(), self.control.accounts.clone());
+        let find =
+            move |desk: &mut Desk, _| desk.accounts().key(&of).map(|_| account_of(desk, &of, &configured));
+        super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_account("id", &id))
+    }
+
+    pub(super) async fn binding(&self, asked: GetBindingRequest) -> Result<admin::Binding, Status> {
+        let account = text::account_or_none("account", &asked.account)?;
+        let (of, id) = (account.clone(), asked.id);
+        let found =
+            super::there(self.matchmaker()?.ask(move |desk, _| binding_of(desk, of.as_ref(), id)).await)?;
+        found.ok_or_else(|| no_binding(account.as_ref(), id))
+    }
+
     pub(super) async fn new_account(
         &self,
         asked: CreateAccountRequest,
     ) -> Result<CreateAccountResponse, Status> {
         let id = text::account("id", &asked.id)?;
         let key = text::key("key", &asked.key)?;
-        let wanted = key.as_ref().map_or([0; 32], |key| key.0);
-        let of = id.clone();
-        let known = self.matchmaker()?.ask(move |desk, _| desk.accounts().key(&of)).await;
-        let known = super::there(known)?;
         let account = Some(account_message(&id, key.is_some(), &self.control.accounts));
         if self.control.accounts.contains(&id) {
-            let same = known == Some(wanted);
-            return if same {
+            let wanted = key.as_ref().map_or([0; 32], |key| key.0);
+            let of = id.clone();
+            let known = self.matchmaker()?.ask(move |desk, _| desk.accounts().key(&of)).await;
+            return if super::there(known)? == Some(wanted) {
                 Ok(CreateAccountResponse { account, created: false })
             } else {
                 Err(of_configuration(&id))
             };
         }
-        if known.is_some_and(|known| known != wanted) && !asked.replace_key {
-            return Err(Status::already_exists(format!(
-                "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
-            )));
-        }
-        self.commit(Draft::Change(Change::PutAccount(Account { id, key }))).await?;
-        Ok(CreateAccountResponse { account, created: known.is_none() })
+        let change = Change::PutAccount(Account { id: id.clone(), key });
+        // The records decide whether it is new: of two who make it at the same time, one does.
+        let new = Draft::ChangeIf { change: change.clone(), version: 0 };
+        let created = match self.try_commit(new).await? {
+            Ok(outcome) => outcome.made,
+            Err(NotDurable { changed: true, .. }) if asked.replace_key => {
+                self.commit(Draft::Change(change)).await?;
+                false
+            }
+            Err(NotDurable { changed: true, .. }) => {
+                return Err(Status::already_exists(format!(
+                    "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
+                )));
+            }
+            Err(why) => return Err(Status::unavailable(why.text)),
+        };
+        Ok(CreateAccountResponse { account, created })
     }
 
     pub(super) async fn remove_account(
@@ -247,7 +266,7 @@ impl AdminService {
     }
 
     /// The number of an account that there is a record of.
-    async fn known(&self, id: &AccountId) -> Result<Option<AccountRef>, Status> {
+    pub(super) async fn known(&self, id: &AccountId) -> Result<Option<AccountRef>, Status> {
         let id = id.clone();
         let find = move |desk: &mut Desk, _| {
             let accounts = desk.matchmaker.accounts();
@@ -257,20 +276,30 @@ impl AdminService {
     }
 }
 
-/// Whose a new binding is: the account of its service, as far as that is known.
-fn owner_of(desk: &Desk, said: Option<AccountId>, binding: &NewBinding) -> Result<Option<AccountId>, Status> {
-    let service = desk.matchmaker.service(binding.service);
+/// Whose a new binding or contract is: the account of its service. If nobody knows that service yet, it must be said: a binding of the wrong
+/// account would never show anything. `configured`: it is one of ours, which only has to be registered yet.
+pub(super) fn owner_of(
+    desk: &Desk,
+    said: Option<AccountId>,
+    uuid: Uuid,
+    configured: bool,
+) -> Result<Option<AccountId>, Status> {
+    let service = desk.matchmaker.service(uuid);
     match (said, service.map(|service| service.owner.account())) {
         (Some(said), Some(owner)) if owner != Some(&said) => {
             let owner = owner.map_or("nobody's".to_owned(), |owner| format!("{owner}'s"));
             Err(Status::invalid_argument(format!(
-                "account: {said} cannot bind service {}, which is {owner}: leave `account` out",
-                binding.service
+                "account: {said} cannot bind service {uuid}, which is {owner}: leave `account` out"
             )))
         }
         (Some(said), _) if desk.accounts().key(&said).is_none() => Err(no_account("account", &said)),
         (Some(said), _) => Ok(Some(said)),
-        (None, owner) => Ok(owner.flatten().cloned()),
+        (None, Some(owner)) => Ok(owner.cloned()),
+        (None, None) if configured => Ok(desk.own().cloned()),
+        (None, None) => Err(Status::not_found(format!(
+            "service: no service {uuid} is known, so nobody knows whose this would be: say `account` (--account of ttgctl), or wait until a \
+             gateway has registered it; `ttgctl networks` shows which are"
+        ))),
     }
 }
 
@@ -279,7 +308,26 @@ fn account_message(id: &AccountId, has_key: bool, configured: &[AccountId]) -> a
     admin::Account { id: id.to_string(), has_key, origin: origin.to_owned() }
 }
 
-fn no_account(field: &str, id: &AccountId) -> Status {
+/// An account that the desk knows.
+pub(super) fn account_of(desk: &Desk, id: &AccountId, configured: &[AccountId]) -> admin::Account {
+    account_message(id, desk.accounts().key(id).is_some_and(|key| key != [0; 32]), configured)
+}
+
+/// A binding of the matchmaker, if it is there.
+pub(super) fn binding_of(desk: &Desk, account: Option<&AccountId>, id: u64) -> Option<admin::Binding> {
+    let number = desk.matchmaker.accounts().find(account)?;
+    let binding = desk.matchmaker.bindings().get(number, id)?;
+    Some(text::binding_message(account, &binding))
+}
+
+fn no_binding(account: Option<&AccountId>, id: u64) -> Status {
+    let whose = account.map_or("nobody's account".to_owned(), ToString::to_string);
+    Status::not_found(format!(
+        "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
+    ))
+}
+
+pub(super) fn no_account(field: &str, id: &AccountId) -> Status {
     Status::not_found(format!(
         "{field}: there is no account {id}; `ttgctl accounts` shows which there are, `ttgctl accounts add {id}` makes it"
     ))

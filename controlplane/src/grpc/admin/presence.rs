@@ -1,15 +1,20 @@
 //! What the matchmaker knows now: registered radios, networks and their instances; why something is shown; who is refused; draining.
 
+use std::time::Duration;
+
 use matchmaker::{
-    Explanation, Outcome, Uuid, WhyNot,
-    objects::Service,
+    Change, Explanation, Outcome, Uuid, WhyNot,
+    objects::{Owner, Radio, Service},
     presence::{Instance, RadioView},
 };
 use proto::admin::{
-    self, DrainGatewayRequest, DrainGatewayResponse, ExplainRequest, ExplainResponse, ForgiveClientRequest,
-    ForgiveClientResponse, ListNetworksRequest, ListNetworksResponse, ListRegisteredRadiosRequest,
-    ListRegisteredRadiosResponse,
+    self, CreateRadioRequest, CreateRadioResponse, DeleteNetworkRequest, DeleteNetworkResponse,
+    DeleteRadioRequest, DeleteRadioResponse, DrainGatewayRequest, DrainGatewayResponse, ExplainRequest,
+    ExplainResponse, ForgiveClientRequest, ForgiveClientResponse, GetNetworkRequest,
+    GetRegisteredRadioRequest, ListNetworksRequest, ListNetworksResponse, ListRegisteredRadiosRequest,
+    ListRegisteredRadiosResponse, UpdateNetworkRequest,
 };
+use records::Draft;
 use tonic::Status;
 use visibility::Band;
 
@@ -32,8 +37,7 @@ impl AdminService {
                 for radio in desk.matchmaker.radios_within(from..from + PLACES, now) {
                     let mac = radio.registration.mac.0;
                     if radio.registered && page.wants(|other| mac.cmp(other)) {
-                        let account = desk.matchmaker.accounts().id(radio.owner.account);
-                        page.add(mac, radio_message(text::account_text(account), &radio));
+                        page.add(mac, radio_message(desk, &radio));
                     }
                 }
                 (page, desk.matchmaker.radio_places())
@@ -67,6 +71,98 @@ impl AdminService {
         Ok(ListNetworksResponse { networks, next_page_token })
     }
 
+    pub(super) async fn network(&self, asked: GetNetworkRequest) -> Result<admin::Network, Status> {
+        let uuid = text::uuid("uuid", &asked.uuid)?;
+        let found = super::there(self.matchmaker()?.ask(move |desk, now| network(desk, uuid, now)).await)?;
+        found.ok_or_else(|| no_network(uuid))
+    }
+
+    pub(super) async fn update_network(&self, asked: UpdateNetworkRequest) -> Result<admin::Network, Status> {
+        let uuid = text::uuid("uuid", &asked.uuid)?;
+        let policy = asked.policy.as_ref().map(|policy| text::policy(Some(policy))).transpose()?;
+        let find = move |desk: &mut Desk, _| desk.matchmaker.service(uuid).cloned();
+        let mut service =
+            super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_network(uuid))?;
+        if let Some(policy) = policy {
+            service.policy = policy;
+        }
+        if let Some(url) = asked.capture_url {
+            if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://"))
+                || url.len() > 1024
+            {
+                return Err(Status::invalid_argument(format!(
+                    "capture_url: `{url}` is no URL such as https://portal.example.org/ of at most 1024 characters"
+                )));
+            }
+            service.capture_url = url;
+        }
+        self.commit(Draft::Change(Change::PutService(service))).await?;
+        self.network(GetNetworkRequest { uuid: asked.uuid }).await
+    }
+
+    pub(super) async fn remove_network(
+        &self,
+        asked: DeleteNetworkRequest,
+    ) -> Result<DeleteNetworkResponse, Status> {
+        let uuid = text::uuid("uuid", &asked.uuid)?;
+        let find = move |desk: &mut Desk, now| {
+            desk.matchmaker.service(uuid)?;
+            let served = desk.matchmaker.instances(uuid).iter().any(|instance| instance.is_live(now));
+            Some((served, desk.matchmaker.bindings().of_service(uuid).next().is_some()))
+        };
+        let in_use = match super::there(self.matchmaker()?.ask(find).await)? {
+            None => return Err(no_network(uuid)),
+            Some((true, _)) => "a gateway serves it; remove it from that one's control",
+            Some((_, true)) => "it has bindings; `ttgctl bindings` shows them",
+            Some((false, false)) => {
+                self.commit(Draft::Change(Change::DeleteService(uuid))).await?;
+                return Ok(DeleteNetworkResponse {});
+            }
+        };
+        Err(Status::failed_precondition(format!("uuid: service {uuid} is in use: {in_use}")))
+    }
+
+    pub(super) async fn registered_radio(
+        &self,
+        asked: GetRegisteredRadioRequest,
+    ) -> Result<admin::RegisteredRadio, Status> {
+        let mac = text::mac("radio", &asked.radio)?;
+        let find = move |desk: &mut Desk, now| {
+            let radio = desk.matchmaker.radio(mac, now).filter(|radio| radio.registered)?;
+            Some(radio_message(desk, &radio))
+        };
+        let found = super::there(self.matchmaker()?.ask(find).await)?;
+        found.ok_or_else(|| {
+            Status::not_found(format!(
+                "radio: {mac} is not registered; `ttgctl radios --registered` shows which are"
+            ))
+        })
+    }
+
+    pub(super) async fn new_radio(&self, asked: CreateRadioRequest) -> Result<CreateRadioResponse, Status> {
+        let mac = text::mac("radio", &asked.radio)?;
+        let account = text::account("account", &asked.account)?;
+        self.known(&account).await?.ok_or_else(|| super::objects::no_account("account", &account))?;
+        let radio = Radio { mac, owner: Owner::Account(account) };
+        let outcome = self.commit(Draft::Change(Change::PutRadio(radio))).await?;
+        Ok(CreateRadioResponse { created: outcome.made })
+    }
+
+    pub(super) async fn remove_radio(
+        &self,
+        asked: DeleteRadioRequest,
+    ) -> Result<DeleteRadioResponse, Status> {
+        let mac = text::mac("radio", &asked.radio)?;
+        let known = self.matchmaker()?.ask(move |desk, now| desk.matchmaker.radio(mac, now).is_some()).await;
+        let known = super::there(known)?;
+        // Also if it only registered: then that ends.
+        let outcome = self.commit(Draft::Change(Change::DeleteRadio(mac))).await?;
+        if !outcome.made && !known {
+            return Err(Status::not_found(format!("radio: nothing is known of {mac}")));
+        }
+        Ok(DeleteRadioResponse {})
+    }
+
     pub(super) async fn why(&self, asked: ExplainRequest) -> Result<ExplainResponse, Status> {
         let client = text::mac("client", &asked.client)?;
         let radio = text::mac("radio", &asked.radio)?;
@@ -87,8 +183,20 @@ impl AdminService {
     pub(super) async fn drain(&self, asked: DrainGatewayRequest) -> Result<DrainGatewayResponse, Status> {
         let DrainGatewayRequest { gateway, drain } = asked;
         let name = gateway.clone();
+        if name.contains(char::is_control) {
+            return Err(Status::invalid_argument("gateway: a name of one line"));
+        }
+        // One after the other, so that what is on disk last is what holds.
+        let mut file = self.control.drained.lock().await;
         match self.ask(|reply| Query::Drain { gateway, drain, reply }).await? {
-            Drained::Done { changed } => Ok(DrainGatewayResponse { changed }),
+            Drained::Done { changed, all } => {
+                file.write(all).await.map_err(|error| {
+                    Status::unavailable(format!(
+                        "it holds until control restarts, because it cannot be written down ({error}); say it again when that is mended"
+                    ))
+                })?;
+                Ok(DrainGatewayResponse { changed })
+            }
             Drained::NoGateway => Err(Status::not_found(format!(
                 "gateway: no gateway `{name}` is attached; `ttgctl gateways` shows which are"
             ))),
@@ -97,7 +205,8 @@ impl AdminService {
     }
 }
 
-fn radio_message(account: String, radio: &RadioView) -> admin::RegisteredRadio {
+pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::RegisteredRadio {
+    let account = text::account_text(desk.matchmaker.accounts().id(radio.owner.account));
     let said = &radio.registration;
     admin::RegisteredRadio {
         radio: said.mac.to_string(),
@@ -119,6 +228,12 @@ fn radio_message(account: String, radio: &RadioView) -> admin::RegisteredRadio {
     }
 }
 
+/// A service and its instances, if it is known.
+pub(super) fn network(desk: &Desk, uuid: Uuid, now: Duration) -> Option<admin::Network> {
+    let instances = desk.matchmaker.instances(uuid).iter().filter(|instance| instance.is_live(now));
+    Some(network_message(desk.matchmaker.service(uuid)?, instances))
+}
+
 fn network_message<'a>(service: &Service, instances: impl Iterator<Item = &'a Instance>) -> admin::Network {
     admin::Network {
         uuid: service.uuid.to_string(),
@@ -127,7 +242,12 @@ fn network_message<'a>(service: &Service, instances: impl Iterator<Item = &'a In
         account: text::account_text(service.owner.account()),
         policy: text::policy_message(&service.policy),
         instances: instances.map(instance_message).collect(),
+        capture_url: service.capture_url.clone(),
     }
+}
+
+fn no_network(uuid: Uuid) -> Status {
+    Status::not_found(format!("uuid: no service {uuid} is known; `ttgctl networks` shows which are"))
 }
 
 fn instance_message(instance: &Instance) -> admin::Instance {

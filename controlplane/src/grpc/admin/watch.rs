@@ -1,0 +1,470 @@
+//! Watching objects: what there is, then what changes. The desk and the core only say which object changed; how it is now is asked for when
+//! the watcher can take it, so a slow one costs no memory and misses no last state: it is told that it lost changes, and begins again.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap, HashSet},
+    ops::Range,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use dot11::MacAddr;
+use futures_util::Stream;
+use matchmaker::{Uuid, objects::AccountId};
+use proto::admin::{
+    self, ObjectChange, ObjectKind, SessionChange, object_change::Object, session_change::Kind,
+};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::{AdminService, contracts, objects, presence, text};
+use crate::{
+    Control,
+    core::Query,
+    matchmaking::{Desk, Matchmaking, Touched},
+};
+
+pub(super) type Changes<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Changes on their way to a watcher.
+const DEPTH: usize = 64;
+/// Places that are gone through before the desk does something else, and the watcher gets what was found.
+const PIECE: u32 = 1024;
+/// What nobody announces is looked at that often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// There is nobody left to tell, or nothing to be told.
+struct Over;
+
+type Told = Result<(), Over>;
+
+struct Watcher<T> {
+    out: mpsc::Sender<Result<T, Status>>,
+}
+
+impl<T> Watcher<T> {
+    async fn tell(&self, change: T) -> Told {
+        self.out.send(Ok(change)).await.map_err(|_| Over)
+    }
+}
+
+impl Watcher<ObjectChange> {
+    async fn object(&self, kind: Kind, object: Object) -> Told {
+        self.tell(ObjectChange { kind: kind.into(), object: Some(object) }).await
+    }
+
+    async fn word(&self, kind: Kind) -> Told {
+        self.tell(ObjectChange { kind: kind.into(), object: None }).await
+    }
+}
+
+/// Runs one until it is over.
+fn stream<T, F>(feed: impl FnOnce(Watcher<T>) -> F) -> Changes<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Told> + Send + 'static,
+{
+    let (out, changes) = mpsc::channel(DEPTH);
+    let feed = feed(Watcher { out: out.clone() });
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = feed => {}
+            () = out.closed() => {}
+        }
+    });
+    Box::pin(ReceiverStream::new(changes))
+}
+
+impl AdminService {
+    pub(super) fn watch_of(&self, of: ObjectKind) -> Result<Changes<ObjectChange>, Status> {
+        let control = self.control.clone();
+        Ok(match of {
+            ObjectKind::Unspecified => {
+                return Err(Status::invalid_argument("of: say which objects, such as OBJECT_KIND_BINDING"));
+            }
+            ObjectKind::Radio => stream(|watcher| radios(control, watcher)),
+            ObjectKind::Service => stream(|watcher| looked_at(control, watcher, look_at_services)),
+            ObjectKind::Gateway => stream(|watcher| looked_at(control, watcher, look_at_gateways)),
+            of => {
+                let matchmaking = self.matchmaker()?.clone();
+                stream(move |watcher| of_desk(Of { matchmaking, of, configured: control.accounts }, watcher))
+            }
+        })
+    }
+
+    pub(super) fn watch_of_sessions(&self) -> Changes<SessionChange> {
+        let control = self.control.clone();
+        stream(|watcher| sessions(control, watcher))
+    }
+}
+
+async fn sessions(control: Control, watcher: Watcher<SessionChange>) -> Told {
+    let change = |kind: Kind, session| SessionChange { kind: kind.into(), session, reason: String::new() };
+    loop {
+        let (present, mut changes) = control.ask(Query::Watch).await.ok_or(Over)?;
+        for session in present {
+            watcher.tell(change(Kind::Present, Some(session))).await?;
+        }
+        watcher.tell(change(Kind::Synced, None)).await?;
+        while let Some(change) = next(&mut changes).await? {
+            watcher.tell(change).await?;
+        }
+        watcher.tell(change(Kind::Lost, None)).await?;
+    }
+}
+
+/// `None`: some are lost.
+async fn next<T: Clone>(changes: &mut broadcast::Receiver<T>) -> Result<Option<T>, Over> {
+    match changes.recv().await {
+        Ok(change) => Ok(Some(change)),
+        Err(broadcast::error::RecvError::Lagged(_)) => Ok(None),
+        Err(broadcast::error::RecvError::Closed) => Err(Over),
+    }
+}
+
+async fn radios(control: Control, watcher: Watcher<ObjectChange>) -> Told {
+    loop {
+        let mut touched = control.ask(Query::WatchRadios).await.ok_or(Over)?;
+        // What was told last: a session that says how it is touches its virtual BSS as well.
+        let mut told = BTreeMap::new();
+        for radio in control.ask(Query::Radios).await.ok_or(Over)? {
+            told.insert(radio.bssid.clone(), radio.clone());
+            watcher.object(Kind::Present, Object::Radio(radio)).await?;
+        }
+        watcher.word(Kind::Synced).await?;
+        while let Some(bssid) = next(&mut touched).await? {
+            let key = bssid.to_string();
+            match control.ask(|reply| Query::Radio { bssid, reply }).await.ok_or(Over)? {
+                Some(radio) if told.get(&key) == Some(&radio) => {}
+                Some(radio) => {
+                    told.insert(key, radio.clone());
+                    watcher.object(Kind::Updated, Object::Radio(radio)).await?;
+                }
+                None => {
+                    if told.remove(&key).is_some() {
+                        let gone = admin::Radio { bssid: key, ..admin::Radio::default() };
+                        watcher.object(Kind::Removed, Object::Radio(gone)).await?;
+                    }
+                }
+            }
+        }
+        watcher.word(Kind::Lost).await?;
+    }
+}
+
+/// How a few objects are now, by name, each beside what identifies it when it is gone.
+type Looked = BTreeMap<String, (Object, Object)>;
+
+async fn look_at_services(control: Control) -> Option<Looked> {
+    let services = control.ask(Query::Services).await?;
+    let entry = |service: admin::Service| {
+        let gone = admin::Service { uuid: service.uuid.clone(), ..admin::Service::default() };
+        (service.uuid.clone(), (Object::Service(service), Object::Service(gone)))
+    };
+    Some(services.into_iter().map(entry).collect())
+}
+
+async fn look_at_gateways(control: Control) -> Option<Looked> {
+    let gateways = control.ask(Query::Gateways).await?;
+    let entry = |gateway: admin::Gateway| {
+        let gone = admin::Gateway { name: gateway.name.clone(), ..admin::Gateway::default() };
+        (gateway.name.clone(), (Object::Gateway(gateway), Object::Gateway(gone)))
+    };
+    Some(gateways.into_iter().map(entry).collect())
+}
+
+async fn looked_at<F: Future<Output = Option<Looked>>>(
+    control: Control,
+    watcher: Watcher<ObjectChange>,
+    look: impl Fn(Control) -> F,
+) -> Told {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = Looked::new();
+    let mut first = true;
+    loop {
+        looks.tick().await;
+        let now = look(control.clone()).await.ok_or(Over)?;
+        for (name, (object, _)) in &now {
+            if before.get(name).is_none_or(|(before, _)| before != object) {
+                let kind = if first { Kind::Present } else { Kind::Updated };
+                watcher.object(kind, object.clone()).await?;
+            }
+        }
+        for (name, (_, gone)) in &before {
+            if !now.contains_key(name) {
+                watcher.object(Kind::Removed, gone.clone()).await?;
+            }
+        }
+        if std::mem::take(&mut first) {
+            watcher.word(Kind::Synced).await?;
+        }
+        before = now;
+    }
+}
+
+/// A radio that says nothing more is gone when its time is over; until then it may have registered again, which is no change.
+#[derive(Default)]
+struct Lifetimes {
+    known: HashSet<[u8; 6]>,
+    ends: BinaryHeap<Reverse<(Duration, [u8; 6])>>,
+}
+
+impl Lifetimes {
+    fn until(&mut self, radio: MacAddr, until: Duration) {
+        if self.known.insert(radio.0) {
+            self.ends.push(Reverse((until, radio.0)));
+        }
+    }
+
+    fn over(&mut self, now: Duration) -> Option<MacAddr> {
+        let Reverse((until, radio)) = self.ends.peek().copied()?;
+        if until > now {
+            return None;
+        }
+        self.ends.pop();
+        self.known.remove(&radio).then_some(MacAddr(radio))
+    }
+}
+
+/// Which objects, and where.
+struct Of {
+    matchmaking: Matchmaking,
+    of: ObjectKind,
+    configured: Arc<[AccountId]>,
+}
+
+impl Of {
+    /// What identifies an object, and how it is, if it is there.
+    async fn find(&self, what: Touched) -> Result<(Object, Option<Object>), Over> {
+        let configured = self.configured.clone();
+        self.matchmaking.ask(move |desk, now| find(desk, &what, &configured, now)).await.ok_or(Over)
+    }
+}
+
+async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
+    let (matchmaking, of) = (&what.matchmaking, what.of);
+    loop {
+        let mut touched = matchmaking.ask(|desk, _| desk.watch()).await.ok_or(Over)?;
+        let mut lifetimes = Lifetimes::default();
+        let mut from = 0;
+        loop {
+            let configured = what.configured.clone();
+            let found = move |desk: &mut Desk, now| there_is(desk, of, from..from + PIECE, &configured, now);
+            let (objects, places) = matchmaking.ask(found).await.ok_or(Over)?;
+            for object in objects {
+                remember(&mut lifetimes, &object);
+                watcher.object(Kind::Present, object).await?;
+            }
+            from += PIECE;
+            if from >= places {
+                break;
+            }
+        }
+        watcher.word(Kind::Synced).await?;
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                change = next(&mut touched) => {
+                    let Some(touched) = change? else { break };
+                    if kind(&touched) == of {
+                        match what.find(touched).await? {
+                            (_, Some(object)) => {
+                                remember(&mut lifetimes, &object);
+                                watcher.object(Kind::Updated, object).await?;
+                            }
+                            (gone, None) => watcher.object(Kind::Removed, gone).await?,
+                        }
+                    }
+                }
+                _ = looks.tick(), if of == ObjectKind::RegisteredRadio => {
+                    let now = matchmaking.ask(|_, now| now).await.ok_or(Over)?;
+                    while let Some(radio) = lifetimes.over(now) {
+                        match what.find(Touched::Radio(radio)).await? {
+                            (_, Some(still)) => remember(&mut lifetimes, &still),
+                            (gone, None) => watcher.object(Kind::Removed, gone).await?,
+                        }
+                    }
+                }
+            }
+        }
+        watcher.word(Kind::Lost).await?;
+    }
+}
+
+fn remember(lifetimes: &mut Lifetimes, object: &Object) {
+    if let Object::RegisteredRadio(radio) = object
+        && let (Ok(mac), Ok(until)) = (radio.radio.parse::<MacAddr>(), u64::try_from(radio.until_unix_ms))
+    {
+        lifetimes.until(mac, Duration::from_millis(until));
+    }
+}
+
+fn kind(what: &Touched) -> ObjectKind {
+    match what {
+        Touched::Account(_) => ObjectKind::Account,
+        Touched::Grant(_) => ObjectKind::Grant,
+        Touched::Binding(..) => ObjectKind::Binding,
+        Touched::Network(_) => ObjectKind::Network,
+        Touched::Radio(_) => ObjectKind::RegisteredRadio,
+        Touched::Contract(..) => ObjectKind::Contract,
+    }
+}
+
+/// What there is of a kind within a range of places, and how many places there are. What is few is all in the first.
+fn there_is(
+    desk: &Desk,
+    of: ObjectKind,
+    range: Range<u32>,
+    configured: &[AccountId],
+    now: Duration,
+) -> (Vec<Object>, u32) {
+    let matchmaker = &desk.matchmaker;
+    let accounts = matchmaker.accounts();
+    match of {
+        ObjectKind::Binding => {
+            let bindings = matchmaker.bindings().within(range);
+            let message = |(account, binding)| text::binding_message(accounts.id(account), &binding);
+            (bindings.map(message).map(Object::Binding).collect(), matchmaker.bindings().places())
+        }
+        ObjectKind::RegisteredRadio => {
+            let radios = matchmaker.radios_within(range, now).filter(|radio| radio.registered);
+            let message = |radio| presence::radio_message(desk, &radio);
+            (radios.map(message).map(Object::RegisteredRadio).collect(), matchmaker.radio_places())
+        }
+        ObjectKind::Account => {
+            let known = accounts.known().map(|id| Object::Account(objects::account_of(desk, id, configured)));
+            (known.collect(), 0)
+        }
+        ObjectKind::Grant => {
+            (accounts.grants().map(|grant| Object::Grant(text::grant_message(&grant))).collect(), 0)
+        }
+        ObjectKind::Network => {
+            let all = matchmaker.services().map(|(service, _)| service.uuid).collect::<Vec<Uuid>>();
+            (
+                all.into_iter()
+                    .filter_map(|uuid| presence::network(desk, uuid, now))
+                    .map(Object::Network)
+                    .collect(),
+                0,
+            )
+        }
+        ObjectKind::Contract => {
+            let message =
+                |(account, contract): (Option<&AccountId>, &_)| contracts::message(account, contract);
+            (matchmaker.contracts().map(message).map(Object::Contract).collect(), 0)
+        }
+        // These are the core's.
+        ObjectKind::Service | ObjectKind::Radio | ObjectKind::Gateway | ObjectKind::Unspecified => {
+            (Vec::new(), 0)
+        }
+    }
+}
+
+/// What identifies an object, and how it is, if it is there.
+fn find(desk: &Desk, what: &Touched, configured: &[AccountId], now: Duration) -> (Object, Option<Object>) {
+    let matchmaker = &desk.matchmaker;
+    match what {
+        Touched::Account(id) => {
+            let gone = admin::Account { id: id.to_string(), ..admin::Account::default() };
+            let there = desk.accounts().key(id).map(|_| objects::account_of(desk, id, configured));
+            (Object::Account(gone), there.map(Object::Account))
+        }
+        Touched::Grant(grant) => {
+            let message = Object::Grant(text::grant_message(grant));
+            let there = matchmaker.accounts().grants().any(|other| other == *grant);
+            (message.clone(), there.then_some(message))
+        }
+        Touched::Binding(account, id) => {
+            let gone = admin::Binding {
+                id: *id,
+                account: text::account_text(account.as_ref()),
+                ..admin::Binding::default()
+            };
+            let there = objects::binding_of(desk, account.as_ref(), *id);
+            (Object::Binding(gone), there.map(Object::Binding))
+        }
+        Touched::Network(uuid) => {
+            let gone = admin::Network { uuid: uuid.to_string(), ..admin::Network::default() };
+            (Object::Network(gone), presence::network(desk, *uuid, now).map(Object::Network))
+        }
+        Touched::Radio(mac) => {
+            let gone = admin::RegisteredRadio { radio: mac.to_string(), ..admin::RegisteredRadio::default() };
+            let there = matchmaker.radio(*mac, now).filter(|radio| radio.registered);
+            let there = there.map(|radio| Object::RegisteredRadio(presence::radio_message(desk, &radio)));
+            (Object::RegisteredRadio(gone), there)
+        }
+        Touched::Contract(account, id) => {
+            let gone = admin::Contract {
+                id: *id,
+                account: text::account_text(account.as_ref()),
+                ..admin::Contract::default()
+            };
+            (Object::Contract(gone), contracts::of(desk, account.as_ref(), *id).map(Object::Contract))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[test]
+    fn a_radio_is_asked_for_when_its_time_is_over_and_not_before() {
+        let radio = |n| MacAddr([2, 0, 0, 0, 0, n]);
+        let mut lifetimes = Lifetimes::default();
+        lifetimes.until(radio(1), Duration::from_secs(30));
+        lifetimes.until(radio(2), Duration::from_secs(20));
+        // It registered again; that is found out when the first time is over.
+        lifetimes.until(radio(2), Duration::from_secs(50));
+        assert_eq!(lifetimes.over(Duration::from_secs(19)), None);
+        assert_eq!(lifetimes.over(Duration::from_secs(20)), Some(radio(2)));
+        lifetimes.until(radio(2), Duration::from_secs(50));
+        assert_eq!(lifetimes.over(Duration::from_secs(40)), Some(radio(1)));
+        assert_eq!(lifetimes.over(Duration::from_secs(40)), None);
+        assert_eq!(lifetimes.over(Duration::from_secs(50)), Some(radio(2)));
+    }
+
+    #[tokio::test]
+    async fn who_is_too_slow_is_told_and_gets_what_there_is_once_more() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("controlplane.toml");
+        let text = format!(
+            "state = \"{}\"\n[matchmaker]\nlisten = \"127.0.0.1:0\"\n[[account]]\nid = \"info@example.org\"\n",
+            state.path().display()
+        );
+        std::fs::write(&path, text).unwrap();
+        let control = Control::start(crate::config::load(&path).unwrap()).await.unwrap().0;
+        let service = AdminService { control: control.clone() };
+        let mut changes = service.watch_of(ObjectKind::Account).unwrap();
+        let mut kinds = Vec::new();
+        while kinds.last() != Some(&Kind::Synced) {
+            kinds.push(changes.next().await.unwrap().unwrap().kind());
+        }
+        assert_eq!(kinds, [Kind::Present, Kind::Synced]);
+        let flood = |desk: &mut Desk, _| {
+            let id: AccountId = "info@example.org".parse().unwrap();
+            (0..10_000).for_each(|_| desk.touch(Touched::Account(id.clone())));
+        };
+        control.matchmaker.as_ref().unwrap().ask(flood).await.unwrap();
+        let mut kinds = Vec::new();
+        while kinds.last() != Some(&Kind::Synced) {
+            let change = changes.next().await.unwrap().unwrap();
+            if kinds.last() != Some(&change.kind()) {
+                kinds.push(change.kind());
+            }
+        }
+        // Perhaps some that came before the flood was noticed.
+        let rest = kinds.strip_prefix(&[Kind::Updated]).unwrap_or(&kinds);
+        assert_eq!(rest, [Kind::Lost, Kind::Present, Kind::Synced]);
+    }
+}

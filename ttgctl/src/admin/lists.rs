@@ -1,0 +1,170 @@
+//! Lists: all of them, a page, or what changes.
+
+use std::io::Write;
+
+use anyhow::anyhow;
+use proto::admin::{
+    ListAccountsRequest, ListBindingsRequest, ListContractsRequest, ListGatewaysRequest, ListGrantsRequest,
+    ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest, ListServicesRequest,
+    ListSessionsRequest, ListUsageRequest, ObjectKind, WatchRequest, WatchSessionsRequest,
+    object_change::Object, session_change::Kind,
+};
+
+use super::{
+    connect::{Client, said},
+    print,
+};
+use crate::cli::{Output, Pages};
+
+/// A page if one is asked for, otherwise all of them, each asked for by the token of the one before.
+macro_rules! pages {
+    ($client:expr, $rpc:ident, $request:ty, $items:ident, $pages:expr, $out:expr, $output:expr) => {{
+        let mut all = Vec::new();
+        let mut asked = <$request>::default();
+        asked.page_size = $pages.page_size.unwrap_or_default();
+        asked.page_token = $pages.page_token.clone().unwrap_or_default();
+        loop {
+            let page = $client.$rpc(asked.clone()).await.map_err(said)?.into_inner();
+            all.extend(page.$items);
+            asked.page_token = page.next_page_token;
+            if asked.page_token.is_empty() || $pages.page_size.is_some() {
+                break;
+            }
+        }
+        print::list($out, $output, &all)?;
+        if !asked.page_token.is_empty() {
+            eprintln!("more with --page-size {} --page-token '{}'", asked.page_size, asked.page_token);
+        }
+    }};
+}
+
+/// Prints a list.
+pub(super) async fn list(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    of: ObjectKind,
+    pages: &Pages,
+) -> anyhow::Result<()> {
+    if pages.list.watch {
+        return watch(client, out, output, of).await;
+    }
+    let paged = pages.page_size.is_some() || pages.page_token.is_some();
+    if paged && of == ObjectKind::Radio {
+        return Err(anyhow!(
+            "virtual BSSes come in one list; --page-size and --page-token go with --registered"
+        ));
+    }
+    match of {
+        ObjectKind::Account => {
+            pages!(client, list_accounts, ListAccountsRequest, accounts, pages, out, output)
+        }
+        ObjectKind::Grant => pages!(client, list_grants, ListGrantsRequest, grants, pages, out, output),
+        ObjectKind::Binding => {
+            pages!(client, list_bindings, ListBindingsRequest, bindings, pages, out, output)
+        }
+        ObjectKind::Network => {
+            pages!(client, list_networks, ListNetworksRequest, networks, pages, out, output)
+        }
+        ObjectKind::Contract => {
+            pages!(client, list_contracts, ListContractsRequest, contracts, pages, out, output)
+        }
+        ObjectKind::RegisteredRadio => {
+            pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios, pages, out, output);
+        }
+        ObjectKind::Service => {
+            let answer = client.list_services(ListServicesRequest {}).await.map_err(said)?;
+            print::list(out, output, &answer.into_inner().services)?;
+        }
+        ObjectKind::Radio => {
+            let answer = client.list_radios(ListRadiosRequest {}).await.map_err(said)?;
+            print::list(out, output, &answer.into_inner().radios)?;
+        }
+        ObjectKind::Gateway => {
+            let answer = client.list_gateways(ListGatewaysRequest {}).await.map_err(said)?;
+            print::list(out, output, &answer.into_inner().gateways)?;
+        }
+        ObjectKind::Unspecified => return Err(anyhow!("not a kind of objects")),
+    }
+    Ok(())
+}
+
+async fn watch(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    of: ObjectKind,
+) -> anyhow::Result<()> {
+    let mut changes = client.watch(WatchRequest { of: of.into() }).await.map_err(said)?.into_inner();
+    while let Some(change) = changes.message().await.map_err(said)? {
+        let kind = (change.kind(), "");
+        match &change.object {
+            Some(Object::Account(item)) => print::change(out, output, kind, item, "account")?,
+            Some(Object::Grant(item)) => print::change(out, output, kind, item, "grant")?,
+            Some(Object::Binding(item)) => print::change(out, output, kind, item, "binding")?,
+            Some(Object::Network(item)) => print::change(out, output, kind, item, "network")?,
+            Some(Object::RegisteredRadio(item)) => print::change(out, output, kind, item, "radio")?,
+            Some(Object::Contract(item)) => print::change(out, output, kind, item, "contract")?,
+            Some(Object::Service(item)) => print::change(out, output, kind, item, "service")?,
+            Some(Object::Radio(item)) => print::change(out, output, kind, item, "radio")?,
+            Some(Object::Gateway(item)) => print::change(out, output, kind, item, "gateway")?,
+            None if change.kind() == Kind::Lost => print::lost(out, output)?,
+            None => {}
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// What devices used: one page if its size is said, otherwise all.
+pub(super) async fn usage(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    mut request: ListUsageRequest,
+) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    loop {
+        let page = client.list_usage(request.clone()).await.map_err(said)?.into_inner();
+        all.extend(page.usage);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() || request.page_size != 0 {
+            break;
+        }
+    }
+    print::list(out, output, &all)?;
+    if !request.page_token.is_empty() {
+        eprintln!("more with --page-size {} --page-token '{}'", request.page_size, request.page_token);
+    }
+    Ok(())
+}
+
+/// Sessions, perhaps of one device or service.
+pub(super) async fn sessions(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    request: ListSessionsRequest,
+    watch: bool,
+) -> anyhow::Result<()> {
+    if !watch {
+        let sessions = client.list_sessions(request).await.map_err(said)?.into_inner().sessions;
+        return Ok(print::list(out, output, &sessions)?);
+    }
+    let wanted = |wanted: &str, is: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(is);
+    let mut changes = client.watch_sessions(WatchSessionsRequest {}).await.map_err(said)?.into_inner();
+    while let Some(change) = changes.message().await.map_err(said)? {
+        match &change.session {
+            Some(session)
+                if !wanted(&request.client, &session.client)
+                    || !wanted(&request.service, &session.service) => {}
+            Some(session) => {
+                print::change(out, output, (change.kind(), &change.reason), session, "session")?;
+            }
+            None if change.kind() == Kind::Lost => print::lost(out, output)?,
+            None => {}
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
