@@ -17,6 +17,7 @@ pub mod objects;
 pub mod presence;
 mod refusal;
 pub mod scope;
+pub mod shared;
 
 pub use bindings::{Bindings, DuplicateBinding};
 pub use connect::{Connect, Introduction, MARGIN};

@@ -422,8 +422,8 @@ impl Matchmaker {
     }
 
     /// An operator knows that the client may come.
-    pub fn forgive(&mut self, client: MacAddr) {
-        self.failures.forgive(client);
+    pub fn forgive(&mut self, client: MacAddr, now: Duration) {
+        self.failures.forgive(client, now);
     }
 
     /// For how long more the client is refused, if it is.

@@ -135,7 +135,7 @@ fn nothing_is_offered_without_radio_service_instance_or_to_whom_is_refused() {
         world.m.connect(&connect(PHONE, HOME, KITCHEN), at(24), [0; 16]),
         Err(Refusal::Refused { retry: at(59) })
     );
-    world.m.forgive(PHONE);
+    world.m.forgive(PHONE, at(24));
     assert_eq!(world.seen(KITCHEN, &[near(PHONE)], at(24)).len(), 1);
     world.m.apply(&Change::DeleteService(HOME));
     assert_eq!(world.seen(KITCHEN, &[near(PHONE)], at(24)), []);

@@ -35,10 +35,15 @@ impl Default for Strikes {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Struck {
-    strikes: u32,
-    until: Duration,
+/// What is known of a device that failed too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Struck {
+    /// How often it was refused; zero: it was forgiven.
+    pub strikes: u32,
+    /// It is refused until then.
+    pub until: Duration,
+    /// When that was decided.
+    pub at: Duration,
 }
 
 #[derive(Debug)]
@@ -66,7 +71,31 @@ impl Failures {
         let strikes = before.map_or(0, |struck| struck.strikes) + 1;
         let times = 1u32.checked_shl(strikes - 1).unwrap_or(u32::MAX);
         let until = now + self.rules.first.saturating_mul(times).min(self.rules.longest);
-        if self.devices.insert(client, Struck { strikes, until }).is_none() {
+        self.put(client, Struck { strikes, until, at: now });
+        Some(until)
+    }
+
+    /// What is known of a device.
+    pub(crate) fn get(&self, client: MacAddr) -> Option<Struck> {
+        self.devices.get(&client).copied()
+    }
+
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (MacAddr, Struck)> {
+        self.devices.iter().map(|(client, struck)| (*client, *struck))
+    }
+
+    /// Somebody else decided this. Whether it is later than what was decided here.
+    pub(crate) fn adopt(&mut self, client: MacAddr, struck: Struck) -> bool {
+        let later = self.devices.get(&client).is_none_or(|known| known.at < struck.at);
+        if later {
+            self.put(client, struck);
+        }
+        later
+    }
+
+    fn put(&mut self, client: MacAddr, struck: Struck) {
+        if self.devices.insert(client, struck).is_none() {
             self.order.push_back(client);
             if self.order.len() > self.rules.devices
                 && let Some(oldest) = self.order.pop_front()
@@ -74,7 +103,6 @@ impl Failures {
                 self.devices.remove(&oldest);
             }
         }
-        Some(until)
     }
 
     /// Until when it is refused, if it is.
@@ -86,11 +114,9 @@ impl Failures {
         self.devices.get(&client).map(|struck| struck.until).filter(|&until| now < until)
     }
 
-    /// Somebody knows better.
-    pub(crate) fn forgive(&mut self, client: MacAddr) {
-        if self.devices.remove(&client).is_some() {
-            self.order.retain(|&other| other != client);
-        }
+    /// Somebody knows better. That is remembered, so that an earlier word of another matchmaker does not undo it.
+    pub(crate) fn forgive(&mut self, client: MacAddr, now: Duration) {
+        self.put(client, Struck { strikes: 0, until: Duration::ZERO, at: now });
     }
 }
 
@@ -119,8 +145,25 @@ mod tests {
             now += at(interval);
         }
         assert_eq!(failures.report(PHONE, 5, now + at(86_400)), Some(now + at(86_400 + 60)));
-        failures.forgive(PHONE);
-        assert_eq!(failures.refused(PHONE, now + at(86_401)), None);
+        let now = now + at(86_401);
+        failures.forgive(PHONE, now);
+        assert_eq!(failures.refused(PHONE, now), None);
+        // It begins anew.
+        assert_eq!(failures.report(PHONE, 5, now), Some(now + at(60)));
+    }
+
+    #[test]
+    fn of_two_words_the_later_counts() {
+        let mut failures = Failures::new(Seed::default(), Strikes::default());
+        let struck = |strikes, until, decided| Struck { strikes, until: at(until), at: at(decided) };
+        assert!(failures.adopt(PHONE, struck(3, 500, 100)));
+        assert!(!failures.adopt(PHONE, struck(1, 160, 100)) && !failures.adopt(PHONE, struck(1, 150, 90)));
+        assert_eq!(failures.refused(PHONE, at(499)), Some(at(500)));
+        failures.forgive(PHONE, at(200));
+        assert!(!failures.adopt(PHONE, struck(3, 500, 100)));
+        assert_eq!(failures.refused(PHONE, at(201)), None);
+        assert!(failures.adopt(PHONE, struck(1, 360, 300)));
+        assert_eq!(failures.iter().count(), 1);
     }
 
     #[test]

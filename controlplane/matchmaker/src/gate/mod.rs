@@ -5,7 +5,7 @@ mod overload;
 mod rate;
 
 pub(crate) use failures::Failures;
-pub use failures::Strikes;
+pub use failures::{Strikes, Struck};
 pub(crate) use overload::Overload;
 pub(crate) use rate::Sources;
 pub use rate::{Rate, Rates};

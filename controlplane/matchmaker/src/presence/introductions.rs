@@ -59,7 +59,8 @@ pub(crate) struct Tunnel {
 #[derive(Debug)]
 pub(crate) struct Introductions {
     by_device: HashMap<(MacAddr, MacAddr), Introduced, Seed>,
-    tunnels: HashMap<MacAddr, (Tunnel, Duration), Seed>,
+    /// With until when they are remembered, and when they were introduced first.
+    tunnels: HashMap<MacAddr, (Tunnel, Duration, Duration), Seed>,
     /// The instance that a client last used of a service.
     last: HashMap<(MacAddr, ServiceRef), (InstanceId, Duration), Seed>,
     /// In the order in which they are to be looked at: BSSID and client.
@@ -85,7 +86,29 @@ impl Introductions {
     }
 
     pub(crate) fn tunnel(&self, bssid: MacAddr) -> Option<&Tunnel> {
-        self.tunnels.get(&bssid).map(|(tunnel, _)| tunnel)
+        self.tunnels.get(&bssid).map(|(tunnel, ..)| tunnel)
+    }
+
+    /// The same, with when it was introduced first.
+    pub(crate) fn tunnel_since(&self, bssid: MacAddr) -> Option<(&Tunnel, Duration)> {
+        self.tunnels.get(&bssid).map(|(tunnel, _, since)| (tunnel, *since))
+    }
+
+    /// All of them.
+    pub(crate) fn tunnels(&self) -> impl Iterator<Item = (MacAddr, &Tunnel, Duration)> {
+        self.tunnels.iter().map(|(bssid, (tunnel, _, since))| (*bssid, tunnel, *since))
+    }
+
+    /// A tunnel that somebody else introduced, unless there is a later one.
+    pub(crate) fn adopt(&mut self, bssid: MacAddr, tunnel: Tunnel, since: Duration, now: Duration) -> bool {
+        match self.tunnels.get(&bssid) {
+            Some((known, _, other)) if *known == tunnel || *other >= since => return false,
+            Some(_) => {}
+            // No device of it is known, so it is looked at on its own.
+            None => self.queue.push_back((now + REMEMBERED, bssid, MacAddr::ZERO)),
+        }
+        self.tunnels.insert(bssid, (tunnel, now + REMEMBERED, since));
+        true
     }
 
     /// The instance that the client last used, if that is not long ago.
@@ -115,7 +138,9 @@ impl Introductions {
             remembered_until: until,
         };
         self.last.insert((client, service), (instance, until));
-        self.tunnels.insert(bssid, (tunnel, until));
+        let since =
+            self.tunnels.get(&bssid).filter(|(known, ..)| *known == tunnel).map_or(now, |known| known.2);
+        self.tunnels.insert(bssid, (tunnel, until, since));
         // One that is renewed is in the queue already.
         match self.by_device.insert((bssid, client), introduced) {
             None => self.queue.push_back((until, bssid, client)),
@@ -131,14 +156,14 @@ impl Introductions {
             introduced.remembered_until = until;
             self.last.insert((client, introduced.service), (introduced.instance, until));
         }
-        if let Some((_, remembered)) = self.tunnels.get_mut(&bssid) {
+        if let Some((_, remembered, _)) = self.tunnels.get_mut(&bssid) {
             *remembered = until;
         }
     }
 
     /// The BSS is closed.
     pub(crate) fn release(&mut self, bssid: MacAddr) -> Option<Tunnel> {
-        self.tunnels.remove(&bssid).map(|(tunnel, _)| tunnel)
+        self.tunnels.remove(&bssid).map(|(tunnel, ..)| tunnel)
     }
 
     /// Forgets what is over, at most `most` at a time.
@@ -149,7 +174,13 @@ impl Introductions {
                 return;
             }
             self.queue.pop_front();
-            let Some(introduced) = self.by_device.get(&(bssid, client)) else { continue };
+            let Some(introduced) = self.by_device.get(&(bssid, client)) else {
+                match self.tunnels.get(&bssid) {
+                    Some((_, until, _)) if *until > now => self.queue.push_back((*until, bssid, client)),
+                    _ => drop(self.tunnels.remove(&bssid)),
+                }
+                continue;
+            };
             if introduced.remembered_until > now {
                 self.queue.push_back((introduced.remembered_until, bssid, client));
                 continue;
@@ -159,7 +190,7 @@ impl Introductions {
             if self.last.get(&(client, service)).is_some_and(|(_, until)| *until <= now) {
                 self.last.remove(&(client, service));
             }
-            if self.tunnels.get(&bssid).is_some_and(|(_, until)| *until <= now) {
+            if self.tunnels.get(&bssid).is_some_and(|(_, until, _)| *until <= now) {
                 self.tunnels.remove(&bssid);
             }
         }

@@ -14,6 +14,7 @@ use crate::gate::Overload;
 use crate::memory::Seed;
 use crate::objects::{KeyId, Service};
 use crate::scope::AccountRef;
+use crate::shared::SharedInstance;
 
 /// Drawn once per gateway and service.
 pub type InstanceId = [u8; 16];
@@ -220,6 +221,40 @@ impl Services {
         }
         state.refresh();
         Ok(())
+    }
+
+    /// Another matchmaker says how an instance is that it let register.
+    pub(crate) fn adopt(
+        &mut self,
+        at: ServiceRef,
+        said: &SharedInstance,
+        expires: Duration,
+    ) -> Result<(), Refusal> {
+        let state = self.get_mut(at).ok_or(Refusal::UnknownService)?;
+        let (endpoints, load, key) = (said.endpoints.clone(), said.load, said.key);
+        let known = state.instances.iter().find(|instance| instance.id == said.instance);
+        let next = known.map_or(Duration::ZERO, |known| known.next);
+        state.instances.retain(|instance| instance.id != said.instance);
+        state.instances.push(Instance {
+            id: said.instance,
+            endpoints,
+            load,
+            expires,
+            key,
+            lost: false,
+            next,
+        });
+        state.refresh();
+        Ok(())
+    }
+
+    /// The instance is there for longer, if it is known at all.
+    pub(crate) fn renew(&mut self, at: ServiceRef, id: InstanceId, expires: Duration) -> bool {
+        let Some(state) = self.get_mut(at) else { return false };
+        let Some(found) = state.instances.iter_mut().find(|instance| instance.id == id) else { return false };
+        found.expires = expires;
+        state.refresh();
+        true
     }
 
     /// Changes the instance of this peer.

@@ -1,0 +1,116 @@
+//! Two matchmakers of one name: what one knows of presence, the other goes on with.
+
+mod common;
+
+use common::*;
+use matchmaker::presence::Load;
+use matchmaker::{MARGIN, Refusal, shared::Struck};
+use visibility::Policy;
+
+/// Two with the same records; the service has an instance at the first only.
+fn two() -> (World, World) {
+    let make = || {
+        let mut world = World::new();
+        world.radio(None, KITCHEN, at(0)).unwrap();
+        world.service(None, HOME, "home", Policy::default(), at(0));
+        world.bind(None, HOME, None, None, Policy::default());
+        world
+    };
+    let (first, mut second) = (make(), make());
+    let peer = second.peer(None, 100);
+    second.m.unregister_instance(peer, HOME, [1; 16], at(0)).unwrap();
+    (first, second)
+}
+
+#[test]
+fn an_instance_elsewhere_serves_here_as_long_as_somebody_says_that_it_is_there() {
+    let (mut first, mut second) = two();
+    assert_eq!(second.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [7; 16]), Err(Refusal::NoInstance));
+    first.load(None, HOME, 1, Load { load_permille: 300, sessions: 4, ..Load::default() }, at(1));
+    let said = first.m.shared_instance(HOME, [1; 16], at(2)).unwrap();
+    assert_eq!((said.load.load_permille, said.at), (300, at(1)));
+    second.m.adopt_instance(&said, at(2)).unwrap();
+    let introduced = second.m.connect(&connect(PHONE, HOME, KITCHEN), at(2), [7; 16]).unwrap();
+    assert_eq!((introduced.instance, introduced.endpoints), ([1; 16], said.endpoints.clone()));
+    assert!(
+        second.m.renew_instance(HOME, [1; 16], at(16)) && !second.m.renew_instance(HOME, [2; 16], at(16))
+    );
+    assert!(second.m.connect(&connect(LAPTOP, HOME, KITCHEN), at(30), [7; 16]).is_ok());
+    assert!(second.m.radio(KITCHEN, at(31)).is_some());
+    assert_eq!(second.m.connect(&connect(RANDOM, HOME, KITCHEN), at(31), [7; 16]), Err(Refusal::NoInstance));
+    // Its gateway comes here: it is registered as if nobody had spoken of it.
+    second.instance(None, HOME, 1, at(32)).unwrap();
+    assert_eq!(second.m.shared_instance(HOME, [1; 16], at(33)).unwrap().at, at(32));
+    assert_eq!(
+        second.m.adopt_instance(&matchmaker::shared::SharedInstance { service: WORK, ..said }, at(2)),
+        Err(Refusal::UnknownService)
+    );
+}
+
+#[test]
+fn one_that_nobody_reaches_goes_last_until_it_is_heard_of_again() {
+    let (mut first, mut second) = two();
+    first.instance(None, HOME, 2, at(0)).unwrap();
+    for id in [1, 2] {
+        let said = first.m.shared_instance(HOME, [id; 16], at(1)).unwrap();
+        second.m.adopt_instance(&said, at(1)).unwrap();
+    }
+    let asked = connect(PHONE, HOME, KITCHEN);
+    let chosen = second.m.connect(&asked, at(1), [7; 16]).unwrap().instance;
+    assert_eq!(first.m.connect(&asked, at(1), [7; 16]).unwrap().instance, chosen, "both choose alike");
+    second.m.unreachable_instance(HOME, chosen);
+    let other = second.m.connect(&asked, at(2), [7; 16]).unwrap().instance;
+    assert_ne!(other, chosen);
+    // Being there is not being heard of.
+    assert!(second.m.renew_instance(HOME, chosen, at(3)));
+    assert_eq!(second.m.connect(&asked, at(3), [7; 16]).unwrap().instance, other);
+    let said = first.m.shared_instance(HOME, chosen, at(4)).unwrap();
+    second.m.adopt_instance(&said, at(4)).unwrap();
+    let loaded = first.m.shared_instance(HOME, other, at(4)).unwrap();
+    let load = Load { load_permille: MARGIN + 1, ..Load::default() };
+    second.m.adopt_instance(&matchmaker::shared::SharedInstance { load, ..loaded }, at(4)).unwrap();
+    let fresh = connect(LAPTOP, HOME, OFFICE);
+    second.radio(None, OFFICE, at(4)).unwrap();
+    assert_eq!(second.m.connect(&fresh, at(4), [7; 16]).unwrap().instance, chosen);
+}
+
+#[test]
+fn a_second_device_at_a_bss_gets_the_tunnel_that_another_matchmaker_introduced() {
+    let (mut first, mut second) = two();
+    second.instance(None, HOME, 1, at(0)).unwrap();
+    let introduced = first.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [7; 16]).unwrap();
+    let tunnel = first.m.shared_tunnel(introduced.bssid).unwrap();
+    assert_eq!(first.m.shared_tunnels(at(1)), [tunnel.clone()]);
+    assert_eq!(first.m.shared_tunnels(at(301)), [], "its radio is not registered any more");
+    assert!(second.m.adopt_tunnel(&tunnel, at(2)) && !second.m.adopt_tunnel(&tunnel, at(2)));
+    let again = second.m.connect(&connect(LAPTOP, HOME, KITCHEN), at(3), [8; 16]).unwrap();
+    assert_eq!((again.key.clone(), again.existing_tunnel), (introduced.key, true));
+    assert_eq!(second.m.shared_tunnel(introduced.bssid).unwrap().at, at(1), "it is the same one");
+    // A later one replaces it, an earlier one does not.
+    let later = matchmaker::shared::SharedTunnel { session_id: [9; 16], at: at(4), ..tunnel.clone() };
+    assert!(second.m.adopt_tunnel(&later, at(5)) && !second.m.adopt_tunnel(&tunnel, at(5)));
+    // Forgotten like any other.
+    second.m.expire(at(606));
+    assert_eq!(second.m.shared_tunnel(introduced.bssid), None);
+}
+
+#[test]
+fn an_instance_can_report_who_was_introduced_to_it_elsewhere() {
+    let (mut first, mut second) = two();
+    let said = first.m.shared_instance(HOME, [1; 16], at(1)).unwrap();
+    second.m.adopt_instance(&said, at(1)).unwrap();
+    let introduced = second.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [7; 16]).unwrap();
+    let peer = first.peer(None, 100);
+    assert_eq!(first.m.report_failures(peer, HOME, PHONE, 5, at(2)), Err(Refusal::NotIntroduced));
+    let tunnel = second.m.shared_tunnel(introduced.bssid).unwrap();
+    first.m.adopt_introduction(&tunnel, PHONE, introduced.binding, introduced.valid, at(2));
+    assert_eq!(first.m.report_failures(peer, HOME, PHONE, 5, at(2)), Ok(Some(at(60))));
+    // What one refuses, the other refuses; what one forgives, the other forgives.
+    let struck = first.m.struck(PHONE).unwrap();
+    assert_eq!((struck, first.m.all_struck().count()), (Struck { strikes: 1, until: at(62), at: at(2) }, 1));
+    assert!(second.m.adopt_struck(PHONE, struck) && !second.m.adopt_struck(PHONE, struck));
+    assert_eq!(second.m.refused(PHONE, at(3)), Some(at(59)));
+    second.m.forgive(PHONE, at(4));
+    assert!(first.m.adopt_struck(PHONE, second.m.struck(PHONE).unwrap()));
+    assert_eq!(first.m.refused(PHONE, at(5)), None);
+}
