@@ -12,7 +12,7 @@ network=(iproute2 iputils-ping dnsmasq-base freeradius freeradius-utils openssl)
 demo=("${build[@]}" "${network[@]}")
 test=("${build[@]}" "${network[@]}" tshark tcpdump util-linux valgrind
 	nftables conntrack                                                            # NATs for benches/tests/nat
-	postgresql)                                                                   # for controlplane/records
+	postgresql redis-server)                                                      # for controlplane/records, controlplane
 bench=("${build[@]}" libipsec-mb-dev libssl-dev redis-server unbound)              # peers to compare with
 aarch64=("${build[@]}" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
 lab=("${test[@]}"

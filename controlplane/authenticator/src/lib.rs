@@ -33,7 +33,7 @@ pub use event::{Discard, Event};
 pub use failures::{FailureTable, Limits};
 pub use input::{Accept, Input, Msk, RadiusResult, TerminateCause};
 pub use output::{FailureKind, Output};
-pub use pmk_cache::{CachedPmk, PmkCache};
+pub use pmk_cache::{CachedPmk, PmkCache, PmkChange};
 pub use service::{BeaconProfile, NamedPsk, Security, Service, ServiceError, Timings};
 pub use station::{Environment, Info, RestoreError, SessionId, State, Station};
 pub use time::{Entropy, Time};

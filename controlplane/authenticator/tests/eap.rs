@@ -343,6 +343,7 @@ fn a_pmk_of_another_bss_is_good_if_the_service_says_so() {
         pmk: pmk(),
         akm: Akm::Ieee8021x,
         bssid: MacAddr([2, 0xaa, 0, 0, 0, 9]),
+        made: authenticator::Time(0),
         expires: authenticator::Time(u64::MAX),
         identity: b"alice".to_vec(),
         class: Vec::new(),

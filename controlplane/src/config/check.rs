@@ -34,6 +34,14 @@ impl Config {
     }
 
     fn check_matchmaking(&self) -> Result<(), String> {
+        if let Some(presence) = &self.presence {
+            presence.check()?;
+            if self.matchmaker.is_none() {
+                return Err(
+                    "[presence] is shared by matchmakers: it needs [matchmaker] in the same file".to_owned()
+                );
+            }
+        }
         if self.matchmaker.is_some() && self.matchmaking.is_some() {
             return Err(
                 "[matchmaker] is one in this process and [matchmaking] one elsewhere: have only one of them"

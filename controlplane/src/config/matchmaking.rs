@@ -1,6 +1,11 @@
 //! What the configuration says of matchmaking.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use matchmaker::objects::AccountId;
 use proto::matchmaking::PublicKey;
@@ -13,9 +18,18 @@ pub struct Matchmaker {
     /// UDP: where radios, and gateways of others, reach it.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// Its file of keys, which all processes of one name share; absent: `matchmaker.key` in the state directory.
+    pub key_file: Option<PathBuf>,
     /// Whose the services of this configuration are: the e-mail address of an account; absent: nobody's.
     #[serde(default, deserialize_with = "account")]
     pub account: Option<AccountId>,
+}
+
+impl Matchmaker {
+    /// Where its keys are.
+    pub fn key_file(&self, state: &Path) -> PathBuf {
+        self.key_file.clone().unwrap_or_else(|| state.join("matchmaker.key"))
+    }
 }
 
 /// A matchmaker elsewhere.

@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod matchmaking;
+mod presence;
 mod read;
 mod records;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 pub use access::Tls;
 pub use matchmaking::{Account, Matchmaker, Matchmaking, Policy, PublicKeyText, SharedKey};
+pub use presence::{Presence, host_and_port};
 pub use read::{ConfigError, load, parse};
 pub use records::Records;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub records: Option<Records>,
     /// A matchmaker elsewhere, that the services are registered with.
     pub matchmaking: Option<Matchmaking>,
+    /// Redis, that several control processes of one matchmaker share what they know by; absent: this process is alone.
+    pub presence: Option<Presence>,
     /// Legal entities that radios and services belong to.
     #[serde(default, rename = "account")]
     pub accounts: Vec<Account>,

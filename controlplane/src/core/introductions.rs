@@ -148,6 +148,7 @@ impl Core {
         let until = now + Duration::from_secs(said.valid_seconds.into());
         let device = Device { until, specific: said.specific };
         self.introductions.devices.insert(SessionKey { bssid, mac: client }, device);
+        self.prefetch_pmk(service, client);
         let key = TunnelKey::new(key);
         let endpoint = said.endpoint.parse::<SocketAddr>().ok();
         let endpoint = endpoint.filter(|endpoint| endpoint.port() != 0 && !endpoint.ip().is_unspecified());

@@ -5,6 +5,7 @@ mod accounting;
 mod device;
 mod gateways;
 mod introductions;
+mod pmks;
 mod radios;
 mod registration;
 mod reports;
@@ -36,6 +37,7 @@ use crate::{
     aaa::{Aaa, AaaAnswer},
     clock::Clock,
     config::{self, Config},
+    matchmaking::presence,
 };
 
 use self::{
@@ -60,14 +62,33 @@ impl Connection {
 
 /// What reaches the core.
 pub(crate) enum Message {
-    Attached { connection: Connection, commands: mpsc::Sender<Vec<Command>> },
-    Events { connection: Connection, events: Vec<Event> },
-    Detached { connection: Connection },
+    Attached {
+        connection: Connection,
+        commands: mpsc::Sender<Vec<Command>>,
+    },
+    Events {
+        connection: Connection,
+        events: Vec<Event>,
+    },
+    Detached {
+        connection: Connection,
+    },
     Aaa(AaaAnswer),
-    Matchmaking { connection: Connection, said: Said },
-    MatchmakerResolved { connection: Connection, addresses: Vec<std::net::SocketAddr> },
+    Matchmaking {
+        connection: Connection,
+        said: Said,
+    },
+    /// Of what processes share.
+    Presence(presence::ForCore),
+    MatchmakerResolved {
+        connection: Connection,
+        addresses: Vec<std::net::SocketAddr>,
+    },
     Query(Query),
-    Shutdown { done: oneshot::Sender<()>, sessions: Sessions },
+    Shutdown {
+        done: oneshot::Sender<()>,
+        sessions: Sessions,
+    },
 }
 
 /// What the matchmaker of this process says to the services of a gateway.
@@ -161,12 +182,15 @@ impl Core {
         let aaa = Aaa::start(&config, messages.clone()).await?;
         let mut services = HashMap::new();
         for service in &config.services {
-            let entry = ServiceEntry {
+            let mut entry = ServiceEntry {
                 authenticator: Arc::new(device::authenticator_service(service)),
                 failures: device::failure_table(service),
                 pmks: authenticator::PmkCache::new(device::PMK_CACHE),
                 config: service.clone(),
             };
+            if config.presence.is_some() && service.security.is_eap() {
+                entry.pmks.watch();
+            }
             services.insert(service.uuid, entry);
         }
         let mut bindings = Bindings::default();
@@ -256,6 +280,7 @@ impl Core {
                 self.answered(connection, id, answer);
             }
             Message::Matchmaking { connection, said: Said::Push(push) } => self.pushed(connection, push),
+            Message::Presence(said) => self.presence(said),
             Message::MatchmakerResolved { connection, addresses } => {
                 self.matchmaker_resolved(connection, &addresses);
             }

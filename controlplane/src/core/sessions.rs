@@ -175,6 +175,7 @@ impl Core {
             self.counters.add("frames_too_many_unassociated", 1);
             return false;
         }
+        self.prefetch_pmk(service, key.mac);
         let Some(entry) = self.services.get(&service) else { return false };
         let now = self.clock.now();
         let station = authenticator::Station::new(entry.authenticator.clone(), key.bssid, key.mac);
@@ -196,6 +197,8 @@ impl Core {
             entropy: &mut entropy,
         };
         session.station.handle(now, &mut environment, input);
+        let service = session.service;
+        self.share_pmks(service);
         self.drain_session(key);
     }
 

@@ -2,6 +2,7 @@
 //! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
 
 mod look_up;
+mod share;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -12,7 +13,6 @@ use std::{
     time::Duration,
 };
 
-use dot11::MacAddr;
 use matchmaker::{
     AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings, Uuid,
     objects::{AccountId, KeyId, Owner},
@@ -30,6 +30,7 @@ pub(crate) use self::watch::Touched;
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
 use super::run::NotDurable;
+use super::presence::{ProcessId, Share};
 use crate::core::Connection;
 
 /// What is to be done.
@@ -45,6 +46,8 @@ pub(crate) enum Output {
     Commit { number: u64, drafts: Vec<Draft> },
     /// Put this on record; then [`Desk::accounted`] with the same number.
     Account { number: u64, report: Box<Report> },
+    /// Other processes are to know this.
+    Share(Share),
 }
 
 /// A request of an instance of this process.
@@ -68,6 +71,7 @@ enum Asker {
 enum Route {
     Peer(PublicKey),
     Local(Connection),
+    Process(ProcessId),
 }
 
 /// What is answered when something is durable.
@@ -121,6 +125,8 @@ pub(crate) struct Desk {
     outputs: VecDeque<Output>,
     offers: Offers,
     scratch: Vec<u8>,
+    /// With other processes, if there may be any.
+    sharing: Option<share::Sharing>,
     pub counters: Counters,
     touched: broadcast::Sender<Touched>,
 }
@@ -148,6 +154,7 @@ impl Desk {
             outputs: VecDeque::new(),
             offers: Offers::default(),
             scratch: Vec::new(),
+            sharing: None,
             counters: Counters::default(),
             touched: watch::channel(),
         }
@@ -225,33 +232,32 @@ impl Desk {
 
     /// A gateway of this process is gone: nobody is told anything through it, and while there are others nobody is sent there.
     pub fn local_gone(&mut self, connection: Connection) {
-        let gone = |_: &InstanceId, (_, route): &mut (Uuid, Route)| *route == Route::Local(connection);
-        for (instance, (service, _)) in self.routes.extract_if(gone) {
+        let gone = self.routes.extract_if(|_, (_, route)| *route == Route::Local(connection));
+        let gone: Vec<(InstanceId, Uuid)> = gone.map(|(instance, (service, _))| (instance, service)).collect();
+        for (instance, service) in gone {
             self.matchmaker.silent(service, instance);
+            self.share_gone(instance);
         }
-    }
-
-    /// An administrator lets a client come that is refused: here, and at every gateway. Gives whether it was.
-    pub fn forgive(&mut self, client: MacAddr, now: Duration) -> bool {
-        let refused = self.matchmaker.refused(client, now).is_some();
-        self.matchmaker.forgive(client);
-        // Also if it was not, or is not any more: gateways count for themselves.
-        self.tell_refusal(client, 0, now);
-        self.pushes(now);
-        refused
     }
 
     /// What waits for the time.
     pub fn timeout(&mut self, now: Duration) {
         for (service, instance) in self.matchmaker.expire(now) {
             self.touch(Touched::Network(service));
-            if let Some((_, Route::Peer(key))) = self.routes.remove(&instance)
-                && !self.routes.values().any(|(_, other)| *other == Route::Peer(key))
-            {
-                self.server.let_go(&key);
-            }
+            let route = self.routes.remove(&instance);
+            self.let_go(route);
+            self.share_gone(instance);
         }
         self.pushes(now);
+    }
+
+    /// An instance is not registered here any more: its peer is told nothing more, unless another of its instances is.
+    fn let_go(&mut self, route: Option<(Uuid, Route)>) {
+        if let Some((_, Route::Peer(key))) = route
+            && !self.routes.values().any(|(_, other)| *other == Route::Peer(key))
+        {
+            self.server.let_go(&key);
+        }
     }
 
     /// This commit is durable; or the store says why it is not.
@@ -365,6 +371,8 @@ impl Desk {
                 if self.watchers() > 0 && before.as_ref() != Some(&said) {
                     self.touch(Touched::Radio(said.mac));
                 }
+                // It may come from another process. When it connects it says which tunnel it has, so nothing waits.
+                self.share(Share::Fetch(said.mac));
                 registered(asker, self.settings.radio_lifetime)
             }
             Request::LookUp(said) => self.look_up(peer, &said, now)?,
@@ -407,8 +415,8 @@ impl Desk {
                 let refused = self.matchmaker.report_failures(peer, service, client, said.failures, now)?;
                 if let Some(refused) = refused {
                     tracing::warn!(%client, %service, seconds = refused.as_secs(), "client refused everywhere");
-                    let seconds = u32::try_from(refused.as_secs().max(1)).unwrap_or(u32::MAX);
-                    self.tell_refusal(client, seconds, now);
+                    self.share_refusal(client);
+                    self.tell_instances(client, refused, now);
                 }
                 done
             }
@@ -424,6 +432,7 @@ impl Desk {
                 if news {
                     self.touch(Touched::Network(service));
                 }
+                self.share_instance(service, instance, now);
                 done
             }
             Request::Accounting(said) => {
@@ -442,6 +451,7 @@ impl Desk {
                 self.matchmaker.unregister_instance(peer, uuid(&said.service), instance, now)?;
                 self.routes.remove(&instance);
                 self.touch(Touched::Network(uuid(&said.service)));
+                self.share_gone(instance);
                 done
             }
             Request::Unregister(said) => {
@@ -479,6 +489,9 @@ impl Desk {
         entropy(&mut key);
         let introduction = self.matchmaker.connect(&asked, now, key)?;
         self.counters.introductions += 1;
+        if !introduction.existing_tunnel {
+            self.share_tunnel(introduction.bssid);
+        }
         self.introduce(&introduction, now);
         Ok(Answer::Connected(convert::connected(&introduction)))
     }
@@ -538,23 +551,13 @@ impl Desk {
         self.matchmaker.is_radio_of(peer, radio, now)?;
         if said.gateway_lost {
             self.matchmaker.lost(radio, bssid);
+            self.share(Share::Released { radio, bssid });
         } else if let Some((_, instance)) = self.matchmaker.release(radio, bssid) {
             let withdrawal = pb::Withdrawal { bssid: bssid.0.to_vec(), client: Vec::new() };
             self.push(instance, Push::Withdrawal(withdrawal), now);
+            self.share(Share::Released { radio, bssid });
         }
         Ok(())
-    }
-
-    /// Every gateway hears for how long the client is refused; zero: not any more.
-    fn tell_refusal(&mut self, client: MacAddr, seconds: u32, now: Duration) {
-        let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
-        let mut told: Vec<Route> = Vec::new();
-        for (instance, (_, route)) in self.routes.clone() {
-            if !told.contains(&route) {
-                told.push(route);
-                self.push(instance, Push::Refusals(refusals.clone()), now);
-            }
-        }
     }
 
     /// What must be durable is: an instance is there.
@@ -578,6 +581,7 @@ impl Desk {
                 };
                 self.routes.insert(instance, (service, route));
                 self.touch(Touched::Network(service));
+                self.share_instance(service, instance, now);
                 self.answer(asker, registered(asker, self.settings.instance_lifetime));
             }
             Err(refusal) => self.answer(asker, Answer::Failure(convert::failure(&refusal))),
@@ -606,6 +610,7 @@ impl Desk {
     fn push(&mut self, instance: InstanceId, push: Push, now: Duration) {
         match self.routes.get(&instance).map(|(_, route)| *route) {
             Some(Route::Local(connection)) => self.outputs.push_back(Output::Push { to: connection, push }),
+            Some(Route::Process(to)) => self.share(Share::Push { to, instance, push }),
             Some(Route::Peer(key)) if self.server.push(&key, push, now).is_ok() => {}
             _ => self.counters.pushes_lost += 1,
         }

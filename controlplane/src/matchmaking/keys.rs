@@ -24,17 +24,16 @@ pub struct KeysError {
 }
 
 /// The name of the file in the state directory. Whoever has it can pose as the matchmaker.
-const FILE: &str = "matchmaker.key";
+pub(super) const FILE: &str = "matchmaker.key";
 /// Static secret, ticket key, the ticket key's number.
 const OCTETS: usize = 32 + 32 + 4;
 
 /// Reads the keys, or makes them.
-pub(crate) fn load_or_make(state: &Path) -> Result<Keys, KeysError> {
-    let path = state.join(FILE);
-    match read(&path) {
+pub(crate) fn load_or_make(path: &Path) -> Result<Keys, KeysError> {
+    match read(path) {
         Ok(octets) => Ok(keys(&octets)),
-        Err(Problem::Missing) => make(&path).map(|octets| keys(&octets)),
-        Err(Problem::Other(problem)) => Err(KeysError { path, problem }),
+        Err(Problem::Missing) => make(path).map(|octets| keys(&octets)),
+        Err(Problem::Other(problem)) => Err(KeysError { path: path.to_owned(), problem }),
     }
 }
 
@@ -98,17 +97,17 @@ mod tests {
     #[test]
     fn keys_are_made_once_and_others_may_not_read_them() {
         let state = tempfile::tempdir().unwrap();
-        let made = load_or_make(state.path()).unwrap();
-        let again = load_or_make(state.path()).unwrap();
+        let path = state.path().join(FILE);
+        let made = load_or_make(&path).unwrap();
+        let again = load_or_make(&path).unwrap();
         assert_eq!(made.secret.public(), again.secret.public());
         assert_eq!((made.ticket.id, made.ticket.key.0), (again.ticket.id, again.ticket.key.0));
-        let path = state.path().join(FILE);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let said = load_or_make(state.path()).err().unwrap().to_string();
+        let said = load_or_make(&path).err().unwrap().to_string();
         assert!(said.contains("mode 644") && said.contains("chmod 600"), "{said}");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, [1; 7]).unwrap();
-        let said = load_or_make(state.path()).err().unwrap().to_string();
+        let said = load_or_make(&path).err().unwrap().to_string();
         assert!(said.contains("7 octets instead of 68"), "{said}");
     }
 }

@@ -6,6 +6,7 @@ mod convert;
 mod desk;
 mod keys;
 mod metrics;
+pub(crate) mod presence;
 mod reload;
 mod run;
 mod write;
@@ -39,7 +40,7 @@ pub(crate) async fn as_configured(
     core: mpsc::WeakSender<core::Message>,
 ) -> Result<Matchmaker, MatchmakingError> {
     if let Some(there) = &config.matchmaking {
-        let secret = keys::load_or_make(&config.state)?.secret;
+        let secret = keys::load_or_make(&config.state.join(keys::FILE))?.secret;
         return Ok(Matchmaker::remote(there, StaticSecret::new(*secret.octets())));
     }
     let Some(here) = &config.matchmaker else { return Ok(Matchmaker::None) };
@@ -51,7 +52,7 @@ pub(crate) async fn as_configured(
     let (jobs, queue) = mpsc::unbounded_channel();
     let settings = Settings::default();
     let store = Arc::downgrade(&records);
-    let matchmaking = start(here, &config.state, settings, (version, changes), store, jobs, core).await?;
+    let matchmaking = start(config, here, settings, (version, changes), store, jobs, core).await?;
     let messages = matchmaking.messages.downgrade();
     tokio::spawn(async move {
         // Nobody follows any more when nothing more can be written: the store closes.

@@ -23,6 +23,7 @@ use super::{
     desk::{Desk, Local, Output},
     keys::{self, KeysError},
     metrics,
+    presence::{self, Presence, PresenceError, Shared},
 };
 use crate::{
     config,
@@ -42,6 +43,8 @@ pub(crate) enum Message {
     Accounted { number: u64, result: Result<(), String> },
     /// Somebody committed this.
     Changed { version: Version, changes: Vec<Change> },
+    /// Another process says something, or what processes share is there.
+    Shared(Shared),
     /// An administrator asks.
     Ask(Question),
 }
@@ -76,6 +79,8 @@ impl std::fmt::Debug for Question {
 #[derive(Clone)]
 pub(crate) struct Matchmaking {
     pub messages: mpsc::Sender<Message>,
+    /// What is shared with other processes, if anything is.
+    pub presence: Option<Presence>,
     /// What radios and gateways must know it by.
     pub public: PublicKey,
     /// Where they send to.
@@ -113,6 +118,9 @@ pub enum MatchmakingError {
     /// No records.
     #[error(transparent)]
     Records(#[from] RecordsError),
+    /// Presence cannot be shared.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
     /// No socket.
     #[error(
         "cannot listen on {listen} for radios and gateways (UDP): {error}. `ss -lnup` tells who has the port; change `listen` of [matchmaker]."
@@ -144,16 +152,16 @@ const DATAGRAM: usize = 2048;
 
 /// Starts the matchmaker. `records`: all that is durable, as it was read.
 pub(crate) async fn start(
+    config: &config::Config,
     here: &config::Matchmaker,
-    state: &std::path::Path,
     settings: Settings,
     records: (Version, Vec<Change>),
     store: Weak<dyn Records>,
     jobs: mpsc::UnboundedSender<Job>,
     core: mpsc::WeakSender<core::Message>,
 ) -> Result<Matchmaking, MatchmakingError> {
+    let keys = keys::load_or_make(&here.key_file(&config.state))?;
     let listen = here.listen;
-    let keys = keys::load_or_make(state)?;
     let socket = UdpSocket::bind(listen).await.map_err(|error| MatchmakingError::Socket { listen, error })?;
     let listen = socket.local_addr().map_err(|error| MatchmakingError::Socket { listen, error })?;
     // More than the default, so that a burst of radios survives a moment without us; refused is no harm.
@@ -161,19 +169,24 @@ pub(crate) async fn start(
     let mut epoch = [0; 8];
     getrandom::fill(&mut epoch).expect("the operating system has entropy");
     let public = keys.secret.public();
-    let config = server::Config {
+    let (messages, inbox) = mpsc::channel(1024);
+    let start = |config| presence::start(config, &keys, messages.downgrade(), core.clone());
+    let presence = config.presence.as_ref().map(start).transpose()?;
+    let server = server::Config {
         secret: keys.secret,
         tickets: TicketKeys::new(&keys.ticket, None),
         ticket_lifetime: TICKET_LIFETIME,
         epoch: u64::from_be_bytes(epoch),
         limits: server::Limits::default(),
     };
-    let mut desk = Desk::new(config, settings, here.account.clone(), now());
+    let mut desk = Desk::new(server, settings, here.account.clone(), now());
     records.1.iter().for_each(|change| desk.apply(change));
     desk.loaded(records.0);
-    let (messages, inbox) = mpsc::channel(1024);
-    tokio::spawn(run(desk, socket, inbox, jobs, core));
-    Ok(Matchmaking { messages, public, listen, records: store })
+    if presence.is_some() {
+        desk.begin_sharing();
+    }
+    tokio::spawn(run(desk, socket, inbox, jobs, core, presence.clone()));
+    Ok(Matchmaking { messages, presence, public, listen, records: store })
 }
 
 /// Until every handle is gone.
@@ -183,6 +196,7 @@ async fn run(
     mut inbox: mpsc::Receiver<Message>,
     jobs: mpsc::UnboundedSender<Job>,
     core: mpsc::WeakSender<core::Message>,
+    presence: Option<Presence>,
 ) {
     let mut buffer = vec![0; DATAGRAM];
     let mut told = metrics::Told::default();
@@ -211,7 +225,10 @@ async fn run(
             }
         }
         while let Some(output) = desk.poll_output() {
-            act(output, &socket, &jobs, &core).await;
+            match (output, &presence) {
+                (Output::Share(share), Some(presence)) => presence.say(share),
+                (output, _) => act(output, &socket, &jobs, &core).await,
+            }
         }
     }
 }
@@ -223,6 +240,7 @@ fn take(desk: &mut Desk, message: Message) {
         Message::Committed { number, result } => desk.committed(number, result, now()),
         Message::Accounted { number, result } => desk.accounted(number, result),
         Message::Changed { version, changes } => desk.step(version, &changes),
+        Message::Shared(shared) => desk.shared(shared, now()),
         Message::Ask(Question(ask)) => ask(desk, now()),
     }
 }
@@ -259,6 +277,8 @@ async fn act(
         // Its reader lives as long as this task.
         Output::Commit { number, drafts } => drop(jobs.send(Job::Commit { number, drafts })),
         Output::Account { number, report } => drop(jobs.send(Job::Account { number, report })),
+        // Nobody to share with.
+        Output::Share(_) => {}
     }
 }
 

@@ -78,6 +78,11 @@ impl Radio {
         }
     }
 
+    /// The matchmaker's name has these addresses.
+    pub fn also_at(&mut self, addresses: &[SocketAddr]) {
+        self.peer.set_addresses(addresses);
+    }
+
     pub async fn ask(&mut self, request: Request) -> Answer {
         let wanted = self.peer.request(request, self.started.elapsed()).unwrap();
         let mut buffer = [0; 2048];

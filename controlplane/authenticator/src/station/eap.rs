@@ -264,6 +264,7 @@ impl Station {
             pmk,
             akm,
             bssid: self.bssid,
+            made: now,
             expires,
             identity,
             class: accept.class.clone(),

@@ -343,6 +343,8 @@ impl Admin for AdminService {
             stats
                 .control
                 .extend(counted.into_iter().map(|(name, count)| (format!("matchmaker_{name}"), count)));
+            let shared = matchmaking.presence.iter().flat_map(|presence| presence.counters.named());
+            stats.control.extend(shared.map(|(name, count)| (name.to_owned(), count)));
         }
         Ok(Response::new(stats))
     }

@@ -1,0 +1,237 @@
+//! What the desk tells other processes of the matchmaker's name, and what it makes of what they tell. Each decides from its own memory.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use dot11::MacAddr;
+use matchmaker::{
+    Uuid,
+    presence::{InstanceId, SessionKey},
+    shared::{SharedInstance, SharedTunnel, Struck},
+};
+use proto::matchmaking::messages::{self as pb, push::Push};
+
+use super::{Desk, Output, Route};
+use crate::matchmaking::{
+    convert::{mac, sixteen, uuid},
+    presence::{ProcessId, Share, Shared},
+};
+
+/// What is shared.
+#[derive(Default)]
+pub(super) struct Sharing {
+    /// Instances that are registered here, as the others were told.
+    own: HashMap<InstanceId, Uuid>,
+    elsewhere: HashMap<InstanceId, Elsewhere>,
+}
+
+/// An instance that is registered with another process.
+struct Elsewhere {
+    process: ProcessId,
+    said: SharedInstance,
+    /// The matchmaker has it: its service is known, and its process was there when it was last looked at.
+    adopted: bool,
+}
+
+impl Desk {
+    /// From now on what others must know goes out as [`Output::Share`].
+    pub fn begin_sharing(&mut self) {
+        self.sharing = Some(Sharing::default());
+    }
+
+    /// The administrator lets a client come that failed too often. Whether it was refused.
+    pub fn forgive(&mut self, client: MacAddr, now: Duration) -> bool {
+        let was_refused = self.matchmaker.refused(client, now).is_some();
+        self.matchmaker.forgive(client, now);
+        self.share_refusal(client);
+        self.tell_instances(client, Duration::ZERO, now);
+        was_refused
+    }
+
+    /// Somebody else says something, or the store does.
+    pub fn shared(&mut self, shared: Shared, now: Duration) {
+        match shared {
+            Shared::Up => {
+                let tunnels = self.matchmaker.shared_tunnels(now);
+                let refusals = self.matchmaker.all_struck().collect();
+                self.share(Share::Everything { tunnels, refusals });
+            }
+            Shared::Instances { process, whole, there, gone } => {
+                self.instances_elsewhere(process, whole, there, &gone, now);
+            }
+            Shared::Beat { alive } => self.processes(&alive.into_iter().collect(), now),
+            Shared::Push { instance, push } => self.pushed_elsewhere(instance, push, now),
+            Shared::Tunnels(tunnels) => {
+                for tunnel in &tunnels {
+                    self.matchmaker.adopt_tunnel(tunnel, now);
+                }
+            }
+            Shared::Refusals(refusals) => {
+                for (client, struck) in refusals {
+                    if self.matchmaker.adopt_struck(client, struck) && is_about_now(struck, now) {
+                        self.tell_instances(client, struck.until.saturating_sub(now), now);
+                    }
+                }
+            }
+        }
+        self.pushes(now);
+    }
+
+    /// An instance that is registered here is as it says now.
+    pub(super) fn share_instance(&mut self, service: Uuid, instance: InstanceId, now: Duration) {
+        let Some(sharing) = &mut self.sharing else { return };
+        let Some(said) = self.matchmaker.shared_instance(service, instance, now) else { return };
+        sharing.elsewhere.remove(&instance);
+        sharing.own.insert(instance, service);
+        self.share(Share::Instance(said));
+    }
+
+    /// It is not registered here any more.
+    pub(super) fn share_gone(&mut self, instance: InstanceId) {
+        let Some(sharing) = &mut self.sharing else { return };
+        sharing.elsewhere.remove(&instance);
+        if let Some(service) = sharing.own.remove(&instance) {
+            self.share(Share::InstanceGone { service, instance });
+        }
+    }
+
+    /// The tunnel of a virtual BSS is new.
+    pub(super) fn share_tunnel(&mut self, bssid: MacAddr) {
+        if self.sharing.is_some()
+            && let Some(tunnel) = self.matchmaker.shared_tunnel(bssid)
+        {
+            self.share(Share::Tunnel(tunnel));
+        }
+    }
+
+    pub(super) fn share_refusal(&mut self, client: MacAddr) {
+        if let Some(struck) = self.matchmaker.struck(client) {
+            self.share(Share::Refusal(client, struck));
+        }
+    }
+
+    pub(super) fn share(&mut self, share: Share) {
+        if self.sharing.is_some() {
+            self.outputs.push_back(Output::Share(share));
+        }
+    }
+
+    fn instances_elsewhere(
+        &mut self,
+        process: ProcessId,
+        whole: bool,
+        there: Vec<SharedInstance>,
+        gone: &[InstanceId],
+        now: Duration,
+    ) {
+        let Some(sharing) = &mut self.sharing else { return };
+        let listed: HashSet<InstanceId> = there.iter().map(|said| said.instance).collect();
+        let of_process = sharing.elsewhere.iter().filter(|(id, other)| {
+            other.process == process && (gone.contains(id) || (whole && !listed.contains(*id)))
+        });
+        let over: Vec<(InstanceId, Uuid)> = of_process.map(|(id, other)| (*id, other.said.service)).collect();
+        for (id, service) in over {
+            // Its tunnels may still work, so it stays until its time is over.
+            self.matchmaker.unreachable_instance(service, id);
+            self.forget_elsewhere(id);
+        }
+        for said in there {
+            self.instance_elsewhere(process, said, now);
+        }
+    }
+
+    /// Whoever heard of an instance last has it.
+    fn instance_elsewhere(&mut self, process: ProcessId, said: SharedInstance, now: Duration) {
+        let (id, service) = (said.instance, said.service);
+        let Some(sharing) = &mut self.sharing else { return };
+        if sharing.own.contains_key(&id) {
+            let ours = self.matchmaker.shared_instance(service, id, now);
+            if ours.is_some_and(|ours| ours.at >= said.at) {
+                return;
+            }
+            sharing.own.remove(&id);
+            let route = self.routes.remove(&id);
+            self.let_go(route);
+            self.share(Share::InstanceGone { service, instance: id });
+        } else if sharing
+            .elsewhere
+            .get(&id)
+            .is_some_and(|known| known.process != process && known.said.at > said.at)
+        {
+            return;
+        }
+        let adopted = self.matchmaker.adopt_instance(&said, now).is_ok();
+        if let Some(sharing) = &mut self.sharing {
+            sharing.elsewhere.insert(id, Elsewhere { process, said, adopted });
+            self.routes.insert(id, (service, Route::Process(process)));
+        }
+    }
+
+    /// Instances of processes that are there are there.
+    fn processes(&mut self, alive: &HashSet<ProcessId>, now: Duration) {
+        let Some(sharing) = &mut self.sharing else { return };
+        for (id, other) in &mut sharing.elsewhere {
+            let service = other.said.service;
+            if !alive.contains(&other.process) {
+                if std::mem::take(&mut other.adopted) {
+                    self.matchmaker.unreachable_instance(service, *id);
+                }
+            } else if !other.adopted || !self.matchmaker.renew_instance(service, *id, now) {
+                other.adopted = self.matchmaker.adopt_instance(&other.said, now).is_ok();
+            }
+        }
+    }
+
+    /// Another process introduced somebody to an instance of ours, or takes an introduction back.
+    fn pushed_elsewhere(&mut self, instance: InstanceId, push: Push, now: Duration) {
+        if let Push::Introduction(said) = &push {
+            let tunnel = SharedTunnel {
+                bssid: mac(&said.bssid),
+                radio: mac(&said.radio),
+                service: uuid(&said.service),
+                instance,
+                session_id: sixteen(&said.session_id),
+                key: SessionKey(sixteen(&said.key)),
+                at: now,
+            };
+            let valid = Duration::from_secs(said.valid_seconds.into());
+            // Which binding let it matters where it was decided.
+            self.matchmaker.adopt_introduction(&tunnel, mac(&said.client), 0, valid, now);
+        }
+        match self.routes.get(&instance) {
+            // It came to us because we said that it is here; by now it may be elsewhere, and whoever sent it knows soon.
+            Some((_, Route::Process(_))) | None => self.counters.pushes_lost += 1,
+            Some(_) => self.push(instance, push, now),
+        }
+    }
+
+    /// All instances that are registered here hear for how long more the client is refused.
+    pub(super) fn tell_instances(&mut self, client: MacAddr, refused: Duration, now: Duration) {
+        let seconds = u32::try_from(refused.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
+        let mut told: Vec<Route> = Vec::new();
+        for (instance, (_, route)) in self.routes.clone() {
+            if !matches!(route, Route::Process(_)) && !told.contains(&route) {
+                told.push(route);
+                self.push(instance, Push::Refusals(refusals.clone()), now);
+            }
+        }
+        self.pushes(now);
+    }
+
+    fn forget_elsewhere(&mut self, id: InstanceId) {
+        if let Some(sharing) = &mut self.sharing
+            && sharing.elsewhere.remove(&id).is_some()
+            && matches!(self.routes.get(&id), Some((_, Route::Process(_))))
+        {
+            self.routes.remove(&id);
+        }
+    }
+}
+
+/// A forgiveness is news to an instance only if it may have heard of the refusal.
+fn is_about_now(struck: Struck, now: Duration) -> bool {
+    struck.until > now || struck.strikes == 0
+}

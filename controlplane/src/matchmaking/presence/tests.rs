@@ -1,0 +1,589 @@
+//! One behaviour, over the model in memory and over real Redis servers: one, and a cluster. Every test has processes that know nothing of each
+//! other but what the store passes on, and waits for what they are told.
+
+#[path = "../../../tests/common/redis.rs"]
+mod server;
+
+use std::{sync::Arc, time::Duration};
+
+use authenticator::{CachedPmk, Time};
+use dot11::{
+    MacAddr,
+    rsn::{Akm, Pmk},
+};
+use matchmaker::{
+    Uuid,
+    objects::KeyId,
+    presence::{Load, SessionKey},
+    shared::{SharedInstance, SharedTunnel, Struck},
+};
+use proto::matchmaking::{
+    Key, StaticSecret,
+    messages::{Withdrawal, push::Push},
+    server::TicketKey,
+};
+use tokio::{sync::mpsc, time::timeout};
+
+use self::server::Server;
+use super::{
+    Counters, ForCore, ProcessId, Share, Shared,
+    driver::Driver,
+    memory::Memory,
+    redis::Redis,
+    seal::Sealer,
+    store::{Connection, Found, Op, Store},
+};
+use crate::{
+    config, core,
+    matchmaking::{keys::Keys, run::Message},
+};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const PHONE: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
+const LAPTOP: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
+const RADIO: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
+const HOME: Uuid = Uuid::from_u128(7);
+const SECRET: [u8; 32] = [0x5e; 32];
+
+fn keys(secret: u8) -> Keys {
+    let ticket = TicketKey { id: 1, key: Key([2; 32]) };
+    Keys { secret: StaticSecret::new([secret; 32]), ticket }
+}
+
+fn now() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
+}
+
+/// What a control process has of it: the driver, and what its desk and core hear.
+struct Process {
+    shares: mpsc::Sender<Share>,
+    desk: mpsc::Receiver<Message>,
+    core: mpsc::Receiver<core::Message>,
+    counters: Arc<Counters>,
+    _alive: (mpsc::Sender<Message>, mpsc::Sender<core::Message>),
+}
+
+impl Process {
+    fn start(store: impl Store, secret: u8) -> Process {
+        let (shares, inbox) = mpsc::channel(1024);
+        let (to_desk, desk) = mpsc::channel(1024);
+        let (to_core, core) = mpsc::channel(1024);
+        let counters = Arc::new(Counters::default());
+        let sealer = Sealer::new(&keys(secret));
+        let driver =
+            Driver::new(store, sealer, inbox, to_desk.downgrade(), to_core.downgrade(), counters.clone());
+        tokio::spawn(driver.run());
+        Process { shares, desk, core, counters, _alive: (to_desk, to_core) }
+    }
+
+    async fn say(&self, share: Share) {
+        self.shares.send(share).await.unwrap();
+    }
+
+    /// The next thing that the desk hears for which there is something.
+    async fn hears<T>(&mut self, mut wanted: impl FnMut(Shared) -> Option<T>) -> T {
+        let hears = async {
+            loop {
+                if let Message::Shared(shared) = self.desk.recv().await.unwrap()
+                    && let Some(found) = wanted(shared)
+                {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, hears).await.expect("the desk hears of it")
+    }
+
+    async fn core_hears<T>(&mut self, mut wanted: impl FnMut(ForCore) -> Option<T>) -> T {
+        let hears = async {
+            loop {
+                if let core::Message::Presence(said) = self.core.recv().await.unwrap()
+                    && let Some(found) = wanted(said)
+                {
+                    return found;
+                }
+            }
+        };
+        timeout(PATIENCE, hears).await.expect("the core hears of it")
+    }
+
+    /// The store is there for it; what is said before is said again by who knows it.
+    async fn is_up(&mut self) {
+        self.hears(|shared| matches!(shared, Shared::Up).then_some(())).await;
+        self.core_hears(|said| matches!(said, ForCore::Up).then_some(())).await;
+    }
+
+    /// Who has this instance, and how it is.
+    async fn hears_of(&mut self, id: u8) -> (ProcessId, SharedInstance) {
+        self.hears(|shared| match shared {
+            Shared::Instances { process, there, .. } => {
+                there.into_iter().find(|said| said.instance == [id; 16]).map(|said| (process, said))
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.counters.named().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+}
+
+fn instance(id: u8, load_permille: u16) -> SharedInstance {
+    SharedInstance {
+        service: HOME,
+        instance: [id; 16],
+        key: KeyId([0; 16]),
+        endpoints: vec!["192.0.2.1:5247".parse().unwrap()],
+        load: Load { load_permille, ..Load::default() },
+        at: Duration::from_millis(now().as_millis() as u64),
+    }
+}
+
+fn tunnel(session: u8, at: u64) -> SharedTunnel {
+    SharedTunnel {
+        bssid: MacAddr([2, 0xaa, 0, 0, 0, 1]),
+        radio: RADIO,
+        service: HOME,
+        instance: [1; 16],
+        session_id: [session; 16],
+        key: SessionKey([0x5e; 16]),
+        at: Duration::from_secs(at),
+    }
+}
+
+fn pmk(made: Duration, life: Duration) -> CachedPmk {
+    CachedPmk {
+        pmk: Pmk::new(SECRET),
+        akm: Akm::Ieee8021x,
+        bssid: MacAddr([2, 0xaa, 0, 0, 0, 1]),
+        made: Time::default() + made,
+        expires: Time::default() + made + life,
+        identity: b"alice".to_vec(),
+        class: vec![b"gold".to_vec()],
+        vlan: Some(7),
+        interim_interval: None,
+        session_end: None,
+    }
+}
+
+fn withdrawal(n: u8) -> Push {
+    Push::Withdrawal(Withdrawal { bssid: vec![n; 6], client: Vec::new() })
+}
+
+/// Instances are known everywhere, at once and to who comes later; and are told things through who keeps them, once and in order.
+async fn instances<S: Store>(store: S) {
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    first.say(Share::Instance(instance(1, 10))).await;
+    let (keeper, said) = second.hears_of(1).await;
+    assert_eq!(said.load.load_permille, 10);
+    first.say(Share::Instance(instance(1, 20))).await;
+    assert_eq!(second.hears_of(1).await.1.load.load_permille, 20);
+    let mut third = Process::start(store, 1);
+    assert_eq!(third.hears_of(1).await.0, keeper);
+    for n in 0..100 {
+        let push = withdrawal(n);
+        second.say(Share::Push { to: keeper, instance: [1; 16], push }).await;
+    }
+    for n in 0..100 {
+        let heard = first.hears(|shared| match shared {
+            Shared::Push { instance, push } => Some((instance, push)),
+            _ => None,
+        });
+        assert_eq!(heard.await, ([1; 16], withdrawal(n)));
+    }
+    first.say(Share::InstanceGone { service: HOME, instance: [1; 16] }).await;
+    for process in [&mut second, &mut third] {
+        let gone = process.hears(|shared| match shared {
+            Shared::Instances { gone, .. } => gone.into_iter().next(),
+            _ => None,
+        });
+        assert_eq!(gone.await, [1; 16]);
+        let alive = process.hears(|shared| match shared {
+            Shared::Beat { alive } => Some(alive),
+            _ => None,
+        });
+        assert!(alive.await.contains(&keeper));
+    }
+    // Nothing is on its way any more, and nothing came twice.
+    let late = timeout(
+        Duration::from_millis(1200),
+        first.hears(|shared| match shared {
+            Shared::Push { push, .. } => Some(push),
+            _ => None,
+        }),
+    );
+    assert!(late.await.is_err());
+    assert_eq!((second.count("presence_pushed"), second.count("presence_given_up")), (100, 0));
+    assert_eq!((first.count("presence_malformed"), second.count("presence_malformed")), (0, 0));
+}
+
+/// A process that goes without a word is missed.
+async fn silence<S: Store>(store: S) {
+    let first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    first.say(Share::Instance(instance(1, 10))).await;
+    let (keeper, _) = second.hears_of(1).await;
+    drop(first);
+    second
+        .hears(|shared| match shared {
+            Shared::Beat { alive } => (!alive.contains(&keeper)).then_some(()),
+            _ => None,
+        })
+        .await;
+}
+
+/// Who is refused by one is refused by all, also by who comes later; the later word counts.
+async fn refusals<S: Store>(store: S) {
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    first.is_up().await;
+    second.is_up().await;
+    let hears = async |process: &mut Process, client: MacAddr| {
+        process
+            .hears(|shared| match shared {
+                Shared::Refusals(all) => {
+                    all.into_iter().find(|(other, _)| *other == client).map(|found| found.1)
+                }
+                _ => None,
+            })
+            .await
+    };
+    let at = Duration::from_millis(now().as_millis() as u64);
+    let struck = |strikes, at: Duration| Struck { strikes, until: at + Duration::from_secs(60), at };
+    first.say(Share::Refusal(PHONE, struck(1, at))).await;
+    first.say(Share::Refusal(LAPTOP, struck(2, at))).await;
+    assert_eq!(hears(&mut second, PHONE).await, struck(1, at));
+    assert_eq!(hears(&mut second, LAPTOP).await, struck(2, at));
+    // Forgiven; an earlier word that comes late does not undo it.
+    let forgiven = Struck { strikes: 0, until: Duration::ZERO, at: at + Duration::from_millis(5) };
+    second.say(Share::Refusal(LAPTOP, forgiven)).await;
+    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LAPTOP, struck(2, at))] }).await;
+    let mut third = Process::start(store, 1);
+    let (mut phone, mut laptop) = (None, None);
+    while phone.is_none() || laptop.is_none() {
+        let all = third.hears(|shared| match shared {
+            Shared::Refusals(all) => Some(all),
+            _ => None,
+        });
+        for (client, struck) in all.await {
+            *if client == PHONE { &mut phone } else { &mut laptop } = Some(struck);
+        }
+    }
+    assert_eq!((phone, laptop), (Some(struck(1, at)), Some(forgiven)));
+}
+
+/// A radio's tunnels are found by the process that it comes to.
+async fn tunnels<S: Store>(store: S) {
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store, 1);
+    first.is_up().await;
+    first.say(Share::Tunnel(tunnel(2, 20))).await;
+    first.say(Share::Everything { tunnels: vec![tunnel(1, 10)], refusals: vec![] }).await;
+    first.say(Share::Tunnel(SharedTunnel { radio: LAPTOP, ..tunnel(3, 30) })).await;
+    // Nobody says when it is written: ask until it is.
+    let found = loop {
+        second.say(Share::Fetch(RADIO)).await;
+        let found = second.hears(|shared| match shared {
+            Shared::Tunnels(found) => Some(Some(found)),
+            Shared::Beat { .. } => Some(None),
+            _ => None,
+        });
+        if let Some(found) = found.await {
+            break found;
+        }
+    };
+    assert_eq!(found, [tunnel(2, 20)], "the later one, and that of no other radio");
+}
+
+/// A PMK is found by another process as long as it is good.
+async fn pmks<S: Store>(store: S) {
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    first.is_up().await;
+    second.is_up().await;
+    let entry = pmk(now(), Duration::from_secs(3600));
+    first.say(Share::Pmk { service: HOME, client: PHONE, entry: Box::new(entry.clone()) }).await;
+    // A second one that is told with all must not replace the first.
+    let older = CachedPmk { identity: b"before".to_vec(), ..entry.clone() };
+    first.say(Share::AllPmks(vec![(HOME, PHONE, older)])).await;
+    let found = fetch(&mut second, PHONE).await;
+    assert_eq!(found, entry);
+    second.say(Share::PmkGone { service: HOME, client: PHONE }).await;
+    let forgotten = first.core_hears(|said| match said {
+        ForCore::Forget { service, client } => Some((service, client)),
+        _ => None,
+    });
+    assert_eq!(forgotten.await, (HOME, PHONE));
+    let (connection, _messages) = store.connect(vec!["nothing".into()]).await.unwrap();
+    let key = format!("ttg:1:pmk:{HOME}:{PHONE}");
+    assert_eq!(connection.run(vec![Op::Get { key }]).await.unwrap(), [Found::Nothing]);
+}
+
+async fn fetch(process: &mut Process, client: MacAddr) -> CachedPmk {
+    // Nobody says when it is written: ask until it is.
+    loop {
+        process.say(Share::PmkWanted { service: HOME, client }).await;
+        let found = process.core_hears(|said| match said {
+            ForCore::Pmk { client: of, entry, .. } => (of == client).then_some(*entry),
+            _ => None,
+        });
+        if let Ok(found) = timeout(Duration::from_millis(200), found).await {
+            return found;
+        }
+    }
+}
+
+/// Who has another key shares nothing, and what stands under our names that is not ours is ignored.
+async fn strangers<S: Store>(store: S) {
+    let mut first = Process::start(store.clone(), 1);
+    first.is_up().await;
+    first.say(Share::Instance(instance(1, 10))).await;
+    let mut other = Process::start(store.clone(), 9);
+    other.say(Share::Instance(instance(2, 10))).await;
+    let (connection, _messages) = store.connect(vec!["nothing".into()]).await.unwrap();
+    let ttl = Duration::from_secs(60);
+    let junk = |key: &str, field: &[u8]| Op::PutField {
+        key: key.into(),
+        field: field.into(),
+        value: vec![1; 80],
+        ttl,
+    };
+    let publish = Op::Publish { channel: "ttg:1:all".into(), message: vec![1; 80] };
+    let before = first.count("presence_malformed");
+    let ops = vec![junk("ttg:1:processes", &[7; 16]), junk("ttg:1:processes", &[7; 3]), publish];
+    connection.run(ops).await.unwrap();
+    let mut second = Process::start(store, 1);
+    second.hears_of(1).await;
+    for _ in 0..2 {
+        first.hears(|shared| matches!(shared, Shared::Beat { .. }).then_some(())).await;
+    }
+    assert!(first.count("presence_malformed") >= before + 3, "{:?}", first.counters.named());
+    assert!(other.count("presence_other_key") > 0 && other.count("presence_connected") == 0);
+    assert_eq!(first.count("presence_processes"), 1);
+    assert!(other.desk.try_recv().is_err(), "it heard something");
+}
+
+/// The store comes back empty: instances are there again, and the desks and cores are asked for the rest.
+async fn emptied<S: Store>(store: S, mut go: impl FnMut(), mut come: impl AsyncFnMut()) {
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    second.is_up().await;
+    first.say(Share::Instance(instance(1, 10))).await;
+    let (keeper, _) = second.hears_of(1).await;
+    go();
+    // While it is away nothing waits, and what can wait is done later.
+    for n in 0..2000 {
+        second.say(Share::Fetch(MacAddr([2, 0, 0, 0, (n >> 8) as u8, n as u8]))).await;
+    }
+    first.say(Share::Instance(instance(3, 30))).await;
+    come().await;
+    second.say(Share::Push { to: keeper, instance: [1; 16], push: withdrawal(1) }).await;
+    second.is_up().await;
+    let mut third = Process::start(store, 1);
+    let (mut one, mut three) = (false, false);
+    while !(one && three) {
+        let there = third.hears(|shared| match shared {
+            Shared::Instances { process, there, .. } => (process == keeper).then_some(there),
+            _ => None,
+        });
+        let there = there.await;
+        one |= there.iter().any(|said| said.instance == [1; 16]);
+        three |= there.iter().any(|said| said.instance == [3; 16] && said.load.load_permille == 30);
+    }
+    let pushed = first.hears(|shared| match shared {
+        Shared::Push { push, .. } => Some(push),
+        _ => None,
+    });
+    assert_eq!(pushed.await, withdrawal(1));
+    second
+        .hears(|shared| match shared {
+            Shared::Beat { alive } => alive.contains(&keeper).then_some(()),
+            _ => None,
+        })
+        .await;
+}
+
+fn redis(servers: &[&Server], cluster: bool, password: Option<&str>) -> Redis {
+    let redis = servers.iter().map(|server| server.address()).collect();
+    let config = config::Presence { redis, cluster, user: None, password_file: None };
+    Redis::new(&config, password, Arc::default()).unwrap()
+}
+
+macro_rules! suite {
+    ($($name:ident),*) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Memory::default()).await;
+            })*
+        }
+        mod in_redis {
+            $(#[tokio::test]
+            async fn $name() {
+                let server = super::Server::start(&[]);
+                super::$name(super::redis(&[&server], false, None)).await;
+            })*
+        }
+    };
+}
+
+suite!(instances, silence, refusals, tunnels, pmks, strangers);
+
+#[tokio::test]
+async fn what_memory_forgets_is_said_again() {
+    let store = Memory::default();
+    store.set_away(false);
+    emptied(store.clone(), || store.set_away(true), async || store.set_away(false)).await;
+}
+
+#[tokio::test]
+async fn what_redis_loses_is_said_again() {
+    let server = std::sync::Mutex::new(Server::start(&[]));
+    let store = redis(&[&server.lock().unwrap()], false, None);
+    emptied(store, || server.lock().unwrap().kill(), async || server.lock().unwrap().restart()).await;
+}
+
+/// It does not break connections: it forgets under them.
+#[tokio::test]
+async fn what_is_flushed_is_said_again() {
+    let server = Server::start(&[]);
+    let store = redis(&[&server], false, None);
+    emptied(store, || drop(server.ask(&["FLUSHALL"])), async || {}).await;
+}
+
+/// It stands still, and takes connections all the same: that is noticed, and nobody waits meanwhile.
+#[tokio::test]
+async fn a_redis_that_stands_still_is_one_that_is_away() {
+    let server = Server::start(&[]);
+    let store = redis(&[&server], false, None);
+    emptied(store, || server.signal("STOP"), async || server.signal("CONT")).await;
+}
+
+/// The whole suite once more, over three nodes that share the keys.
+#[tokio::test]
+async fn a_cluster_does_as_one_server_does() {
+    let nodes = server::cluster();
+    let store = |n: usize| redis(&[&nodes[n % 3], &nodes[(n + 1) % 3]], true, None);
+    let empty = || nodes.iter().for_each(|node| drop(node.ask(&["FLUSHALL"])));
+    instances(store(0)).await;
+    empty();
+    refusals(store(1)).await;
+    empty();
+    tunnels(store(2)).await;
+    empty();
+    pmks(store(0)).await;
+    empty();
+    emptied(store(1), empty, async || {}).await;
+}
+
+/// No key of ours is to be seen in what Redis has.
+#[tokio::test]
+async fn redis_sees_no_keys() {
+    let server = Server::start(&["--requirepass", "correct horse"]);
+    let store = redis(&[&server], false, Some("correct horse"));
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store, 1);
+    first.is_up().await;
+    let entry = pmk(now(), Duration::from_secs(3600));
+    first.say(Share::Tunnel(tunnel(2, 20))).await;
+    first.say(Share::Instance(instance(1, 10))).await;
+    first.say(Share::Pmk { service: HOME, client: PHONE, entry: Box::new(entry.clone()) }).await;
+    assert_eq!(fetch(&mut second, PHONE).await, entry);
+    let login = ["--no-auth-warning", "-a", "correct horse"];
+    let ask = |question: &[&str]| server.ask(&[&login[..], question].concat());
+    let key = format!("ttg:1:pmk:{HOME}:{PHONE}");
+    let life: u64 = String::from_utf8(ask(&["PTTL", &key])).unwrap().trim().parse().unwrap();
+    assert!((3_000_000..=3_600_000).contains(&life), "{life}");
+    let names = String::from_utf8(ask(&["KEYS", "*"])).unwrap();
+    assert!(names.lines().count() >= 4, "{names}");
+    for name in names.lines() {
+        // Whatever it holds, as it is.
+        let dump = ask(&["--raw", "DUMP", name]);
+        assert!(dump.len() > 10 || name == "ttg:1:key", "{name}");
+        for secret in [&SECRET[..16], b"alice", b"192.0.2.1"] {
+            assert!(!dump.windows(secret.len()).any(|window| window == secret), "{name} has a secret in it");
+        }
+        assert!(ask(&["PTTL", name]) != b"-1\n", "{name} stays for ever");
+    }
+}
+
+/// Errors say what to do.
+#[tokio::test]
+async fn a_wrong_password_is_told() {
+    let server = Server::start(&["--requirepass", "correct horse"]);
+    let store = redis(&[&server], false, Some("battery staple"));
+    let Err(error) = store.connect(vec!["nothing".into()]).await.map(drop) else { panic!() };
+    let text = error.to_string();
+    assert!(text.contains(&server.address()) && text.to_lowercase().contains("auth"), "{text}");
+    let nobody = redis(&[], false, None);
+    assert!(nobody.connect(vec!["nothing".into()]).await.is_err());
+}
+
+/// The authenticator of another process needs no EAP, on the BSS where the PMK was made or on another.
+#[tokio::test]
+async fn a_pmk_of_one_process_spares_eap_at_another() {
+    use authenticator::{
+        Bss, Environment, FailureTable, Input, Output, PmkCache, PmkChange, Service, Station,
+    };
+    use dot11::{
+        AuthenticationAlgorithm, CapabilityInfo, ManagementSubtype, StatusCode, build,
+        eapol::key::KeyFrame,
+        element::{ElementId, Elements, ElementsBuilder, Rsn, SupportedRates},
+        frame::management::{AssociationRequest, Authentication},
+        rsn::pmkid,
+    };
+    let server = Server::start(&[]);
+    let store = redis(&[&server], false, None);
+    let (mut first, mut second) = (Process::start(store.clone(), 1), Process::start(store, 1));
+    first.is_up().await;
+    // What the first's core does with what its authenticator did.
+    let mut made = PmkCache::new(10);
+    made.watch();
+    made.insert(PHONE, pmk(now(), Duration::from_secs(3600)));
+    let Some((client, PmkChange::Made(entry))) = made.poll_change() else { panic!() };
+    first.say(Share::Pmk { service: HOME, client, entry: Box::new(entry) }).await;
+    let found = fetch(&mut second, PHONE).await;
+    let time = Time::default() + now();
+    for bssid in [MacAddr([2, 0xaa, 0, 0, 0, 1]), MacAddr([2, 0xaa, 0, 0, 0, 2])] {
+        let service = Arc::new(Service::eap(b"example"));
+        let mut entropy = |out: &mut [u8]| getrandom::fill(out).unwrap();
+        let mut bss = Bss::new(service.clone(), bssid, time, &mut entropy);
+        let mut failures = FailureTable::new(service.limits.clone());
+        let mut pmks = PmkCache::new(10);
+        assert!(pmks.adopt(time, PHONE, found.clone()));
+        let mut station = Station::new(service, bssid, PHONE);
+        let (algorithm, elements) = (AuthenticationAlgorithm::OPEN, Elements::default());
+        let authentication = Authentication { algorithm, transaction: 1, status: StatusCode(0), elements };
+        let pmkids = vec![pmkid(Akm::Ieee8021x, &Pmk::new(SECRET), bssid, PHONE).unwrap()];
+        let rates = SupportedRates::bg();
+        let elements = ElementsBuilder::new()
+            .element(ElementId::SSID, b"example")
+            .supported_rates(&rates)
+            .extended_rates(&rates)
+            .rsn(&Rsn { pmkids, ..Rsn::ccmp(&[Akm::Ieee8021x]) })
+            .build();
+        let elements = Elements::new(&elements);
+        let capabilities = CapabilityInfo(0x0431);
+        let association = AssociationRequest { capabilities, listen_interval: 10, elements };
+        for (subtype, body) in [
+            (ManagementSubtype::Authentication, authentication.to_vec()),
+            (ManagementSubtype::AssociationRequest, association.to_vec()),
+        ] {
+            let frame = build::management(subtype, bssid, PHONE, bssid, &body);
+            let mut environment = Environment {
+                bss: &mut bss,
+                failures: &mut failures,
+                pmks: &mut pmks,
+                entropy: &mut entropy,
+            };
+            station.handle(time, &mut environment, Input::Management { frame: &frame, protected: false });
+        }
+        let sent = std::iter::from_fn(|| station.poll_output()).find_map(|output| match output {
+            Output::SendEapol { pdu, .. } => Some(pdu),
+            _ => None,
+        });
+        assert!(KeyFrame::parse(&sent.unwrap()).is_ok(), "the first message of the 4-way handshake, at once");
+    }
+}
