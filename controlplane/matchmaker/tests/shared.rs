@@ -80,7 +80,7 @@ fn a_second_device_at_a_bss_gets_the_tunnel_that_another_matchmaker_introduced()
     second.instance(None, HOME, 1, at(0)).unwrap();
     let introduced = first.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [7; 16]).unwrap();
     let tunnel = first.m.shared_tunnel(introduced.bssid).unwrap();
-    assert_eq!(first.m.shared_tunnels(at(1)), [tunnel.clone()]);
+    assert_eq!(first.m.shared_tunnels(at(1)), std::slice::from_ref(&tunnel));
     assert_eq!(first.m.shared_tunnels(at(301)), [], "its radio is not registered any more");
     assert!(second.m.adopt_tunnel(&tunnel, at(2)) && !second.m.adopt_tunnel(&tunnel, at(2)));
     let again = second.m.connect(&connect(LAPTOP, HOME, KITCHEN), at(3), [8; 16]).unwrap();
