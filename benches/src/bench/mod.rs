@@ -25,6 +25,7 @@
 mod agent;
 #[cfg(feature = "daemons")]
 mod associations;
+mod city;
 mod clock;
 #[cfg(feature = "daemons")]
 mod daemons;
@@ -83,6 +84,7 @@ const BENCHES: &[Bench] = &[
     #[cfg(feature = "daemons")]
     ("end-to-end", |_| end_to_end::run(&end_to_end::Plan::FULL)),
     ("matchmaking", |_| matchmaking::run(&matchmaking::Plan::FULL)),
+    ("city", |_| Ok(city::run(&city::Plan::FULL))),
     ("agent", |options| agent::run(options.agent)),
 ];
 

@@ -219,8 +219,16 @@ impl Matchmaker {
         }
         // Service, its most likely client with its weight, and the sum of weights.
         let mut expected: Vec<(ServiceRef, MacAddr, u32, u32)> = Vec::new();
-        for (recent, at_neighbour) in self.radios.recent(at) {
-            let weight = recent.weight(now) >> u32::from(at_neighbour);
+        for (recent, seen) in self.radios.recent(at) {
+            let near = if seen == at { 0 } else { 1 };
+            let weight = match self.sightings.is_at(recent.client, now) {
+                // On its way, or it just left here.
+                None => recent.weight(now) >> near,
+                Some(there) if there == at => recent.weight(now) >> near,
+                // Still there, or just coming from there.
+                Some(there) if there == seen => recent.weight(now) >> 3,
+                Some(_) => continue,
+            };
             if weight == 0 {
                 continue;
             }

@@ -298,11 +298,13 @@ impl Radios {
         self.places.get(at).recent.as_ref().is_some_and(|recent| recent.was_predicted(service, now))
     }
 
-    /// Clients lately at the radio and at its neighbours, with whether it was at a neighbour.
-    pub(crate) fn recent(&self, at: u32) -> impl Iterator<Item = (&RecentClient, bool)> {
-        let of = |at: u32| self.places.get(at).recent.iter().flat_map(|recent| recent.clients());
-        let near = self.neighbours(at).flat_map(of).map(|client| (client, true));
-        of(at).map(|client| (client, false)).chain(near)
+    /// Clients lately at the radio and at its neighbours, with which of them.
+    pub(crate) fn recent(&self, at: u32) -> impl Iterator<Item = (&RecentClient, u32)> {
+        let of = |at: u32| {
+            let recent = self.places.get(at).recent.iter();
+            recent.flat_map(|recent| recent.clients()).map(move |client| (client, at))
+        };
+        of(at).chain(self.neighbours(at).flat_map(of))
     }
 
     pub(crate) fn memory(&self) -> RadiosMemory {

@@ -5,11 +5,22 @@ use std::time::Duration;
 use dot11::MacAddr;
 
 /// Clients that are remembered at a radio.
-const CLIENTS: usize = 16;
+const CLIENTS: usize = 32;
 /// Predictions that are remembered at a radio.
 const PREDICTED: usize = 8;
 /// Somebody seen again after this has come again.
 const AWAY: u32 = 300;
+/// A visit, as it is counted.
+const VISIT: u8 = 16;
+/// After this a visit counts half.
+const HALF: u32 = 7 * 24 * 3600;
+/// Who left so long ago is half as likely to be on the way back as who just left.
+const BACK: u32 = 1800;
+/// Habits are known to a quarter of an hour.
+const QUARTER: u32 = 900;
+const QUARTERS: u32 = 24 * 3600 / QUARTER;
+/// Who comes at the time of day of the last visit, or so many quarters before or after, is likelier to come.
+const USUAL: u32 = 5;
 /// A prediction counts as come true if somebody comes within this.
 const PREDICTION: u32 = 600;
 
@@ -17,18 +28,30 @@ const PREDICTION: u32 = 600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RecentClient {
     pub(crate) client: MacAddr,
-    /// How often it came.
-    visits: u16,
+    /// How often it came: [`VISIT`] for each, less for those long ago; as of `last`.
+    visits: u8,
+    /// The time of day at which it came last, in [`QUARTER`]s.
+    came: u8,
     pub(crate) service: u32,
     /// When it was last there, in seconds.
     last: u32,
 }
 
 impl RecentClient {
-    /// How much its coming again is to be expected: each visit counts, up to eight, and half as much with each half hour.
+    /// How much its coming again is to be expected: each visit counts, half as much with each week; more about the time of day at
+    /// which it came last, and while it is not long since it left.
     pub(crate) fn weight(&self, now: Duration) -> u32 {
-        let age = (now.as_secs() as u32).saturating_sub(self.last);
-        (u32::from(self.visits.min(8)) * 4096).checked_shr(age / 1800).unwrap_or_default()
+        let now = now.as_secs() as u32;
+        let age = now.saturating_sub(self.last);
+        let back = 8u32.checked_shr(age / BACK).unwrap_or_default();
+        let apart = (now / QUARTER % QUARTERS).abs_diff(u32::from(self.came));
+        let usual = if apart.min(QUARTERS - apart) <= USUAL { 4 } else { 1 };
+        u32::from(self.visits_after(age)) * 16 * (usual + back)
+    }
+
+    fn visits_after(&self, age: u32) -> u8 {
+        let whole = u64::from(self.visits.checked_shr(age / HALF).unwrap_or_default());
+        (whole - whole * u64::from(age % HALF) / u64::from(2 * HALF)) as u8
     }
 }
 
@@ -40,22 +63,25 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn note(&mut self, client: MacAddr, service: u32, now: Duration) {
-        let now = now.as_secs() as u32;
+    pub(super) fn note(&mut self, client: MacAddr, service: u32, time: Duration) {
+        let now = time.as_secs() as u32;
+        let quarter = (now / QUARTER % QUARTERS) as u8;
         if let Some(known) =
             self.clients.iter_mut().find(|known| known.client == client && known.service == service)
         {
-            if now.saturating_sub(known.last) >= AWAY {
-                known.visits = known.visits.saturating_add(1);
+            let age = now.saturating_sub(known.last);
+            if age >= AWAY {
+                known.visits = known.visits_after(age).saturating_add(VISIT);
+                known.came = quarter;
             }
             known.last = now;
             return;
         }
-        let new = RecentClient { client, visits: 1, service, last: now };
+        let new = RecentClient { client, visits: VISIT, came: quarter, service, last: now };
         if self.clients.len() < CLIENTS {
             self.clients.push(new);
-        } else if let Some(oldest) = self.clients.iter_mut().min_by_key(|known| known.last) {
-            *oldest = new;
+        } else if let Some(least) = self.clients.iter_mut().min_by_key(|known| known.weight(time)) {
+            *least = new;
         }
     }
 

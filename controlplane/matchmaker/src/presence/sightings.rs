@@ -10,6 +10,8 @@ use crate::memory::{Seed, hash_pair};
 const RADIOS: usize = 8;
 /// Time is counted in so many seconds.
 const TICK: u64 = 8;
+/// Connected devices are looked up again once a minute: one not heard of for longer is on its way.
+const NOW: u16 = (90 / TICK) as u16;
 /// What counts, in ticks: ten minutes.
 const MEMORY: u16 = (600 / TICK) as u16;
 
@@ -56,6 +58,17 @@ impl Sightings {
         let n = known.unwrap_or_else(oldest);
         (trace.radios[n], trace.at[n]) = (radio, now);
         (0..RADIOS).filter(|&n| age(trace, n) < MEMORY).count() as u32
+    }
+
+    /// The radio at which the client is, as far as is known: it was heard there just now.
+    pub(crate) fn is_at(&self, client: MacAddr, now: Duration) -> Option<u32> {
+        let trace = &self.traces[self.line(client)];
+        if trace.client != client {
+            return None;
+        }
+        let now = (now.as_secs() / TICK) as u16;
+        let seen = (0..RADIOS).filter(|&n| trace.radios[n] != 0 && now.wrapping_sub(trace.at[n]) < NOW);
+        seen.min_by_key(|&n| now.wrapping_sub(trace.at[n])).map(|n| trace.radios[n] - 1)
     }
 
     /// Makes the processor fetch what is known of these clients, for all of them at once.
