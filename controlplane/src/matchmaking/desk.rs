@@ -29,8 +29,8 @@ use tokio::sync::{broadcast, oneshot};
 pub(crate) use self::watch::Touched;
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
-use super::run::NotDurable;
 use super::presence::{ProcessId, Share};
+use super::run::NotDurable;
 use crate::core::Connection;
 
 /// What is to be done.
@@ -233,7 +233,8 @@ impl Desk {
     /// A gateway of this process is gone: nobody is told anything through it, and while there are others nobody is sent there.
     pub fn local_gone(&mut self, connection: Connection) {
         let gone = self.routes.extract_if(|_, (_, route)| *route == Route::Local(connection));
-        let gone: Vec<(InstanceId, Uuid)> = gone.map(|(instance, (service, _))| (instance, service)).collect();
+        let gone: Vec<(InstanceId, Uuid)> =
+            gone.map(|(instance, (service, _))| (instance, service)).collect();
         for (instance, service) in gone {
             self.matchmaker.silent(service, instance);
             self.share_gone(instance);

@@ -35,7 +35,7 @@ sniff_end brute-force
 [ "$(air_count brute-force "wlan.fc.type_subtype == 11 && wlan.ta == $(mac sta2)")" -ge 2 ]
 [ "$(air_count brute-force "wlan.fc.type_subtype == 11 && wlan.ra == $(mac sta2)")" = 0 ]
 
-ctl forgive "$(mac sta2)" | grep -q 'is refused no more'
+ctl forgive "$(mac sta2)" | grep -q 'may come again$'
 until_online() { cli sta2 select_network 0; online sta2 5 >/dev/null; } # the radio, and wpa_supplicant itself, wait for a while
 within 30 until_online
 lease sta2

@@ -1,5 +1,6 @@
 //! Commits as they are acknowledged and as they are followed, in the orders that several processes bring about.
 
+use dot11::MacAddr;
 use matchmaker::{
     Change, Settings,
     objects::{NewBinding, Origin, Pattern},
