@@ -166,10 +166,16 @@ impl Agent {
         }
     }
 
-    /// The matchmaker lost what it was told: it is told again. What is on the air stays there.
+    /// The matchmaker lost what it was told: it is told again. What is on the air stays there, and who is associated; who begins
+    /// is introduced anew, since a gateway whose control is with the matchmaker knows nothing of it either.
     pub fn epoch_changed(&mut self, now: Duration) {
-        if let Some(matchmaker) = &mut self.matchmaker {
-            matchmaker.registration = Registration::Due(now);
+        let Some(matchmaker) = &mut self.matchmaker else { return };
+        matchmaker.registration = Registration::Due(now);
+        let shown = self.slots.iter_mut().filter_map(|slot| slot.shown.as_mut());
+        for client in shown.flat_map(|shown| &mut shown.clients) {
+            if let Progress::Introduced { until } = &mut client.progress {
+                *until = now.min(*until);
+            }
         }
     }
 

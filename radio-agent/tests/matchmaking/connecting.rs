@@ -85,6 +85,23 @@ fn every_device_is_introduced_on_the_same_tunnel() {
 }
 
 #[test]
+fn who_comes_again_after_the_matchmaker_began_anew_is_introduced_anew() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.run(seconds(2));
+    world.agent.epoch_changed(world.now);
+    world.run(seconds(2));
+    world.hear(&data(0, DEVICE));
+    assert_eq!((world.connects().len(), world.delivered.len()), (1, 3), "who is associated stays so");
+    let left = to_slot(0, ManagementSubtype::Deauthentication, DEVICE, &3u16.to_le_bytes());
+    world.hear(&left);
+    world.hear(&authentication(0, DEVICE));
+    let connects = world.connects();
+    assert_eq!((connects.len(), &connects[1].key[..]), (2, &KEY[..]), "on the same tunnel");
+    assert_eq!(world.delivered.last().unwrap().1, authentication(0, DEVICE));
+}
+
+#[test]
 fn two_services_have_two_tunnels() {
     let mut world = shown(Policy::default());
     world.offers.push(plain(WORK, OTHER));
