@@ -1,6 +1,7 @@
 //! The desk: takes what radios and service instances ask, has the matchmaker decide, and answers. No socket and no task: datagrams, requests
 //! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
 
+mod accounting;
 mod look_up;
 mod share;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::{
 
 use matchmaker::{
     AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings, Uuid,
-    objects::{AccountId, KeyId, Owner},
+    objects::{AccountId, KeyId},
     presence::{InstanceId, Peer},
 };
 use proto::matchmaking::{
@@ -23,7 +24,7 @@ use proto::matchmaking::{
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
 };
-use records::{Committed, Draft, Report, Side, Totals, Version};
+use records::{Committed, Draft, Report, Version};
 use tokio::sync::{broadcast, oneshot};
 
 pub(crate) use self::watch::Touched;
@@ -500,51 +501,6 @@ impl Desk {
     fn introduce(&mut self, introduction: &Introduction, now: Duration) {
         tracing::debug!(client = %introduction.client, radio = %introduction.radio, service = %introduction.service, "introduced");
         self.push(introduction.instance, Push::Introduction(convert::introduction(introduction)), now);
-    }
-
-    /// What one side says of a session, if it is the one that it says it is.
-    fn report(&self, peer: Peer, said: &pb::Accounting, now: Duration) -> Result<Report, Refusal> {
-        let (service, radio) = (uuid(&said.service), mac(&said.radio));
-        let owner = &self.matchmaker.service(service).ok_or(Refusal::UnknownService)?.owner;
-        let accounts = self.matchmaker.accounts();
-        let side = match said.side() {
-            pb::accounting::Side::Radio => {
-                self.matchmaker.is_radio_of(peer, radio, now)?;
-                Side::Radio
-            }
-            pb::accounting::Side::Service | pb::accounting::Side::Unspecified => {
-                let is_owner = match owner {
-                    Owner::Account(account) => accounts.id(peer.account) == Some(account),
-                    Owner::Key(key) => accounts.id(peer.account).is_none() && *key == peer.key,
-                };
-                if !is_owner {
-                    return Err(Refusal::NotYours);
-                }
-                Side::Service
-            }
-        };
-        let radio_account =
-            self.matchmaker.radio(radio, now).and_then(|radio| accounts.id(radio.owner.account).cloned());
-        Ok(Report {
-            account: owner.account().cloned(),
-            session: sixteen(&said.session_id),
-            client: mac(&said.client),
-            service,
-            radio,
-            radio_account,
-            side,
-            totals: Totals {
-                sequence: said.sequence,
-                up_octets: said.up_octets,
-                down_octets: said.down_octets,
-                up_packets: said.up_packets,
-                down_packets: said.down_packets,
-                seconds: said.seconds,
-                rssi_dbm: said.rssi_dbm,
-                ended: said.ended,
-                at: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
-            },
-        })
     }
 
     fn release(&mut self, peer: Peer, said: &pb::Release, now: Duration) -> Result<(), Refusal> {
