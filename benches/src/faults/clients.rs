@@ -34,8 +34,8 @@ const FEW: usize = 20;
 const MANY: usize = 80;
 /// Services that one gateway registers; then it registers these again.
 const SERVICES: u64 = 500;
-/// What all bindings name.
-const SERVICE: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
+/// What all bindings name; control has it in its configuration.
+pub(super) const SERVICE: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
 
 /// What clients share.
 pub struct World {

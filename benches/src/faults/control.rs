@@ -18,7 +18,7 @@ use proto::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::model::Contents;
+use super::{clients::SERVICE, model::Contents};
 
 /// A process that has not started by then does not.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,7 +64,8 @@ impl Control {
         let (admin, matchmaker) = ((ip, 7400).into(), (ip, 5248).into());
         let config = state.join("controlplane.toml");
         let text = format!(
-            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\n[records]\npostgres = \"{records}\"\n",
+            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\n[records]\npostgres = \"{records}\"\n\
+             [[service]]\nuuid = \"{SERVICE}\"\nssid = \"bound\"\nsecurity = \"open\"\n",
             state.display()
         );
         std::fs::write(&config, text)?;

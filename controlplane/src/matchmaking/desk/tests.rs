@@ -13,7 +13,7 @@ use crate::matchmaking::keys;
 
 fn desk() -> Desk {
     let state = tempfile::tempdir().unwrap();
-    let keys = keys::load_or_make(state.path()).unwrap();
+    let keys = keys::load_or_make(&state.path().join("matchmaker.key")).unwrap();
     let config = server::Config {
         secret: keys.secret,
         tickets: server::TicketKeys::new(&keys.ticket, None),
