@@ -59,8 +59,6 @@ async fn bindings_and_accounts_are_made_listed_and_removed() {
     assert!(ttgctl(&server, remove).await.unwrap_err().contains("has no binding 1"));
     let removed = ttgctl(&server, "accounts remove info@example.org -o json").await.unwrap();
     assert_eq!(removed, "{\"removed\":1}\n");
-    let forgiven = ttgctl(&server, "forgive 02:00:00:00:00:07").await.unwrap();
-    assert_eq!(forgiven, "02:00:00:00:00:07 was not refused everywhere\n");
     let drained = ttgctl(&server, "drain g --off").await.unwrap_err();
     assert!(drained.contains("no gateway `g` is attached"), "{drained}");
 }
