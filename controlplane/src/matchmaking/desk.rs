@@ -438,10 +438,10 @@ impl Desk {
                 done
             }
             Request::Accounting(said) => {
+                let report = Box::new(self.report(peer, &said, now)?);
                 if !said.ended {
                     self.matchmaker.keep(mac(&said.bssid), mac(&said.client), now);
                 }
-                let report = Box::new(self.report(peer, &said, now)?);
                 self.next_commit += 1;
                 let number = self.next_commit;
                 self.waiting.insert(number, After::Account { asker: asker.clone() });
