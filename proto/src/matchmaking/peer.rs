@@ -9,6 +9,7 @@
 //! addresses, two sessions, one handshake.
 
 mod hello;
+mod outstanding;
 mod session;
 
 use std::collections::VecDeque;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use prost::Message;
 
 use self::hello::Hello;
+use self::outstanding::Outstanding;
 use self::session::Session;
 use super::datagram::{Datagram, MAX_REQUEST, MAX_TICKET, MIN_TICKET, NO_COOKIE, VERSIONS};
 use super::messages::{Acknowledge, Admission, Answer, Push, Request, answer, push, request};
@@ -34,13 +36,14 @@ pub const MAX_ADDRESSES: usize = 16;
 /// Ids of pushes that are remembered, so that none is delivered twice.
 const REMEMBERED: usize = 256;
 
-/// What a request without answer is repeated after; the last is how long its last repetition is waited for.
-const REPETITION: [u64; 5] = [500, 1000, 2000, 4000, 4000];
 /// A peer begins a handshake at most that often. After each round through all addresses in vain but
 /// the first it waits twice as long, up to [`MAX_DOUBLINGS`] times: so that a matchmaker that comes back is not met by
 /// all of its peers at once.
 const HANDSHAKE_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_DOUBLINGS: u32 = 3;
+/// How long a radio waits for an answer: a later one is of no use, because the device has gone on, or the next question
+/// says more. Shorter than all repetitions together.
+pub const RADIO_PATIENCE: Duration = Duration::from_secs(10);
 /// Acknowledgements are collected for so long.
 const ACKNOWLEDGE_DELAY: Duration = Duration::from_millis(20);
 /// A request that is not accepted is sent again at once, but not for ever.
@@ -150,20 +153,6 @@ pub enum RequestError {
     /// The matchmaker would refuse it.
     #[error(transparent)]
     Malformed(#[from] check::Malformed),
-}
-
-struct Outstanding {
-    id: u32,
-    /// Encoded.
-    text: Vec<u8>,
-    asked: Duration,
-    attempts: usize,
-    due: Duration,
-    refusals: u8,
-    /// Counter and last octets of the newest datagram.
-    newest: Option<(u64, [u8; 8])>,
-    /// An acknowledgement, of whose answer nobody waits.
-    silent: bool,
 }
 
 /// See the module.
@@ -304,6 +293,9 @@ impl Peer {
                     .flatten()
                     .find_map(|session| session.open(&nonce, bytes));
                 if let Some(answer) = text.and_then(|text| Answer::decode(&*text).ok()) {
+                    if Some(from) == self.address() {
+                        self.heard();
+                    }
                     self.answer(answer);
                 }
             }
@@ -390,7 +382,10 @@ impl Peer {
                     let address = hello.address();
                     self.hello = None;
                     self.report(Report::Silent { address });
-                    self.next_address(now);
+                    // Requests may have found that out before.
+                    if Some(address) == self.address() {
+                        self.next_address(now);
+                    }
                 }
             },
             Some(_) => (),
@@ -411,29 +406,31 @@ impl Peer {
     /// Sends, repeats and gives up requests.
     fn ask_again(&mut self, now: Duration) {
         let patience = self.config.patience;
+        let mut silence = false;
         while let Some(at) = self.requests.iter().position(|request| request.asked + patience <= now) {
             let request = self.requests.remove(at).expect("it was just found");
+            silence |= request.is_met_by_silence();
             if !request.silent {
                 self.outputs.push_back(Output::Answered { id: request.id, answer: Err(GaveUp::Silence) });
             }
         }
+        let in_vain = |request: &Outstanding| {
+            request.due <= now && request.is_exhausted() && request.is_met_by_silence()
+        };
+        silence |= self.can_ask() && self.requests.iter().any(in_vain);
+        if let Some(address) = self.address().filter(|_| silence) {
+            self.report(Report::Silent { address });
+            self.next_address(now);
+        }
         if !self.can_ask() {
             return;
-        }
-        let exhausted = |request: &Outstanding| request.due <= now && request.attempts >= REPETITION.len();
-        if self.requests.iter().any(exhausted) {
-            if let Some(address) = self.address() {
-                self.report(Report::Silent { address });
-            }
-            self.next_address(now);
         }
         let (Some(session), Some(to)) = (self.session.as_mut(), self.addresses.get(self.at).copied()) else {
             return;
         };
         for request in self.requests.iter_mut().filter(|request| request.due <= now) {
             let datagram = session.seal(&request.text, &mut request.newest);
-            request.due =
-                now + jittered(REPETITION[request.attempts.min(REPETITION.len() - 1)], &mut self.jitter);
+            request.due = now + jittered(request.interval(), &mut self.jitter);
             request.attempts += 1;
             self.outputs.push_back(Output::Send { to, datagram });
         }
@@ -448,16 +445,7 @@ impl Peer {
             return Err(RequestError::Full);
         }
         self.next_id = self.next_id.wrapping_add(1);
-        self.requests.push_back(Outstanding {
-            id: request.id,
-            text: request.encode_to_vec(),
-            asked: now,
-            attempts: 0,
-            due: now,
-            refusals: 0,
-            newest: None,
-            silent,
-        });
+        self.requests.push_back(Outstanding::new(request.id, request.encode_to_vec(), now, silent));
         Ok(request.id)
     }
 
@@ -484,6 +472,7 @@ impl Peer {
         self.hello = None;
         (self.failed, self.rounds) = (0, 0);
         self.at = self.addresses.iter().position(|address| *address == from).unwrap_or(self.at);
+        self.heard();
         self.endpoint.clone_from(&admission.endpoint);
         self.in_epoch(admission.epoch);
         self.report(Report::Admitted { address: from, endpoint: admission.endpoint.clone() });
@@ -493,13 +482,19 @@ impl Peer {
 
     /// All requests begin from the first interval.
     fn again_at(&mut self, now: Duration) {
-        for request in &mut self.requests {
-            (request.attempts, request.refusals, request.due, request.newest) = (0, 0, now, None);
-        }
+        self.requests.iter_mut().for_each(|request| request.again_at(now));
+    }
+
+    /// The address answers: whichever request is met by silence now is not the address's fault.
+    fn heard(&mut self) {
+        self.requests.iter_mut().for_each(|request| request.heard = true);
     }
 
     /// The address is another one: cookies are good for one matchmaker only.
     fn moved(&mut self) {
+        for request in &mut self.requests {
+            (request.heard, request.moved) = (false, true);
+        }
         if let Some(session) = &mut self.session {
             session.cookie = None;
         }

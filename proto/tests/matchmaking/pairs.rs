@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proto::matchmaking::datagram::{self, kind};
 use proto::matchmaking::messages::{Release, request};
-use proto::matchmaking::peer::{GaveUp, MAX_REQUESTS, Output, Report, RequestError};
+use proto::matchmaking::peer::{self, GaveUp, MAX_REQUESTS, Output, RADIO_PATIENCE, Report, RequestError};
 use proto::matchmaking::server::*;
 use proto::matchmaking::{Key, PublicKey};
 
@@ -241,6 +241,73 @@ fn another_matchmaker_takes_over_with_the_same_ticket() {
     assert_eq!(world.answers(0)[2], (id, Err(GaveUp::Silence)));
     let looked_up = |(_, output): &&(usize, Output)| *output == Output::LookUpAddresses;
     assert_eq!(world.outputs.iter().filter(looked_up).count(), 2, "when it began, and when all had failed");
+}
+
+/// A radio, admitted by the first of so many servers, which then falls silent.
+fn abandoned(seed: u64, servers: u8) -> World {
+    let mut world = World::new(seed, servers, 0);
+    world.add_peer(peer::Config { patience: RADIO_PATIENCE, ..peer_config(10) }, 0);
+    world.run(SECOND);
+    assert!(world.peers[0].1.is_admitted());
+    world.servers.insert(server_address(0), None);
+    world
+}
+
+#[test]
+fn who_gives_up_early_goes_to_the_next_matchmaker_too() {
+    let mut world = abandoned(17, 2);
+    let first = world.ask(0, release(1));
+    world.run(5 * SECOND);
+    let second = world.ask(0, release(2));
+    world.run(5 * SECOND + SECOND / 10);
+    assert_eq!(world.answers(0), [(first, Err(GaveUp::Silence)), (second, done())]);
+    assert_eq!(world.peers[0].1.address(), Some(server_address(1)));
+    assert!(world.reports(0).contains(&Report::Silent { address: server_address(0) }));
+    // And it stays there.
+    for n in 0..30 {
+        let id = world.ask(0, release(n));
+        world.run(SECOND);
+        assert!(world.answers(0).contains(&(id, done())));
+    }
+    assert_eq!(world.count(kind::INITIATION), 1);
+}
+
+#[test]
+fn a_request_counts_against_an_address_only_if_it_had_its_time_there() {
+    // Two of three are silent, and something is asked every second: each of them gets as long.
+    let mut world = abandoned(18, 3);
+    world.servers.insert(server_address(1), None);
+    let began = world.now;
+    let mut changes = Vec::new();
+    let mut at = world.peers[0].1.address();
+    for n in 0..30 {
+        world.ask(0, release(n));
+        world.run(SECOND);
+        let now = world.peers[0].1.address();
+        if now != at {
+            at = now;
+            changes.push((world.now - began).as_secs());
+        }
+    }
+    assert_eq!(at, Some(server_address(2)));
+    assert_eq!(changes.len(), 2);
+    assert!(changes[0] == 10 && (18..=21).contains(&changes[1]), "{changes:?}");
+}
+
+#[test]
+fn one_request_without_answer_does_not_make_an_address_silent() {
+    let mut world = abandoned(19, 2);
+    world.ask(0, release(1));
+    world.run(8 * SECOND);
+    // It is back, and answers what is asked next, though not that one before its time is over.
+    world.servers.insert(server_address(0), Some(server(config(small()), UNIX + world.now, &mut Dice(2))));
+    let id = world.ask(0, release(2));
+    world.run(SECOND / 10);
+    assert!(world.answers(0).contains(&(id, done())));
+    world.servers.insert(server_address(0), None);
+    world.run(3 * SECOND);
+    assert_eq!(world.answers(0).len(), 2, "the first is over");
+    assert_eq!(world.peers[0].1.address(), Some(server_address(0)));
 }
 
 #[test]

@@ -13,9 +13,6 @@ use crate::config::Matchmaking;
 use crate::daemon::Log;
 use crate::sys;
 
-/// An answer that did not come by then is of no use: the device has gone on, or the next question says more.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The peer, and which of the agent's questions each of its requests is.
 pub(super) struct Matchmaker {
     pub(super) peer: Peer,
@@ -49,7 +46,7 @@ impl Matchmaker {
             account,
             software: concat!("radio-agent ", env!("CARGO_PKG_VERSION")).to_owned(),
             instance: u64::from_le_bytes(instance),
-            patience: PATIENCE,
+            patience: peer::RADIO_PATIENCE,
         };
         let mut failed = Ok(());
         let peer = Peer::new(config_of_peer, &mut |octets| {
