@@ -9,7 +9,7 @@ use proto::tunnel::{FrameInfo, Punch, SessionId};
 use super::link::Due;
 use super::matchmaking::UNANSWERED_FOR;
 use super::near::{Heard, Noted};
-use super::slot::{Progress, Shown};
+use super::slot::{Client, Progress, Shown};
 use super::{Agent, Event, Output, Why};
 use dot11::element::{ElementId, Elements, Ssid};
 
@@ -94,19 +94,22 @@ impl Agent {
         };
         shown.stations.heard(device, now);
         let authenticates = frame.kind() == FrameKind::Management(ManagementSubtype::Authentication);
+        // Whoever sends authentication frames under the address of a device that is associated does not get in its way: only
+        // such a frame waits for an introduction, or is refused.
         let associated = shown.stations.contains(device);
+        let goes_on = associated && !authenticates;
         let progress = shown.client(device).map(|client| {
             client.heard = now;
             client.progress
         });
         match progress {
+            _ if goes_on => {}
             Some(Progress::Refused { until }) if now < until => {
                 self.counters.kept_out += 1;
                 return false;
             }
-            Some(Progress::Introduced { until }) if now < until || associated && !authenticates => {}
+            Some(Progress::Introduced { until }) if now < until => {}
             Some(Progress::Wanted | Progress::Asked) => {}
-            None if associated && !authenticates => {}
             _ if !authenticates => {
                 self.not_introduced(slot, frame, device, now);
                 return false;
@@ -125,9 +128,8 @@ impl Agent {
         }
         let Some(shown) = &mut self.slots[slot].shown else { return false };
         let up = shown.link.as_ref().is_some_and(|link| link.up().is_some());
-        let introduced =
-            shown.client(device).is_none_or(|client| matches!(client.progress, Progress::Introduced { .. }));
-        if up && introduced {
+        let introduced = |client: &mut Client| matches!(client.progress, Progress::Introduced { .. });
+        if up && (goes_on || shown.client(device).is_none_or(introduced)) {
             return true;
         }
         if !frame.control().is_management() {

@@ -150,6 +150,36 @@ fn who_is_not_introduced_is_ignored_as_long_as_the_matchmaker_says_but_not_long(
 }
 
 #[test]
+fn an_authentication_frame_of_somebody_else_cuts_nobody_off() {
+    let mut world = shown(Policy::default());
+    world.associate(0, DEVICE);
+    world.run(seconds(31));
+    let before = world.delivered.len();
+    // Its introduction is over, and the matchmaker is too busy to be asked.
+    for number in 0..40 {
+        world.hear(&authentication(0, MacAddr([0x40, 0x5e, 0, 0, 1, number])));
+    }
+    let others = world.delivered.len() - before;
+    let asked = world.connects().len();
+    world.hear(&authentication(0, DEVICE));
+    assert_eq!(world.connects().len(), asked, "it waits");
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.len(), before + others + 1, "but only that frame");
+    // Nor does a refusal.
+    (world.failure, world.retry) = (Some(Reason::Refused), 8);
+    world.run(seconds(9));
+    assert!(world.connects().iter().skip(asked).any(|connect| connect.client == DEVICE.0));
+    let before = world.delivered.len();
+    world.hear(&authentication(0, DEVICE));
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.len(), before + 1);
+    world.run(seconds(20));
+    world.hear(&data(0, DEVICE));
+    assert_eq!(world.delivered.len(), before + 2);
+    assert!(world.injected(ManagementSubtype::Deauthentication).is_empty());
+}
+
+#[test]
 fn the_policy_holds_for_who_begins_too() {
     let mut world = shown(Policy { max_clients: 1, ..Policy::default() });
     world.offers.push(offer(HOME, Some(OTHER), Policy { max_clients: 1, ..Policy::default() }));
