@@ -47,7 +47,7 @@ pub fn bssids(radio: MacAddr, count: usize, taken: &[MacAddr]) -> Vec<MacAddr> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Standing {
     pub(super) need: Need,
-    /// Of the offer.
+    /// Of the offer: a class, and in the last octet the order within it, which is the signal's.
     pub(super) rank: u32,
     /// Of the device that needs it most, in dBm, the sign turned.
     pub(super) weakness: i16,
@@ -65,9 +65,10 @@ pub(super) enum Need {
 }
 
 impl Standing {
-    /// A stronger signal alone displaces nothing: it would go to and fro.
+    /// A stronger signal alone displaces nothing: it would go to and fro. So of the rank only the class counts.
     pub(super) fn outranks(&self, other: &Standing) -> bool {
-        (self.need, self.rank) < (other.need, other.rank)
+        let class = |standing: &Standing| standing.rank >> 8;
+        (self.need, class(self)) < (other.need, class(other))
     }
 }
 

@@ -187,20 +187,45 @@ fn who_outranks_whom_when_there_is_no_place() {
         offer
     };
     let dwelling = |number, client| offer(number, client, Policy { dwell_seconds: 60, ..none });
-    let newcomer = ranked(3, Some(third), 5);
+    // As the matchmaker ranks: a class, and the signal as it was told.
+    let rank = |class: u32, rssi: i32| class << 8 | rssi.unsigned_abs();
+    let (connected, named, asked, broadcast, predictable) =
+        (rank(0, -60), rank(1, -60), rank(2, -60), rank(4, 255), rank(5, 1));
+    let newcomer = ranked(3, Some(third), named);
     // what is shown, the newcomer, what is shown then
     let cases = [
-        ("rank", [ranked(1, Some(DEVICE), 6), ranked(2, Some(DEVICE), 7)], newcomer.clone(), [1, 3]),
-        ("equal", [ranked(1, Some(DEVICE), 5), ranked(2, Some(DEVICE), 5)], newcomer.clone(), [1, 2]),
-        ("named before anybody", [ranked(1, None, 1), ranked(2, Some(DEVICE), 5)], newcomer.clone(), [2, 3]),
+        ("class", [ranked(1, Some(DEVICE), named), ranked(2, Some(DEVICE), asked)], newcomer.clone(), [1, 3]),
+        ("equal", [ranked(1, Some(DEVICE), named), ranked(2, Some(DEVICE), named)], newcomer.clone(), [1, 2]),
         (
-            "anybody before predicted",
-            [predicted(1, 1), ranked(2, Some(DEVICE), 9)],
-            ranked(3, None, 9),
+            "a stronger signal alone",
+            [ranked(1, Some(DEVICE), rank(1, -85)), ranked(2, Some(DEVICE), rank(1, -86))],
+            ranked(3, Some(third), rank(1, -30)),
+            [1, 2],
+        ),
+        (
+            "named before anybody",
+            [ranked(1, None, broadcast), ranked(2, Some(DEVICE), asked)],
+            newcomer.clone(),
             [2, 3],
         ),
-        ("predicted last", [ranked(1, None, 9), ranked(2, Some(DEVICE), 9)], predicted(3, 1), [1, 2]),
-        ("dwell", [dwelling(1, Some(DEVICE)), dwelling(2, Some(DEVICE))], ranked(3, Some(third), 1), [1, 2]),
+        (
+            "anybody before predicted",
+            [predicted(1, predictable), ranked(2, Some(DEVICE), named)],
+            ranked(3, None, broadcast),
+            [2, 3],
+        ),
+        (
+            "predicted last",
+            [ranked(1, None, broadcast), ranked(2, Some(DEVICE), named)],
+            predicted(3, predictable),
+            [1, 2],
+        ),
+        (
+            "dwell",
+            [dwelling(1, Some(DEVICE)), dwelling(2, Some(DEVICE))],
+            ranked(3, Some(third), connected),
+            [1, 2],
+        ),
     ];
     for (name, shown, newcomer, expected) in cases {
         let mut world = World::new();
@@ -220,12 +245,12 @@ fn who_outranks_whom_when_there_is_no_place() {
     }
     // Where devices are, nothing is displaced.
     let mut world = World::new();
-    world.offers = vec![ranked(1, Some(DEVICE), 9), ranked(2, Some(DEVICE), 9)];
+    world.offers = vec![ranked(1, Some(DEVICE), named), ranked(2, Some(DEVICE), named)];
     world.hear(&probe_request(DEVICE, b""));
     world.run(milliseconds(50));
     world.associate(0, DEVICE);
     world.associate(1, OTHER);
-    world.offers.push(ranked(3, Some(third), 1));
+    world.offers.push(ranked(3, Some(third), connected));
     world.hear(&probe_request(third, b""));
     world.run(seconds(1));
     assert_eq!(world.agent.counters().evicted, 0);
