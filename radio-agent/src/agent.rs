@@ -17,6 +17,7 @@ mod networks;
 mod offers;
 mod passing;
 mod report;
+mod reports;
 mod slot;
 mod stations;
 mod template;

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use dot11::MacAddr;
 use proto::matchmaking::messages::{self, answer::Answer, failure::Reason, request::Request};
+use proto::matchmaking::peer::MAX_REQUESTS;
 use proto::tunnel::{Hello, ServiceUuid, SessionId, TunnelKey};
 
 use super::link::{Link, OtherEnd};
 use super::near::Device;
+use super::reports::{self, Report, Reports};
 use super::slot::{Progress, Slot};
 use super::{Agent, Event, Output, Why};
 use crate::config::{Location, Matchmaking};
@@ -92,6 +94,7 @@ enum Question {
     Register,
     LookUp(Vec<MacAddr>),
     Connect { slot: usize, device: MacAddr, session: SessionId },
+    Report(Box<Report>),
 }
 
 /// The matchmaker, as the agent sees it.
@@ -105,6 +108,7 @@ pub(super) struct Matchmaker {
     next: u32,
     look_ups: Bucket,
     connects: Bucket,
+    reports: Reports,
     /// Devices of the next look-up: fewer after an answer in which not everything had place.
     batch: usize,
 }
@@ -120,6 +124,7 @@ impl Matchmaker {
             next: 0,
             look_ups: Bucket::new(10, 2),
             connects: Bucket::new(8, 4),
+            reports: Reports::default(),
             batch: MAX_DEVICES,
         }
     }
@@ -139,6 +144,10 @@ impl Matchmaker {
 
     fn connects_under_way(&self) -> usize {
         self.under_way(|question| matches!(question, Question::Connect { .. }))
+    }
+
+    fn may_report(&self) -> bool {
+        self.under_way(|question| matches!(question, Question::Report(_))) < reports::MAX_UNDER_WAY
     }
 
     fn register_at(&mut self, when: Duration) {
@@ -163,6 +172,10 @@ impl Agent {
             Question::Register => self.registered(answer, now),
             Question::LookUp(devices) => self.looked_up(&devices, answer, now),
             Question::Connect { slot, device, session } => self.connected(slot, device, session, answer, now),
+            Question::Report(report) => {
+                let taken = matchmaker.reports.answered(*report, answer.as_ref(), now);
+                self.counters.reports_lost += u64::from(!taken);
+            }
         }
     }
 
@@ -194,7 +207,8 @@ impl Agent {
             .any(|shown| shown.clients.iter().any(|client| client.progress == Progress::Wanted));
         let connect =
             (wanted && matchmaker.connects_under_way() < MAX_CONNECTS).then(|| matchmaker.connects.ready());
-        [registration, look_up, connect].into_iter().flatten().min()
+        let report = matchmaker.reports.due().filter(|_| matchmaker.may_report());
+        [registration, look_up, connect, report].into_iter().flatten().min()
     }
 
     /// Asks what is to be asked now.
@@ -202,10 +216,18 @@ impl Agent {
         self.register(now);
         self.connect(now, draw);
         self.look_up(now);
+        self.report(now);
     }
 
-    /// The last thing that is said.
+    /// The last things that are said: reports as far as there is place for them among the peer's requests, since nobody waits for
+    /// an answer, and then that the radio is gone.
     pub(super) fn unregister(&mut self) {
+        if let Some(matchmaker) = &mut self.matchmaker {
+            let others = matchmaker.questions.len() + self.slots.len() + 1;
+            let last = std::iter::from_fn(|| matchmaker.reports.pop());
+            let last: Vec<_> = last.take(MAX_REQUESTS.saturating_sub(others)).collect();
+            last.into_iter().for_each(|report| self.tell(Request::Accounting(report.said)));
+        }
         let radio = self.radio.0.to_vec();
         self.tell(Request::Unregister(messages::Unregister { radio, ..Default::default() }));
     }
@@ -228,7 +250,20 @@ impl Agent {
         for mut report in reports {
             (report.radio, report.bssid) = (self.radio.0.to_vec(), bssid.0.to_vec());
             (report.service, report.session_id) = (service.0.to_vec(), session.0.to_vec());
-            self.tell(Request::Accounting(report));
+            if let Some(matchmaker) = &mut self.matchmaker
+                && !matchmaker.reports.push(report)
+            {
+                self.counters.reports_lost += 1;
+            }
+        }
+    }
+
+    /// Sends what is to be reported.
+    fn report(&mut self, now: Duration) {
+        while let Some(matchmaker) = self.matchmaker.as_mut().filter(|matchmaker| matchmaker.may_report()) {
+            let Some(report) = matchmaker.reports.next(now) else { return };
+            let request = Request::Accounting(report.said.clone());
+            self.question(request, Question::Report(Box::new(report)));
         }
     }
 

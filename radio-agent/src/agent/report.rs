@@ -160,6 +160,8 @@ pub struct Counters {
     pub kicked: u64,
     /// Gateways of virtual BSSes that stopped answering, or never did.
     pub gateways_lost: u64,
+    /// Reports of what devices used that nobody took, or for which there was no place.
+    pub reports_lost: u64,
     /// Datagrams of gateways that open their NAT.
     pub punches: u64,
     /// Datagrams to gateways that came back because nobody has the port.

@@ -444,8 +444,10 @@ fn the_end_closes_releases_and_unregisters() {
     world.associate(0, DEVICE);
     world.agent.shut_down(world.now);
     world.pump();
-    let last: Vec<_> = world.questions.iter().rev().take(2).map(|(_, request)| request.clone()).collect();
-    let [Request::Unregister(_), Request::Release(release)] = &last[..] else { panic!("{last:?}") };
+    let last: Vec<_> = world.questions.iter().rev().take(3).map(|(_, request)| request.clone()).collect();
+    let [Request::Unregister(_), Request::Accounting(_), Request::Release(release)] = &last[..] else {
+        panic!("{last:?}")
+    };
     assert!(!release.gateway_lost);
     assert_eq!(world.air().last().unwrap().1, 'c');
     assert_eq!(world.injected(ManagementSubtype::Deauthentication).len(), 1);

@@ -286,7 +286,7 @@ fn what_is_withdrawn_goes_off_the_air_at_once() {
     assert!(!world.is_shown(HOME));
     assert_eq!(world.injected(ManagementSubtype::Deauthentication).len(), 1, "its devices are told");
     assert_eq!(world.look_ups()[1].1.shown, [vec![HOME; 16]], "the matchmaker knew what is shown");
-    let Some((_, Request::Release(release))) = world.questions.last() else {
+    let [.., (_, Request::Release(release)), (_, Request::Accounting(_))] = &world.questions[..] else {
         panic!("{:?}", world.questions)
     };
     assert_eq!((&release.bssid[..], &release.service[..]), (&bssid(0).0[..], &[HOME; 16][..]));

@@ -1,7 +1,9 @@
 //! What the agent reports of what devices use.
 
 use dot11::{Frame, MacAddr, build};
+use proto::matchmaking::messages::request::Request;
 use proto::matchmaking::messages::{Accounting, Policy, accounting::Side};
+use proto::matchmaking::peer::MAX_REQUESTS;
 
 use super::connecting::shown;
 use super::world::*;
@@ -66,4 +68,65 @@ fn the_matchmaker_hears_what_devices_use_now_and_then_and_at_the_end() {
     let end = totals(&reports[3]);
     assert_eq!((end.0, end.1, end.3), (4, [157, 1000, 3, 1], true));
     assert!((left.2..left.2 + 3).contains(&end.2), "the time between does not count");
+}
+
+/// A network with so many devices.
+fn crowded(devices: u8) -> World {
+    let mut world = shown(Policy::default());
+    for number in 0..devices {
+        world.associate(0, MacAddr([0x40, 0x5e, 0, 0, 2, number]));
+        world.run(milliseconds(300));
+    }
+    world
+}
+
+#[test]
+fn many_reports_are_in_nobodys_way_and_none_is_lost() {
+    let mut world = crowded(100);
+    let before = world.questions.len();
+    // Its gateway dies, and the matchmaker takes its time.
+    world.alive.clear();
+    world.waiting = Some(Vec::new());
+    world.run(seconds(3));
+    let waiting = world.waiting.as_ref().unwrap();
+    let is_report = |request: &Request| matches!(request, Request::Accounting(_));
+    assert!(waiting.iter().any(|(_, request)| matches!(request, Request::Release(_))));
+    assert_eq!(waiting.iter().filter(|(_, request)| is_report(request)).count(), 4);
+    // It answers nothing for a while.
+    world.silent = true;
+    world.answer();
+    world.run(seconds(12));
+    world.silent = false;
+    world.run(seconds(12));
+    let ended = |report: &&Accounting| report.ended;
+    let reports = world.reports();
+    let mut clients: Vec<_> = reports.iter().filter(ended).map(|report| report.client.clone()).collect();
+    clients.sort_unstable();
+    clients.dedup();
+    assert_eq!((clients.len(), world.agent.counters().reports_lost), (100, 0));
+    let asked = world.questions.len() - before;
+    world.run(seconds(50));
+    assert_eq!(world.reports().len(), reports.len(), "what was taken is not repeated");
+    assert!(asked < 150);
+
+    // Whom nobody hears gives up.
+    let mut world = crowded(4);
+    world.silent = true;
+    world.alive.clear();
+    world.run(seconds(120));
+    let ends = world.reports().into_iter().filter(|report| report.ended).count();
+    assert_eq!((ends, world.agent.counters().reports_lost), (4 * 5, 4));
+}
+
+#[test]
+fn at_the_end_there_is_place_for_what_must_be_said() {
+    let mut world = crowded(100);
+    let before = world.questions.len();
+    world.agent.shut_down(world.now);
+    world.pump();
+    let last = &world.questions[before..];
+    assert!(last.len() <= MAX_REQUESTS);
+    assert!(matches!(last[0].1, Request::Release(_)));
+    assert!(matches!(last.last().unwrap().1, Request::Unregister(_)));
+    assert!(last.len() > 50, "the rest is reports");
 }

@@ -101,6 +101,8 @@ pub struct World {
     pub retry: u32,
     /// It answers nothing: questions are given up.
     pub silent: bool,
+    /// What is asked waits here for [`World::answer`].
+    pub waiting: Option<Vec<(u32, Request)>>,
     pub lifetime: u32,
     pub questions: Vec<(Duration, Request)>,
     /// Where it introduces to.
@@ -128,6 +130,7 @@ impl World {
             failure: None,
             retry: 0,
             silent: false,
+            waiting: None,
             lifetime: 400,
             questions: Vec::new(),
             endpoints: vec![gateway(1)],
@@ -175,8 +178,23 @@ impl World {
         self.now = end;
     }
 
+    /// Answers what waits, and from then on everything at once.
+    pub fn answer(&mut self) {
+        for (ask, request) in self.waiting.take().unwrap_or_default() {
+            self.reply(ask, &request);
+        }
+        self.pump();
+    }
+
     fn question(&mut self, ask: u32, request: &Request) {
         self.questions.push((self.now, request.clone()));
+        match &mut self.waiting {
+            Some(waiting) => waiting.push((ask, request.clone())),
+            None => self.reply(ask, request),
+        }
+    }
+
+    fn reply(&mut self, ask: u32, request: &Request) {
         let answer = match request {
             _ if self.silent => None,
             Request::RegisterRadio(_) => Some(Answer::Registered(messages::Registered {
