@@ -120,10 +120,12 @@ impl Agent {
                     return false;
                 }
                 let Some(shown) = &mut self.slots[slot].shown else { return false };
-                if !shown.begins(device, now) {
+                let expected = self.offers.names(device) || shown.usage.knows(device);
+                let Some(dropped) = shown.begins(device, expected, now) else {
                     self.counters.clients_full += 1;
                     return false;
-                }
+                };
+                self.counters.held_dropped += dropped;
             }
         }
         let Some(shown) = &mut self.slots[slot].shown else { return false };

@@ -10,7 +10,7 @@ use proto::tunnel::{Hello, ServiceUuid, SessionId, TunnelKey};
 use super::link::{Link, OtherEnd};
 use super::near::Device;
 use super::reports::{self, Report, Reports};
-use super::slot::{Progress, Slot};
+use super::slot::{Client, Progress, Slot};
 use super::{Agent, Event, Output, Why};
 use crate::config::{Location, Matchmaking};
 
@@ -32,8 +32,9 @@ const MAX_DEVICE_OCTETS: usize = 600;
 /// Look-ups under way at a time.
 const MAX_LOOK_UPS: usize = 2;
 
-/// Introductions under way at a time.
+/// Introductions under way at a time, and those of devices that nobody expects.
 const MAX_CONNECTS: usize = 32;
+const MAX_UNEXPECTED: usize = 24;
 
 /// A device whose introduction failed is ignored for this long, if the matchmaker does not say more.
 const REFUSED_FOR: Duration = Duration::from_secs(5);
@@ -200,15 +201,18 @@ impl Agent {
         };
         let look_up = self.near.next_look_up().filter(|_| matchmaker.look_ups_under_way() < MAX_LOOK_UPS);
         let look_up = look_up.map(|due| due.max(matchmaker.look_ups.ready()));
-        let wanted = self
-            .slots
-            .iter()
-            .filter_map(|slot| slot.shown.as_ref())
-            .any(|shown| shown.clients.iter().any(|client| client.progress == Progress::Wanted));
-        let connect =
-            (wanted && matchmaker.connects_under_way() < MAX_CONNECTS).then(|| matchmaker.connects.ready());
+        let most = if self.wants(true) { MAX_CONNECTS } else { MAX_UNEXPECTED };
+        let wanted = self.wants(true) || self.wants(false);
+        let connect = (wanted && matchmaker.connects_under_way() < most).then(|| matchmaker.connects.ready());
         let report = matchmaker.reports.due().filter(|_| matchmaker.may_report());
         [registration, look_up, connect, report].into_iter().flatten().min()
+    }
+
+    /// Whether devices wait for being asked for.
+    fn wants(&self, expected: bool) -> bool {
+        let shown = self.slots.iter().filter_map(|slot| slot.shown.as_ref());
+        let mut clients = shown.flat_map(|shown| &shown.clients);
+        clients.any(|client| client.progress == Progress::Wanted && client.expected == expected)
     }
 
     /// Asks what is to be asked now.
@@ -414,44 +418,57 @@ impl Agent {
         }
     }
 
-    /// Asks for introductions of the devices that begin.
+    /// Asks for introductions of the devices that begin, those first that are expected.
     fn connect(&mut self, now: Duration, draw: &mut dyn FnMut() -> SessionId) {
-        for slot in 0..self.slots.len() {
-            loop {
-                let bssid = self.slots[slot].bssid;
-                let (Some(matchmaker), Some(shown)) = (&mut self.matchmaker, &mut self.slots[slot].shown)
-                else {
-                    break;
-                };
-                let mut wanted = shown.clients.iter_mut();
-                let Some(client) = wanted.find(|client| client.progress == Progress::Wanted) else { break };
-                if matchmaker.connects_under_way() >= MAX_CONNECTS || !matchmaker.connects.take(now) {
-                    return;
-                }
-                client.progress = Progress::Asked;
-                let device = client.address;
-                let session = *shown.session.get_or_insert_with(&mut *draw);
-                let (instance, key) = match shown.link.as_ref().and_then(Link::other_end) {
-                    Some((instance, key)) => (instance.to_vec(), key.to_vec()),
-                    None => Default::default(),
-                };
-                let claim = self.offers.get(shown.service).and_then(|offered| offered.claim_of(device));
-                let request = messages::Connect {
-                    radio: self.radio.0.to_vec(),
-                    client: device.0.to_vec(),
-                    service: shown.service.0.to_vec(),
-                    bssid: bssid.0.to_vec(),
-                    session_id: session.0.to_vec(),
-                    rssi_dbm: self.near.get(device).and_then(Device::rssi).unwrap_or(0).into(),
-                    binding: claim.map_or(shown.binding, |claim| claim.binding),
-                    instance,
-                    key,
-                };
-                self.counters.connects += 1;
-                self.outputs.push_back(Output::Report(Event::Connecting { bssid, station: device }));
-                self.question(Request::Connect(request), Question::Connect { slot, device, session });
+        for expected in [true, false] {
+            for slot in 0..self.slots.len() {
+                while self.connect_one(slot, expected, now, draw) {}
             }
         }
+    }
+
+    /// Whether there may be more.
+    fn connect_one(
+        &mut self,
+        slot: usize,
+        expected: bool,
+        now: Duration,
+        draw: &mut dyn FnMut() -> SessionId,
+    ) -> bool {
+        let bssid = self.slots[slot].bssid;
+        let (Some(matchmaker), Some(shown)) = (&mut self.matchmaker, &mut self.slots[slot].shown) else {
+            return false;
+        };
+        let wanted =
+            |client: &&mut Client| client.progress == Progress::Wanted && client.expected == expected;
+        let Some(client) = shown.clients.iter_mut().find(wanted) else { return false };
+        let most = if expected { MAX_CONNECTS } else { MAX_UNEXPECTED };
+        if matchmaker.connects_under_way() >= most || !matchmaker.connects.take(now) {
+            return false;
+        }
+        client.progress = Progress::Asked;
+        let device = client.address;
+        let session = *shown.session.get_or_insert_with(&mut *draw);
+        let (instance, key) = match shown.link.as_ref().and_then(Link::other_end) {
+            Some((instance, key)) => (instance.to_vec(), key.to_vec()),
+            None => Default::default(),
+        };
+        let claim = self.offers.get(shown.service).and_then(|offered| offered.claim_of(device));
+        let request = messages::Connect {
+            radio: self.radio.0.to_vec(),
+            client: device.0.to_vec(),
+            service: shown.service.0.to_vec(),
+            bssid: bssid.0.to_vec(),
+            session_id: session.0.to_vec(),
+            rssi_dbm: self.near.get(device).and_then(Device::rssi).unwrap_or(0).into(),
+            binding: claim.map_or(shown.binding, |claim| claim.binding),
+            instance,
+            key,
+        };
+        self.counters.connects += 1;
+        self.outputs.push_back(Output::Report(Event::Connecting { bssid, station: device }));
+        self.question(Request::Connect(request), Question::Connect { slot, device, session });
+        true
     }
 
     fn connected(

@@ -89,6 +89,8 @@ pub(super) enum Progress {
 pub(super) struct Client {
     pub(super) address: MacAddr,
     pub(super) heard: Duration,
+    /// An offer names it, or it was associated lately.
+    pub(super) expected: bool,
     pub(super) progress: Progress,
 }
 
@@ -163,29 +165,48 @@ impl Shown {
         self.clients.iter_mut().find(|client| client.address == address)
     }
 
-    /// A device begins. Of those that did not get further the one not heard for longest gives way; `false`: there is none.
-    pub(super) fn begins(&mut self, address: MacAddr, now: Duration) -> bool {
+    /// A device begins. Of those that did not get further the one not heard for longest gives way; for one that is `expected`
+    /// also one that waits and is not, so that made-up addresses keep nobody out. `None`: there is no place; otherwise what was
+    /// thrown away with who gave way.
+    pub(super) fn begins(&mut self, address: MacAddr, expected: bool, now: Duration) -> Option<u64> {
         if let Some(client) = self.client(address) {
-            client.progress = Progress::Wanted;
-            return true;
+            (client.progress, client.expected) = (Progress::Wanted, expected);
+            return Some(0);
         }
+        let mut dropped = 0;
         if self.clients.len() == MAX_CLIENTS {
-            let idle = (0..MAX_CLIENTS).filter(|&at| !self.clients[at].is_beginning(now));
-            let Some(at) = idle.min_by_key(|&at| self.clients[at].heard) else { return false };
-            self.clients.swap_remove(at);
+            let gives_way = |&at: &usize| {
+                let client = &self.clients[at];
+                !client.is_beginning(now) || expected && !client.expected
+            };
+            let order = |&at: &usize| {
+                let client = &self.clients[at];
+                (client.is_beginning(now), client.progress != Progress::Wanted, client.heard)
+            };
+            let at = (0..MAX_CLIENTS).filter(gives_way).min_by_key(order)?;
+            let gone = self.clients.swap_remove(at).address;
+            dropped = self.drop_held(Some(gone));
         }
-        self.clients.push(Client { address, heard: now, progress: Progress::Wanted });
-        true
+        self.clients.push(Client { address, heard: now, expected, progress: Progress::Wanted });
+        Some(dropped)
     }
 
-    /// Keeps a frame until the gateway answers; `false`: there is no place.
+    /// Keeps a frame until the gateway answers; `false`: that, or one that gave way to it, is thrown away.
     pub(super) fn hold(&mut self, device: MacAddr, frame: &[u8], info: FrameInfo) -> bool {
         let own = self.held.iter().filter(|held| held.device == device).count();
-        if self.held.len() == MAX_HELD || own == MAX_HELD_OF_ONE || frame.len() > MAX_HELD_LEN {
+        if own == MAX_HELD_OF_ONE || frame.len() > MAX_HELD_LEN {
             return false;
         }
+        let full = self.held.len() == MAX_HELD;
+        if full {
+            let expected =
+                |device| self.clients.iter().any(|client| client.address == device && client.expected);
+            let other = self.held.iter().position(|held| !expected(held.device));
+            let Some(at) = other.filter(|_| expected(device)) else { return false };
+            self.held.remove(at);
+        }
         self.held.push(Held { device, frame: frame.to_vec(), info });
-        true
+        !full
     }
 
     /// Throws away what is kept of one device, or of all; gives how much it was.

@@ -41,6 +41,11 @@ struct Used {
 pub(super) struct Usage(Vec<Used>);
 
 impl Usage {
+    /// Whether the device is, or was, associated.
+    pub(super) fn knows(&self, device: MacAddr) -> bool {
+        self.0.iter().any(|used| used.device == device)
+    }
+
     /// A frame from a device, or to it, passes.
     pub(super) fn count(
         &mut self,

@@ -115,6 +115,55 @@ fn devices_that_begin_are_bounded() {
 }
 
 #[test]
+fn made_up_addresses_do_not_keep_out_who_is_expected() {
+    let mut world = World::new();
+    world.offers = vec![plain(HOME, DEVICE), plain(WORK, OTHER)];
+    world.hear(&probe_request(DEVICE, b""));
+    world.hear(&probe_request(OTHER, b""));
+    world.run(milliseconds(50));
+    // The matchmaker is slow. On one BSS all places are taken, and more introductions under way than it has time for.
+    world.waiting = Some(Vec::new());
+    let home = usize::from(world.shown()[0] != Some(HOME));
+    let mut flood = 0;
+    for _ in 0..80 {
+        for _ in 0..5 {
+            flood += 1;
+            world.hear(&authentication(home, made_up(flood)));
+        }
+        world.run(milliseconds(100));
+    }
+    assert!(world.agent.counters().clients_full > 0);
+    assert!(!world.connects().iter().any(|connect| connect.client == DEVICE.0));
+    // Who is expected is asked for within the next quarter of a second, and its frame is kept.
+    let begins = |world: &mut World, slot, device: MacAddr| {
+        world.hear(&authentication(slot, device));
+        let asked = world.connects().len();
+        world.run(milliseconds(251));
+        assert_eq!(world.connects()[asked - 1..].iter().filter(|c| c.client == device.0).count(), 1);
+    };
+    begins(&mut world, home, DEVICE);
+    begins(&mut world, 1 - home, OTHER);
+    world.answer();
+    world.run(milliseconds(300));
+    for device in [DEVICE, OTHER] {
+        let is = |(_, frame): &&(_, Vec<u8>)| dot11::Frame::parse(frame).unwrap().addr2() == Some(device);
+        assert_eq!(world.delivered.iter().filter(is).count(), 1);
+    }
+    // Who was associated here is expected, too.
+    let guest = MacAddr([0x40, 0x5e, 0, 0, 0, 0x46]);
+    world.run(seconds(20));
+    world.associate(home, guest);
+    world.run(seconds(2));
+    world.hear(&to_slot(home, dot11::ManagementSubtype::Deauthentication, guest, &3u16.to_le_bytes()));
+    world.run(seconds(31));
+    for _ in 0..200 {
+        flood += 1;
+        world.hear(&authentication(home, made_up(flood)));
+    }
+    begins(&mut world, home, guest);
+}
+
+#[test]
 fn what_did_not_fit_into_an_answer_is_asked_for_again_with_fewer_devices() {
     let mut world = World::new();
     world.more = true;
