@@ -171,10 +171,13 @@ impl Link {
         }
     }
 
-    /// There is a device now: the gateway is asked more often.
+    /// There is a device now: the gateway is asked more often, and at once if it was to be asked later than it would be with
+    /// devices. So it is known to be gone within 2.8 s.
     pub(super) fn hurry(&mut self, now: Duration) {
-        if let State::Up { next, unanswered: 0, .. } = &mut self.state {
-            *next = (*next).min(now + WITH_DEVICES);
+        if let State::Up { next, unanswered: 0, .. } = &mut self.state
+            && *next > now + WITH_DEVICES
+        {
+            *next = now;
         }
     }
 
