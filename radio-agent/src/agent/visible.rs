@@ -140,19 +140,30 @@ impl Agent {
         device: Option<&Device>,
         now: Duration,
     ) -> Verdict {
+        let known = device.map(|device| self.facts_of(offered, device, mobility));
+        let rate = device.and_then(Device::rate_kbps);
+        visibility::decide(policy, &self.facts(offered, rate, known, now))
+    }
+
+    fn facts(
+        &self,
+        offered: &Offered,
+        rate_kbps: Option<u32>,
+        device: Option<visibility::Device>,
+        now: Duration,
+    ) -> Facts {
         let shown = self.slots.iter().filter_map(|slot| slot.shown.as_ref());
         let shown = shown.into_iter().find(|shown| shown.service == offered.service);
-        let rssi = device.and_then(Device::rssi);
-        let (spare_up_kbps, spare_down_kbps) = self.capacity.spare(device.and_then(Device::rate_kbps), rssi);
-        let facts = Facts {
+        let rssi = device.and_then(|device| device.rssi_dbm);
+        let (spare_up_kbps, spare_down_kbps) = self.capacity.spare(rate_kbps, rssi);
+        Facts {
             now,
             band: if self.channel.is_2ghz() { Band::Ghz2_4 } else { Band::Ghz5 },
             spare_up_kbps,
             spare_down_kbps,
             clients: shown.map_or(0, |shown| shown.stations.len() as u32),
-            device: device.map(|device| self.facts_of(offered, device, mobility)),
-        };
-        visibility::decide(policy, &facts)
+            device,
+        }
     }
 
     /// The client's own network is near if an access point of the service's name is, or of a name that the device asked for.
@@ -299,8 +310,18 @@ impl Agent {
         let Some(shown) = &self.slots[slot].shown else { return false };
         let Some(offered) = self.offers.get(shown.service) else { return true };
         let Some(claim) = offered.claim_of(device) else { return true };
-        let device = self.near.get(device);
-        self.decide(offered, &claim.policy, claim.mobility, device, now) == Verdict::Show
+        if let Some(device) = self.near.get(device) {
+            return self.decide(offered, &claim.policy, claim.mobility, Some(device), now) == Verdict::Show;
+        }
+        // There was no place for it among those near: nothing is known of it, and it came just now.
+        let unknown = visibility::Device {
+            rssi_dbm: None,
+            near_since: now,
+            can_other_band: true,
+            mobility: claim.mobility,
+            home_heard: self.networks.has(&offered.ssid),
+        };
+        visibility::decide(&claim.policy, &self.facts(offered, None, Some(unknown), now)) == Verdict::Show
     }
 
     /// The policy for a device on what is shown.

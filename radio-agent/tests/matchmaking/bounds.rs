@@ -67,6 +67,33 @@ fn made_up_addresses_displace_only_the_like() {
 }
 
 #[test]
+fn who_finds_no_place_among_those_near_is_not_let_in_unseen() {
+    let demanding = [
+        messages::Policy { min_rssi_dbm: -70, ..Default::default() },
+        messages::Policy { delay_ms: 1000, ..Default::default() },
+    ];
+    for (policy, let_in) in demanding.into_iter().map(|policy| (policy, 0)).chain([(Default::default(), 1)]) {
+        let mut world = World::new();
+        let named = |number| offer(HOME, Some(MacAddr([0x40, 0x5e, 0, 0, 4, number])), Default::default());
+        world.offers = (0..=255).map(named).collect();
+        world.offers.push(offer(HOME, None, policy));
+        // All places are taken by devices that are needed.
+        for _ in 0..30 {
+            for number in 0..=255 {
+                world.hear(&probe_request(MacAddr([0x40, 0x5e, 0, 0, 4, number]), b""));
+            }
+            world.run(seconds(1));
+        }
+        assert!(world.is_shown(HOME));
+        let slot = usize::from(world.shown()[0] != Some(HOME));
+        world.hear(&authentication(slot, OTHER));
+        world.run(seconds(1));
+        assert!(world.agent.counters().near_refused > 0);
+        assert_eq!(world.connects().len(), let_in, "{policy:?}");
+    }
+}
+
+#[test]
 fn offers_are_bounded_and_must_name_a_network() {
     let mut world = World::new();
     let mut offers: Vec<_> = (0..MAX_SERVICES as u8 + 6).map(|number| plain(number, DEVICE)).collect();
