@@ -130,3 +130,36 @@ fn at_the_end_there_is_place_for_what_must_be_said() {
     assert!(matches!(last.last().unwrap().1, Request::Unregister(_)));
     assert!(last.len() > 50, "the rest is reports");
 }
+
+#[test]
+fn what_a_device_used_goes_on_however_many_came_between() {
+    let mut world = shown(Policy::default());
+    let visit = |world: &mut World, device: MacAddr, octets: usize| {
+        world.associate(0, device);
+        world.hear(&protected(device, false, octets));
+        world.hear(&to_slot(0, dot11::ManagementSubtype::Disassociation, device, &8u16.to_le_bytes()));
+        world.run(milliseconds(300));
+        let all = world.reports();
+        let reports: Vec<_> = all.iter().filter(|report| report.client == device.0).collect();
+        assert!(reports.is_sorted_by(|a, b| a.sequence < b.sequence), "it increases");
+        reports.last().unwrap().up_octets
+    };
+    let guests = |world: &mut World, from: u16, to: u16| {
+        for number in from..to {
+            let [a, b] = number.to_be_bytes();
+            visit(world, MacAddr([0x40, 0x5e, 0, 3, a, b]), 10);
+        }
+    };
+    assert_eq!(visit(&mut world, DEVICE, 100), 100);
+    guests(&mut world, 0, 300);
+    assert_eq!(visit(&mut world, DEVICE, 7), 107);
+    // Beyond what is remembered it begins anew, but what it says is news.
+    guests(&mut world, 300, 900);
+    assert_eq!(visit(&mut world, DEVICE, 150), 150);
+    let sessions = |world: &World| {
+        let mut all: Vec<_> = world.reports().into_iter().map(|report| report.session_id).collect();
+        all.dedup();
+        all.len()
+    };
+    assert_eq!(sessions(&world), 1);
+}
