@@ -155,7 +155,12 @@ async fn sessions_end_with_their_radio_and_leave_room() {
     let mut link = control.attach().await.unwrap();
     online(&mut link).await;
     say(&link, (0..=255).map(|n| association([2, 9, 9, 9, 9, n])).collect()).await;
-    let down = pb::TunnelDown { bssid: BSSID.to_vec(), session_id: vec![1; 16], reason: "silent".to_owned() };
+    let down = pb::TunnelDown {
+        bssid: BSSID.to_vec(),
+        session_id: vec![1; 16],
+        reason: "silent".to_owned(),
+        counter: 0,
+    };
     say(&link, vec![Ev::TunnelDown(down)]).await;
     hear(&mut link).await;
     assert_eq!(sessions(&control).await, []);

@@ -142,6 +142,37 @@ async fn a_device_is_introduced_and_nobody_else_is_heard() {
     assert_eq!(closed, BSSID);
 }
 
+/// A tunnel that is down comes up again by a keep-alive of its radio, not by one that somebody recorded and sends from elsewhere.
+#[tokio::test]
+async fn a_recorded_keep_alive_brings_no_tunnel_up() {
+    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
+    let at = control.matchmaker().unwrap();
+    let mut link = attach(&control, "g").await;
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    radio.register().await;
+    registered(&control).await;
+    let (_, key) = connected(radio.connect(PHONE).await);
+    let heard = &mut VecDeque::new();
+    let accepted = |command| match command {
+        C::TunnelAccept(accept) => Some(accept.counter),
+        _ => None,
+    };
+    say(&link, vec![request(&key, 7)]).await;
+    assert_eq!(until(&mut link, heard, accepted).await, 7);
+    let down = pb::TunnelDown {
+        bssid: BSSID.to_vec(),
+        session_id: SESSION.to_vec(),
+        reason: "silent".to_owned(),
+        counter: 9,
+    };
+    let down = Ev::TunnelDown(down);
+    // Neither that which opened it, nor one that came later; nor by another introduction on the same tunnel.
+    say(&link, vec![down, request(&key, 7), request(&key, 9)]).await;
+    radio.connect(PHONE).await;
+    say(&link, vec![request(&key, 8), request(&key, 10)]).await;
+    assert_eq!(until(&mut link, heard, accepted).await, 10);
+}
+
 /// Newcomers are sent elsewhere from the moment on in which control loses a gateway.
 #[tokio::test]
 async fn nobody_is_sent_to_a_gateway_that_control_has_lost() {

@@ -269,6 +269,8 @@ pub enum Event {
         bssid: MacAddr,
         /// Its session.
         session_id: SessionId,
+        /// Of the last proof.
+        counter: u64,
         /// For people.
         reason: &'static str,
     },

@@ -7,7 +7,7 @@ use dot11::{Frame, MacAddr};
 use crate::clock::Time;
 use crate::command::{
     Command, CommandKind, Counters, Datagram, Event, FrameKind, GroupKeyInstall, KeyInstall, PortOpen,
-    StationAdd, StationKey, Transmit, TunnelAccept, TunnelRefuse, Welcome,
+    StationAdd, StationKey, Transmit, Tunnel, TunnelAccept, TunnelRefuse, Welcome,
 };
 use crate::counters::Forwarded;
 use crate::stage::downlink::{DownItem, Form, To};
@@ -328,9 +328,10 @@ impl State {
 
     /// Removes a tunnel and tells control why.
     pub(crate) fn tunnel_down(&mut self, id: TunnelId, reason: &'static str) {
-        if let Some(tunnel) = self.remove_tunnel(id) {
+        let counter = self.tunnels.get(id).map_or(0, |state| state.counter);
+        if let Some(Tunnel { bssid, session_id, .. }) = self.remove_tunnel(id) {
             self.count(Forwarded::TunnelDown);
-            self.tell(Event::TunnelDown { bssid: tunnel.bssid, session_id: tunnel.session_id, reason });
+            self.tell(Event::TunnelDown { bssid, session_id, counter, reason });
         }
     }
 

@@ -134,6 +134,11 @@ fn a_tunnel_with_a_key_heeds_only_keep_alives_that_prove_it_and_each_once() {
     bench.from_radio(0, moved, &proved(&tunnel, &key, 6));
     bench.advance(Duration::from_secs(2));
     assert_eq!(bench.total(Forwarded::TunnelDown), 2, "one that is repeated keeps nothing alive");
+    let last = bench.events().pop();
+    assert!(
+        matches!(last, Some(Event::TunnelDown { counter: 6, .. })),
+        "control knows which came last: {last:?}"
+    );
 }
 
 /// A NAT of the gateway that was started again lets nothing in before something went out.

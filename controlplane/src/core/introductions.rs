@@ -41,6 +41,8 @@ pub(super) struct Introduced {
     service: Uuid,
     pub key: TunnelKey,
     until: Time,
+    /// Of the last proof that is known: what somebody recorded until then opens nothing.
+    counter: Option<u64>,
     /// Opens the NAT on this side for the radio, if there is one.
     punch: Option<Punching>,
 }
@@ -92,7 +94,7 @@ impl Introductions {
         self.refused.get(&client).is_some_and(|&until| until > now)
     }
 
-    /// What a tunnel was introduced with, if its proof is right.
+    /// What a tunnel was introduced with, if its proof is right and newer than any that is known.
     pub fn tunnel(&self, tunnel: &Tunnel, proof: Option<Proof>, now: Time) -> Option<Proved> {
         let introduced = self.tunnels.get(&tunnel.bssid)?;
         let session_id = SessionId(tunnel.session_id);
@@ -101,12 +103,20 @@ impl Introductions {
             radio: tunnel.radio,
             service: ServiceUuid(*tunnel.service.as_bytes()),
         };
-        let proof = proof.filter(|proof| proof.is_right(&introduced.key, &session_id, &hello))?;
+        let proof = proof.filter(|proof| introduced.counter.is_none_or(|last| proof.counter > last))?;
+        let proof = Some(proof).filter(|proof| proof.is_right(&introduced.key, &session_id, &hello))?;
         (introduced.until > now
             && introduced.session_id == tunnel.session_id
             && introduced.radio == tunnel.radio
             && introduced.service == tunnel.service)
             .then(|| Some((introduced.key.clone(), proof.counter)))
+    }
+
+    /// A proof with this counter was used.
+    pub fn used(&mut self, bssid: MacAddr, session_id: &[u8], counter: u64) {
+        if let Some(tunnel) = self.tunnels.get_mut(&bssid).filter(|tunnel| tunnel.session_id == session_id) {
+            tunnel.counter = tunnel.counter.max(Some(counter));
+        }
     }
 
     /// Forgets what is over.
@@ -152,13 +162,14 @@ impl Core {
         let key = TunnelKey::new(key);
         let endpoint = said.endpoint.parse::<SocketAddr>().ok();
         let endpoint = endpoint.filter(|endpoint| endpoint.port() != 0 && !endpoint.ip().is_unspecified());
-        // One that was introduced before goes on counting: the radio heeds no punch twice.
+        // One that was introduced before goes on counting: the radio heeds no punch twice, nor this side a proof.
         let known = self.introductions.tunnels.get(&bssid).filter(|known| known.session_id == session_id);
         let count = known.and_then(|known| known.punch.as_ref()).map_or(0, |punch| punch.count);
+        let counter = known.and_then(|known| known.counter);
         let punch = endpoint.map(|endpoint| Punching { connection, endpoint, count });
         self.introductions
             .tunnels
-            .insert(bssid, Introduced { session_id, radio, service, key, until, punch });
+            .insert(bssid, Introduced { session_id, radio, service, key, until, counter, punch });
         self.punch(bssid, 0);
         if let Some(early) = self.introductions.early.remove(&bssid)
             && early.until > now

@@ -132,6 +132,9 @@ impl Core {
 
     fn accept(&mut self, connection: Connection, tunnel: Tunnel, proved: Proved) {
         let bssid = tunnel.bssid;
+        if let Some((_, counter)) = &proved {
+            self.introductions.used(bssid, &tunnel.session_id, *counter);
+        }
         if let Some(known) = self.radios.get(&bssid) {
             if known.tunnel.session_id == tunnel.session_id && known.connection == Some(connection) {
                 let accept = accept_command(&tunnel, tunnel_blob(known), proved);
@@ -218,6 +221,7 @@ impl Core {
             r.connection == Some(connection) && r.tunnel.session_id[..] == down.session_id[..]
         }) {
             self.counters.add("tunnels_down", 1);
+            self.introductions.used(bssid, &down.session_id, down.counter);
             self.close_radio(bssid, TerminateCause::LostCarrier, &down.reason);
         }
     }

@@ -171,7 +171,8 @@ pub fn event(event: dp::Event) -> pb::Event {
             proof: proof.map_or_else(Vec::new, |proof| proof.mac.to_vec()),
         }),
         dp::Event::Datagram(d) => Pb::Datagram(pb::Datagram { peer: d.peer.to_string(), data: d.data }),
-        dp::Event::TunnelDown { bssid, session_id, reason } => Pb::TunnelDown(pb::TunnelDown {
+        dp::Event::TunnelDown { bssid, session_id, counter, reason } => Pb::TunnelDown(pb::TunnelDown {
+            counter,
             bssid: octets_of(bssid),
             session_id: session_id.0.to_vec(),
             reason: reason.to_owned(),
