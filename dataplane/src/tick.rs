@@ -21,6 +21,10 @@ pub const LONG_TICK: Duration = Duration::from_millis(100);
 const PLACES_PER_TICK: u32 = 64;
 const TICKS_PER_ROUND: u32 = 100;
 
+/// Tunnels whose keep-alives are late and that are looked at in each tick, because punches are due more often than a large table is
+/// gone through. Any more get theirs when their turn comes.
+const MAX_LATE: usize = 128;
+
 /// Control hears of decryption failures of a station so often at most.
 const FAILURES_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +32,7 @@ const FAILURES_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Progress {
     next_tick: Time,
     tunnels_from: u32,
+    late: Vec<TunnelId>,
     stations_from: u32,
     report: Option<Report>,
     counters_from: Option<u32>,
@@ -47,6 +52,7 @@ impl Progress {
         Self {
             next_tick: now,
             tunnels_from: 0,
+            late: Vec::with_capacity(MAX_LATE),
             stations_from: 0,
             report: None,
             counters_from: None,
@@ -102,6 +108,7 @@ impl State {
             || !self.parked.is_empty()
             || !self.defragmenter.is_empty()
             || !self.reassembler.is_empty()
+            || !progress.late.is_empty()
             || progress.report.is_some()
             || progress.counters_from.is_some()
             || self.events.is_waiting();
@@ -132,18 +139,16 @@ impl State {
             state.timeout.is_some_and(|timeout| now.since(state.last_keep_alive) >= timeout)
         };
         let next = from + budget;
+        self.punch_late();
         for id in (from..next.min(self.tunnels.places())).map(TunnelId) {
-            let Some(state) = self.tunnels.get_mut(id) else { continue };
-            let Some(punch) = state.punch(now) else { continue };
-            let endpoint = state.tunnel.endpoint;
-            let Some(mut packet) = self.pool.alloc() else { break };
-            if !packet.copy_from(&punch.datagram()) {
-                self.drop(DropReason::NoHeadroom);
-                break;
+            let late = &mut self.progress.late;
+            if !self.tunnels.get(id).is_some_and(|state| state.is_late(now)) || late.contains(&id) {
+                continue;
             }
-            packet.meta.endpoint = endpoint;
-            self.count(Forwarded::Punch);
-            self.send_to_tunnel(packet);
+            if late.len() < MAX_LATE {
+                late.push(id);
+            }
+            self.punch(id);
         }
         loop {
             let mut tunnels = self.tunnels.iter_from(from).take_while(|(id, _)| id.0 < next);
@@ -152,6 +157,27 @@ impl State {
             self.tunnel_down(id, "no keep-alive came in time");
         }
         self.progress.tunnels_from = if next >= self.tunnels.places() { 0 } else { next };
+    }
+
+    fn punch_late(&mut self) {
+        let mut late = std::mem::take(&mut self.progress.late);
+        late.retain(|&id| self.tunnels.get(id).is_some_and(|state| state.is_late(self.now)));
+        late.iter().for_each(|&id| self.punch(id));
+        self.progress.late = late;
+    }
+
+    /// Sends the punch that is due, if one is.
+    fn punch(&mut self, id: TunnelId) {
+        let Some(state) = self.tunnels.get_mut(id) else { return };
+        let endpoint = state.tunnel.endpoint;
+        let Some(punch) = state.punch(self.now) else { return };
+        let Some(mut packet) = self.pool.alloc() else { return };
+        if !packet.copy_from(&punch.datagram()) {
+            return self.drop(DropReason::NoHeadroom);
+        }
+        packet.meta.endpoint = endpoint;
+        self.count(Forwarded::Punch);
+        self.send_to_tunnel(packet);
     }
 
     fn look_at_stations(&mut self) {

@@ -73,15 +73,20 @@ impl TunnelState {
         Some(next_pn(&mut key.pn).map(|pn| (index as u8 + 1, pn)).ok_or(Exhausted))
     }
 
-    /// The punch that is due, if one is: keep-alives are late, perhaps because a NAT on our side was started again and does not let them in.
-    pub fn punch(&mut self, now: Time) -> Option<Punch> {
-        let key = self.key.as_ref()?;
+    /// Whether keep-alives are late, perhaps because a NAT on our side was started again and does not let them in.
+    pub fn is_late(&self, now: Time) -> bool {
         let after = if self.stations.is_empty() { PUNCH_WITHOUT_DEVICES } else { PUNCH_WITH_DEVICES };
         let silence = now.since(self.last_keep_alive);
+        self.key.is_some() && silence >= after && silence < after + PUNCH_FOR
+    }
+
+    /// The punch that is due, if one is.
+    pub fn punch(&mut self, now: Time) -> Option<Punch> {
         let (count, last) = self.punches;
-        if silence < after || silence >= after + PUNCH_FOR || now.since(last) < PUNCH_INTERVAL {
+        if !self.is_late(now) || now.since(last) < PUNCH_INTERVAL {
             return None;
         }
+        let key = self.key.as_ref()?;
         self.punches = (count.wrapping_add(1), now);
         Some(Punch::new(key, self.tunnel.session_id, CONTROLS_PUNCHES + u64::from(count)))
     }
@@ -128,7 +133,7 @@ impl FragmentIds {
 }
 
 /// A radio sends keep-alives every second while it has devices, every five without, and when one is not answered again after 600 ms,
-/// three times. Between these there is time for some punches.
+/// three in all. Between these there is time for some punches.
 const PUNCH_WITH_DEVICES: Duration = Duration::from_millis(1200);
 const PUNCH_WITHOUT_DEVICES: Duration = Duration::from_millis(5200);
 const PUNCH_INTERVAL: Duration = Duration::from_millis(300);

@@ -171,6 +171,38 @@ fn a_radio_whose_keep_alives_are_late_is_sent_punches() {
 }
 
 #[test]
+fn among_many_tunnels_the_late_ones_are_sent_punches_as_often() {
+    let mut bench = Bench::new(Config::default(), 1);
+    bench.welcome(&[service(0)]);
+    let key = TunnelKey::new([7; 16]);
+    let numbered = |n: u32| {
+        let [_, _, a, b] = n.to_be_bytes();
+        let bssid = MacAddr([2, 0xaa, 1, 1, a, b]);
+        Tunnel { bssid, endpoint: Endpoint::v4([198, 51, a, b], 40_000), ..tunnel(1, &service(0)) }
+    };
+    let all = 8000;
+    for n in 0..all {
+        // Those of the configuration have no key, and are sent none. The last three have one.
+        let key = Some(key.clone()).filter(|_| n >= all - 3);
+        let tunnel = numbered(n);
+        let (blob, counter) = (Vec::new(), 0);
+        let accept = TunnelAccept { tunnel, blob, keepalive_timeout_seconds: 60, key, counter };
+        bench.command(CommandKind::TunnelAccept(accept));
+        bench.to_radio(0);
+    }
+    assert_eq!(bench.total(Forwarded::Tunnels), u64::from(all));
+    bench.advance(Duration::from_secs(9));
+    let sent = bench.to_radio(0);
+    for n in all - 3..all {
+        let to = numbered(n).endpoint;
+        let punches = sent.iter().filter(|(at, _)| *at == to).count();
+        // For three seconds, but for the one in which it is noticed.
+        assert!((7..=10).contains(&punches), "{punches} to {n}");
+    }
+    assert!(sent.iter().all(|(_, datagram)| Punch::parse(datagram).is_some()));
+}
+
+#[test]
 fn datagrams_of_matchmaking_go_to_control_and_back() {
     let config = Config { datagrams_per_second: 2, ..Config::default() };
     let mut bench = Bench::new(config, 2);
