@@ -10,21 +10,21 @@ pub const MATCHMAKING: std::ops::RangeInclusive<u8> = 0x81..=0x8f;
 
 /// Gateway and control: `ttg.gateway.v1`.
 #[cfg(feature = "grpc")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "generated; comments are in the .proto files")]
 pub mod gateway {
     tonic::include_proto!("ttg.gateway.v1");
 }
 
 /// The operator's interface: `ttg.admin.v1`.
 #[cfg(feature = "grpc")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "generated; comments are in the .proto files")]
 pub mod admin {
     tonic::include_proto!("ttg.admin.v1");
 }
 
 /// What control leaves with a gateway: `ttg.control.v1`.
 #[cfg(feature = "grpc")]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "generated; comments are in the .proto files")]
 pub mod control {
     tonic::include_proto!("ttg.control.v1");
 }

@@ -25,7 +25,7 @@ fn canonical(address: std::net::SocketAddr) -> std::net::SocketAddr {
 }
 
 /// The messages: `ttg.matchmaking.v1`.
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "generated; comments are in the .proto file")]
 pub mod messages {
     include!(concat!(env!("OUT_DIR"), "/ttg.matchmaking.v1.rs"));
 }

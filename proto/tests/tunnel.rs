@@ -101,6 +101,7 @@ fn a_proof_is_right_for_its_keep_alive_only() {
     let sent = KeepAlive { session_id, hello: Some(hello), proof: Some(proof) };
     let octets = sent.datagram();
     assert_eq!(octets.len(), 102);
+    assert_eq!(octets[8..10], [0, 94]);
     assert_eq!(octets[68..78], [0, 37, 0, 30, 0, 0, 0x7e, 0xd9, 0, 2]);
     assert_eq!(KeepAlive::parse(&octets[8..]), Ok(sent));
     assert!(proof.is_right(&key, &session_id, &hello));

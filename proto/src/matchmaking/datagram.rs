@@ -37,7 +37,7 @@ pub type Cookie = [u8; 16];
 pub const NO_COOKIE: Cookie = [0; 16];
 
 /// First octets.
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the table in the README says what they are")]
 pub mod kind {
     pub const INITIATION: u8 = 0x81;
     pub const COOKIE: u8 = 0x82;
@@ -75,7 +75,7 @@ pub enum DatagramError {
 
 /// A view of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the table in the README says what they are")]
 pub enum Datagram<'a> {
     Initiation { cookie: &'a Cookie, noise: &'a [u8] },
     Cookie { initiation: &'a [u8; 8], cookie: &'a Cookie },

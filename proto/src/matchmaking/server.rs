@@ -143,8 +143,10 @@ pub struct ReplyToken {
 }
 
 /// What comes of a datagram.
-// It goes from one function to the next: a box would cost more than its size.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it goes from one function to the next: a box would cost more than its size"
+)]
 #[derive(Debug)]
 pub enum Outcome {
     /// Nothing.
@@ -464,7 +466,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[allow(clippy::too_many_arguments, reason = "what a sealed request consists of, taken apart once")]
     fn open(
         &mut self,
         source: SocketAddr,
