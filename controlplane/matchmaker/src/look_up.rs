@@ -4,6 +4,8 @@
 //! of its own making asked for by name; what anybody may see here; what is predicted. A named binding decides for its client even
 //! if the service is there for anybody too: the radio gets both offers.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use dot11::MacAddr;
@@ -82,6 +84,18 @@ impl Class {
         let weakness = rssi_dbm.map_or(255, |rssi| (0 - i32::from(rssi)).clamp(0, 254) as u32);
         (self as u32) << 8 | weakness
     }
+}
+
+/// Somebody who may be here; the likeliest is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Likely {
+    weight: u32,
+    /// Where the client is was looked at.
+    located: bool,
+    service: Reverse<ServiceRef>,
+    client: MacAddr,
+    /// At which radio it was.
+    seen: u32,
 }
 
 impl Matchmaker {
@@ -208,7 +222,8 @@ impl Matchmaker {
     }
 
     /// Services whose clients were lately at this radio or at its neighbours, as far as there are BSSIDs left: somebody is here
-    /// whom nobody knows by this address. Visits count by how often and how long ago, at neighbours half.
+    /// whom nobody knows by this address. Visits at neighbours count half; who is known to be elsewhere does not come, except
+    /// from a neighbour, which is unlikely. Where a client is takes a cache line to know, so only the likeliest are asked about.
     fn predict(&mut self, at: u32, radio: MacAddr, bssids: usize, now: Duration, out: &mut Offers) {
         let mut offered: Vec<_> = out.offers.iter().map(|offer| offer.service).collect();
         offered.sort_unstable();
@@ -217,43 +232,33 @@ impl Matchmaker {
         if left == 0 {
             return;
         }
-        // Service, its most likely client with its weight, and the sum of weights.
-        let mut expected: Vec<(ServiceRef, MacAddr, u32, u32)> = Vec::new();
-        for (recent, seen) in self.radios.recent(at) {
-            let near = if seen == at { 0 } else { 1 };
-            let weight = match self.sightings.is_at(recent.client, now) {
-                // On its way, or it just left here.
-                None => recent.weight(now) >> near,
-                Some(there) if there == at => recent.weight(now) >> near,
-                // Still there, or just coming from there.
-                Some(there) if there == seen => recent.weight(now) >> 3,
-                Some(_) => continue,
-            };
-            if weight == 0 {
-                continue;
-            }
-            match expected.iter_mut().find(|(service, ..)| *service == recent.service) {
-                Some((_, client, best, sum)) => {
-                    *sum += weight;
-                    if weight > *best {
-                        (*client, *best) = (recent.client, weight);
-                    }
-                }
-                None => expected.push((recent.service, recent.client, weight, weight)),
-            }
-        }
-        expected.sort_by_key(|&(service, _, _, sum)| (std::cmp::Reverse(sum), service));
+        let mut likely = std::mem::take(&mut self.likely);
+        likely.clear();
+        likely.extend(self.radios.recent(at).filter_map(|(recent, seen)| {
+            let weight = recent.weight(now) >> u32::from(seen != at);
+            let (client, service) = (recent.client, Reverse(recent.service));
+            (weight > 0).then_some(Likely { weight, located: false, service, client, seen })
+        }));
+        let mut likely = BinaryHeap::from(likely);
         let (account, ..) = self.radios.at(at);
         let mut order = 0;
-        for (service, client, ..) in expected {
-            if left == 0 {
-                break;
-            }
-            let reach = self.accounts.reach(account);
-            let Some(found) = self.bindings.decides(reach, service, client, radio) else { continue };
+        while left > 0 {
+            let Some(most) = likely.pop() else { break };
+            let Likely { service: Reverse(service), client, seen, .. } = most;
             if offered.contains(&self.bindings.uuid(service)) {
                 continue;
             }
+            let there = if most.located { None } else { self.sightings.is_at(client, now) };
+            match there.filter(|&there| there != at) {
+                None => {}
+                Some(there) if there == seen => {
+                    likely.push(Likely { weight: most.weight >> 2, located: true, ..most });
+                    continue;
+                }
+                Some(_) => continue,
+            }
+            let reach = self.accounts.reach(account);
+            let Some(found) = self.bindings.decides(reach, service, client, radio) else { continue };
             let Some(mut offer) = offer(&self.bindings, &mut self.services, &found, false, now) else {
                 continue;
             };
@@ -262,8 +267,10 @@ impl Matchmaker {
             out.offers.push(offer);
             self.radios.note_predicted(at, service, now);
             self.predictions.offered += 1;
+            offered.push(self.bindings.uuid(service));
             (left, order) = (left - 1, order + 1);
         }
+        self.likely = likely.into_vec();
     }
 
     fn may_be_shown(

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::Refusal;
 use crate::bindings::{Bindings, BindingsMemory, Match, ServiceRef};
 use crate::gate::{Failures, Rates, Sources, Strikes};
+use crate::look_up::Likely;
 use crate::memory::Seed;
 use crate::objects::{
     AccountId, BindingId, Cause, Change, Contract, ContractId, KeyId, NewBinding, Origin, Owner, Pattern,
@@ -101,6 +102,7 @@ pub struct Matchmaker {
     contract_of: HashMap<(Uuid, Subscriber), (AccountRef, ContractId), Seed>,
     /// Reused by look-ups.
     pub(crate) matches: Vec<Match>,
+    pub(crate) likely: Vec<Likely>,
 }
 
 impl Matchmaker {
@@ -121,6 +123,7 @@ impl Matchmaker {
             contracts: HashMap::with_hasher(seed),
             contract_of: HashMap::with_hasher(seed),
             matches: Vec::new(),
+            likely: Vec::new(),
         }
     }
 

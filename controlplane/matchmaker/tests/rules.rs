@@ -240,6 +240,39 @@ fn services_of_lately_seen_clients_are_predicted_within_the_budget_and_hits_are_
 }
 
 #[test]
+fn who_comes_every_day_is_expected_and_who_is_elsewhere_is_not() {
+    let forever = at(1 << 30);
+    let settings = Settings { radio_lifetime: forever, instance_lifetime: forever, ..Settings::default() };
+    let mut world = World::with(settings);
+    for radio in [OFFICE, STREET] {
+        world.radio(None, radio, at(0)).unwrap();
+    }
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &[OFFICE], at(0)).unwrap();
+    for (service, name, client) in [(HOME, "home", PHONE), (WORK, "work", LAPTOP)] {
+        world.service(None, service, name, Policy::default(), at(0));
+        world.bind(None, service, Some(client), ANY, Policy::default());
+    }
+    let day = 24 * 3600;
+    let expected = |world: &mut World, now| world.seen(KITCHEN, &[near(RANDOM)], now);
+    // The phone comes at nine on two days, the laptop once at noon.
+    for visit in [9 * 3600, day + 9 * 3600] {
+        world.look_up(KITCHEN, &[near(PHONE)], at(visit));
+    }
+    world.look_up(KITCHEN, &[near(LAPTOP)], at(day + 12 * 3600));
+    let morning = 2 * day + 9 * 3600;
+    assert_eq!(expected(&mut world, at(morning)), [(HOME, None), (WORK, None)], "both, the phone first");
+    // While the phone is heard elsewhere it is not on its way here; a minute and a half later it may be.
+    world.look_up(STREET, &[near(PHONE)], at(morning + 10));
+    assert_eq!(expected(&mut world, at(morning + 20)), [(WORK, None)]);
+    assert_eq!(expected(&mut world, at(morning + 200)), [(HOME, None), (WORK, None)]);
+    // From a neighbour it may just be coming.
+    world.look_up(OFFICE, &[near(PHONE)], at(morning + 300));
+    assert_eq!(expected(&mut world, at(morning + 310)), [(HOME, None), (WORK, None)]);
+    // A quarter of a year later nobody is.
+    assert_eq!(expected(&mut world, at(90 * day)), []);
+}
+
+#[test]
 fn mobility_is_counted_and_steering_needs_somewhere_to_steer_to() {
     let mut world = world();
     let steer = Policy { steer_delay: Some(at(3)), ..Policy::default() };

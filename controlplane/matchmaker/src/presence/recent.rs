@@ -21,6 +21,8 @@ const QUARTER: u32 = 900;
 const QUARTERS: u32 = 24 * 3600 / QUARTER;
 /// Who comes at the time of day of the last visit, or so many quarters before or after, is likelier to come.
 const USUAL: u32 = 5;
+/// Weights are halved for neighbours, and quartered for who is still there: neither makes them nothing.
+const SHARES: u32 = 8;
 /// A prediction counts as come true if somebody comes within this.
 const PREDICTION: u32 = 600;
 
@@ -46,7 +48,7 @@ impl RecentClient {
         let back = 8u32.checked_shr(age / BACK).unwrap_or_default();
         let apart = (now / QUARTER % QUARTERS).abs_diff(u32::from(self.came));
         let usual = if apart.min(QUARTERS - apart) <= USUAL { 4 } else { 1 };
-        u32::from(self.visits_after(age)) * 16 * (usual + back)
+        u32::from(self.visits_after(age)) * SHARES * (usual + back)
     }
 
     fn visits_after(&self, age: u32) -> u8 {
