@@ -296,9 +296,20 @@ impl State {
         self.push_down(item);
         self.count(Forwarded::Transmitted);
         if transmit.hold_downlink_ms > 0 {
-            self.hold_downlink(station.ok_or(NO_STATION)?, transmit.hold_downlink_ms);
+            let id = station.ok_or(NO_STATION)?;
+            // The device has answered under the present key, so nothing under the one before comes any more; what is under neither
+            // is under the next one.
+            self.end_grace(id);
+            self.hold_downlink(id, transmit.hold_downlink_ms);
         }
         Ok(())
+    }
+
+    /// The replaced key is accepted no longer.
+    pub(crate) fn end_grace(&mut self, id: StationId) {
+        let (hot, cold) = self.stations.both_mut(id);
+        cold.old_key = None;
+        hot.set(Flag::Grace, false);
     }
 
     fn hold_downlink(&mut self, id: StationId, ms: u32) {

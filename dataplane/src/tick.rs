@@ -202,12 +202,11 @@ impl State {
 
     fn look_at_station(&mut self, id: StationId) {
         let (now, interval) = (self.now, self.progress.counters_interval);
+        if self.stations.cold(id).old_key.as_ref().is_some_and(|old| old.until <= now) {
+            self.end_grace(id);
+        }
         let (hot, cold) = self.stations.both_mut(id);
         let station = StationKey { bssid: hot.bssid, mac: hot.mac };
-        if cold.old_key.as_ref().is_some_and(|old| old.until <= now) {
-            cold.old_key = None;
-            hot.set(Flag::Grace, false);
-        }
         let failures = cold.mic_failures + cold.replays;
         let failed = failures != cold.failures_reported
             && (cold.failures_reported == 0 || now.since(cold.failures_reported_at) >= FAILURES_INTERVAL);

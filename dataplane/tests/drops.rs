@@ -220,7 +220,7 @@ fn play(reason: DropReason) -> (Scene, Changes) {
         NoKey => {
             let mut device = Device { tk: Some(tk(2)), ..s.stranger(true, true) };
             s.radio(&device.datagram(HOST, EtherType::IPV4, &[0; 60]));
-            s.bench.advance(Duration::from_millis(250)); // It waits so long for a key.
+            s.bench.advance(Duration::from_millis(1010)); // It waits so long for a key.
             expected.extend([("parked", 1), rx]);
         }
         WrongKeyId => {

@@ -115,6 +115,34 @@ fn frames_under_a_key_that_is_on_its_way_wait_for_it() {
     assert_eq!((bench.to_network(0).len(), bench.total(Forwarded::Parked)), (1, 9), "nothing waits any more");
 }
 
+/// An operator is impatient, or a guest system slow: the next key comes while the last but one is still accepted.
+#[test]
+fn a_key_may_follow_while_the_one_before_is_still_accepted() {
+    let (mut bench, tunnel, mut device) = up(service(0));
+    let up = |bench: &mut Bench, datagram: &[u8]| {
+        bench.from_radio(0, tunnel.endpoint, datagram);
+        bench.run();
+    };
+    for key in 2..6 {
+        message_3(&mut bench, &device, 500);
+        up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"present"));
+        assert_eq!(bench.to_network(0).len(), 1, "the present key is good");
+        let mut renewed = Device { tk: Some(tk(key)), pn: 0, ..device.clone() };
+        for _ in 0..3 {
+            up(&mut bench, &renewed.datagram(HOST, EtherType::ARP, b"early"));
+        }
+        assert!(bench.to_network(0).is_empty());
+        bench.install(&renewed, tk(key), 1000, 40);
+        assert_eq!(bench.to_network(0).len(), 3, "what came early");
+        up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"late"));
+        assert_eq!(bench.to_network(0).len(), 1, "the replaced key is good for a while");
+        bench.advance(Duration::from_millis(300));
+        device = renewed;
+    }
+    assert_eq!((bench.total(DropReason::Replay), bench.total(DropReason::MicFailure)), (0, 0));
+    assert_eq!(bench.total(Forwarded::Parked), 12);
+}
+
 #[test]
 fn frames_wait_no_longer_than_their_time_and_a_bounded_number() {
     let (mut bench, tunnel, mut device) = up(service(0));
@@ -122,14 +150,14 @@ fn frames_wait_no_longer_than_their_time_and_a_bounded_number() {
         bench.from_radio(0, tunnel.endpoint, &device.datagram(HOST, EtherType::ARP, b"old"));
     }
     bench.to_network(0);
-    message_3(&mut bench, &device, 1000);
+    message_3(&mut bench, &device, 2000);
     let mut renewed = Device { tk: Some(tk(2)), pn: 0, ..device.clone() };
     for _ in 0..41 {
         bench.from_radio(0, tunnel.endpoint, &renewed.datagram(HOST, EtherType::ARP, b"new"));
         bench.run();
     }
     assert_eq!((bench.total(Forwarded::Parked), bench.total(DropReason::HoldFull)), (32, 9));
-    bench.advance(Duration::from_millis(190));
+    bench.advance(Duration::from_millis(990));
     assert_eq!(bench.total(DropReason::Replay), 0);
     bench.advance(Duration::from_millis(30));
     assert_eq!(bench.total(DropReason::Replay), 32, "without the key they are what they look like");
@@ -355,7 +383,7 @@ fn a_device_that_associates_anew_begins_without_a_key() {
     bench.from_radio(0, tunnel.endpoint, &datagram);
     bench.from_network(0, &down(&device, 1));
     assert!(bench.to_network(0).is_empty() && bench.to_radio(0).is_empty());
-    bench.advance(Duration::from_millis(250));
+    bench.advance(Duration::from_millis(1010));
     assert_eq!((bench.total(Forwarded::Parked), bench.total(DropReason::NoKey)), (1, 1));
     assert_eq!(bench.total(DropReason::UnknownDestination), 1, "its port is closed again");
 }

@@ -17,8 +17,8 @@ use crate::packet::{BURST, Packet};
 use crate::state::State;
 use crate::station::{Flag, StationId};
 
-/// How long a frame waits for its key. Control answers message 4 within milliseconds.
-pub const PARKED_FOR: Duration = Duration::from_millis(200);
+/// How long a frame waits for its key. Control answers message 4 within milliseconds, unless its machine has a bad second.
+pub const PARKED_FOR: Duration = Duration::from_secs(1);
 
 /// How many of a station's frames wait at most: they go on in one burst.
 const PER_STATION: usize = BURST;
