@@ -14,11 +14,15 @@ use uuid::Uuid;
 use visibility::{Band, Policy};
 
 use crate::bindings::{Bindings, Match, Naming, ServiceRef};
+use crate::memory::touched;
 use crate::presence::{ServiceState, Services};
 use crate::{BindingId, Matchmaker, Refusal};
 
 /// Devices in one look-up.
 pub const MAX_DEVICES: usize = 16;
+
+/// Devices whose look-ups can be made ready at a time.
+pub const MAX_AHEAD: usize = 32;
 
 /// With one name there may be many services; if there are more than this, only those whose clients were lately near count.
 const NAMESAKES: usize = 4;
@@ -119,8 +123,11 @@ impl Matchmaker {
         matches.clear();
         let (mut ends, mut unknown) = ([0; MAX_DEVICES], false);
         let reach = self.accounts.reach(account);
-        self.bindings.fetch(devices.iter().map(|device| device.client), radio);
-        self.sightings.fetch(devices.iter().map(|device| device.client));
+        if devices.len() > 1 {
+            let mut ahead = [(radio, MacAddr::ZERO); MAX_DEVICES];
+            ahead.iter_mut().zip(devices).for_each(|(ahead, device)| ahead.1 = device.client);
+            self.fetch(&ahead[..devices.len()]);
+        }
         for (device, end) in devices.iter().zip(&mut ends) {
             if !device.client.is_group() && self.failures.refused(device.client, now).is_none() {
                 let before = matches.len();
@@ -177,6 +184,22 @@ impl Matchmaker {
             }
         }
         Ok(())
+    }
+
+    /// Makes the processor fetch what look-ups of these radios about these clients will need, for all of them at once: with millions of each,
+    /// nearly everything that a look-up reads comes from memory, one after the other. Decides nothing. At most
+    /// [`MAX_AHEAD`] are looked at.
+    pub fn fetch(&self, asked: &[(MacAddr, MacAddr)]) {
+        let asked = &asked[..asked.len().min(MAX_AHEAD)];
+        let mut services = [0; 3 * MAX_AHEAD];
+        let mut bound = 0;
+        touched(asked.iter().fold(0, |all, &(_, client)| all ^ self.sightings.touch(client)));
+        self.bindings.fetch(asked, |service| {
+            services[bound] = service;
+            bound += 1;
+        });
+        self.radios.fetch(asked.chunk_by(|a, b| a.0 == b.0).map(|same| same[0].0));
+        touched(services[..bound].iter().fold(0, |all, &service| all ^ self.services.touch(service)));
     }
 
     /// Networks that devices whose scanning address says nothing asked for by name.

@@ -58,8 +58,9 @@ const ACCOUNTS: u32 = 100;
 const SERVICES: u32 = 10_000;
 /// Radios that show something to anybody.
 const OPEN_RADIOS: u32 = 1000;
-/// Devices in a look-up.
-const DEVICES: [usize; 2] = [1, 16];
+/// Devices in a look-up, and look-ups at a time: as they come when few ask, and when many do.
+const KINDS: [(usize, usize); 3] = [(1, 1), (1, AT_A_TIME), (16, 1)];
+const AT_A_TIME: usize = 16;
 
 /// Measures everything.
 ///
@@ -75,18 +76,26 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
         (memory.places + memory.index + memory.others) as f64 / worlds[1].m.bindings().len() as f64;
 
     let mut offers = Offers::default();
-    let mut found = [0usize; 4];
-    let samples = turns::take(4, plan.rounds, |whose| {
-        let (world, devices) = (&mut worlds[whose % 2], DEVICES[whose / 2]);
+    let mut found = [0usize; 2 * KINDS.len()];
+    let samples = turns::take(found.len(), plan.rounds, |whose| {
+        let (world, (devices, at_a_time)) = (&mut worlds[whose % 2], KINDS[whose / 2]);
         // As many devices in each turn.
         let look_ups = plan.look_ups / devices.min(4);
         let asked: Vec<_> = (0..look_ups).map(|_| world.ask(devices)).collect();
         let mut seen = 0;
+        let mut ahead = Vec::with_capacity(AT_A_TIME);
         let start = clock::now();
-        for (radio, near) in &asked {
-            // A radio that is not registered gets nothing, and the count below tells.
-            if world.m.look_up(*radio, near, &[], NOW, &mut offers).is_ok() {
-                seen += offers.offers.len();
+        for some in asked.chunks(at_a_time) {
+            if some.len() > 1 {
+                ahead.clear();
+                ahead.extend(some.iter().map(|(radio, near)| (*radio, near[0].client)));
+                world.m.fetch(&ahead);
+            }
+            for (radio, near) in some {
+                // A radio that is not registered gets nothing, and the count below tells.
+                if world.m.look_up(*radio, near, &[], NOW, &mut offers).is_ok() {
+                    seen += offers.offers.len();
+                }
             }
         }
         let taken = clock::now() - start;
@@ -95,13 +104,14 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
     });
 
     let (mut lines, mut values) = (Vec::new(), Vec::new());
-    for (at, (devices, bindings)) in
-        DEVICES.iter().flat_map(|devices| plan.bindings.map(|bindings| (devices, bindings))).enumerate()
+    for (at, ((devices, at_a_time), bindings)) in
+        KINDS.iter().flat_map(|kind| plan.bindings.map(|bindings| (kind, bindings))).enumerate()
     {
         let nanoseconds = samples.median(at);
         let offers = found[at] as f64 / 100.0;
         lines.push([
             devices.to_string(),
+            at_a_time.to_string(),
             bindings.to_string(),
             format!("{nanoseconds:.0}"),
             format!("{:.0}", 1e9 / nanoseconds),
@@ -109,10 +119,10 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
             if at % 2 == 1 { format!("{:.2}", samples.ratio(at, at - 1)) } else { "1".to_owned() },
         ]);
         values.push(json!({
-            "bindings": bindings, "devices": devices, "nanoseconds": nanoseconds, "per_second": 1e9 / nanoseconds, "offers": offers,
+            "bindings": bindings, "devices": devices, "at_a_time": at_a_time, "nanoseconds": nanoseconds, "per_second": 1e9 / nanoseconds, "offers": offers,
         }));
     }
-    let growth = [samples.ratio(1, 0), samples.ratio(3, 2)];
+    let growth = [samples.ratio(1, 0), samples.ratio(3, 2), samples.ratio(5, 4)];
     drop(worlds);
     let mut text = format!(
         "Look-ups in process, one core, {} radios, {SERVICES} services of {ACCOUNTS} accounts:\n\n{}\n\
@@ -121,12 +131,12 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
          is remembered: who was where.\n\
          A binding takes {octets_per_binding:.0} octets, a silent radio {octets_per_radio:.0}, all counted.\n",
         plan.radios,
-        table(&["devices", "bindings", "ns each", "a second", "offers", "x fewest"], lines),
+        table(&["devices", "at a time", "bindings", "ns each", "a second", "offers", "x fewest"], lines),
     );
     let peers = peers(plan, &mut text)?;
     let json = json!({
         "radios": plan.radios, "octets_per_radio": octets_per_radio, "look_ups": values,
-        "growth": { "1": growth[0], "16": growth[1] }, "octets_per_binding": octets_per_binding, "peers": peers,
+        "growth": growth, "octets_per_binding": octets_per_binding, "peers": peers,
     });
     let most = plan.bindings[1];
     let goals = vec![

@@ -11,7 +11,7 @@ mod policies;
 use dot11::MacAddr;
 use uuid::Uuid;
 
-use crate::memory::{Index, Lines, NONE, Seed, Slab, hash_pair};
+use crate::memory::{Index, Lines, NONE, Seed, Slab, hash_pair, touched};
 use crate::objects::{Binding, BindingId, Cause, NewBinding, Origin, Pattern, WILD};
 use crate::scope::{AccountRef, Reach};
 use names::Names;
@@ -20,6 +20,9 @@ use policies::Policies;
 
 /// A service by its place. It holds as long as the service has a binding or is held.
 pub type ServiceRef = u32;
+
+/// Questions made ready at a time.
+const FETCHED: usize = 16;
 
 /// The binding exists already; its identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -293,24 +296,30 @@ impl Bindings {
         keep_deciding(out, start);
     }
 
-    /// Makes the processor fetch what questions about these clients near this radio will need, for all of them at once. Reads
-    /// memory and decides nothing.
-    pub fn fetch(&self, clients: impl Iterator<Item = MacAddr> + Clone, radio: MacAddr) {
-        let keys = || {
-            let named = clients.clone().flat_map(|client| [Key::Both(client, radio), Key::Client(client)]);
-            named.chain([Key::Radio(radio)]).map(|key| key.hash(self.seed))
-        };
-        let lines = keys().fold(0, |all, hash| all ^ self.by_key.touch(hash));
-        std::hint::black_box(lines);
-        if self.len > 0 {
-            // A place, if there may be one: any will do.
-            let may_be = |hash| self.by_key.find(hash, |_| true).unwrap_or_default();
-            let places = keys().fold(0, |all, hash| all ^ self.places.get(may_be(hash)).service);
-            std::hint::black_box(places);
+    /// For each (radio, client) touches what questions about them will need, for all of them at once, and gives what comes to light:
+    /// services that are probably bound to one of them. Reads memory and decides nothing.
+    pub(crate) fn fetch(&self, asked: &[(MacAddr, MacAddr)], mut bound: impl FnMut(ServiceRef)) {
+        for some in asked.chunks(FETCHED) {
+            let mut hashes = [[0; 3]; FETCHED];
+            for (hashes, &(radio, client)) in hashes.iter_mut().zip(some) {
+                *hashes = [Key::Both(client, radio), Key::Client(client), Key::Radio(radio)]
+                    .map(|key| key.hash(self.seed));
+            }
+            let hashes = hashes[..some.len()].as_flattened();
+            touched(hashes.iter().fold(0, |all, &hash| all ^ self.by_key.touch(hash)));
+            // Places, where there may be one: any will do.
+            let (mut places, mut found) = ([0; 3 * FETCHED], 0);
+            for at in hashes.iter().filter_map(|&hash| self.by_key.candidate(hash)) {
+                places[found] = at;
+                found += 1;
+            }
+            let services = || places[..found].iter().map(|&at| self.places.get(at).service);
+            touched(services().fold(0, |all, service| all ^ u64::from(service)));
+            services().filter(|&service| service != NONE).for_each(&mut bound);
         }
     }
 
-    /// The same for bindings that make services visible to anybody near this radio.
+    /// As [`Bindings::naming_client`], for bindings that make services visible to anybody near this radio.
     pub fn for_anybody(&self, reach: Reach<'_>, radio: MacAddr, out: &mut Vec<Match>) {
         let start = out.len();
         out.extend(self.matches(Key::Radio(radio), reach));

@@ -40,6 +40,14 @@ impl Lines {
         lines.get(first(hash, lines.len())).map_or(0, |line| line.0[0])
     }
 
+    /// A place that may be the one with this hash: what is in one line only.
+    #[inline]
+    pub(crate) fn candidate(&self, hash: u64) -> Option<u32> {
+        let lines = &self.parts[part(hash)].lines;
+        let line = lines.get(first(hash, lines.len()))?;
+        line.0.iter().find(|&&entry| entry & TAG == hash & TAG).and_then(|&entry| place(entry))
+    }
+
     /// The place with this hash for which `is` holds.
     #[inline]
     pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {

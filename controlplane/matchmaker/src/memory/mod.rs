@@ -13,3 +13,9 @@ pub(crate) use slab::Slab;
 
 /// No place.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// What was read ahead is not needed, but reading it is.
+#[inline]
+pub(crate) fn touched(all: u64) {
+    std::hint::black_box(all);
+}

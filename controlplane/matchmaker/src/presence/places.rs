@@ -92,6 +92,15 @@ impl RadioPlace {
         RadioPlace::new(WILD, AccountRef::POOL, KeyId([0; 16]))
     }
 
+    /// Reads something of each of its cache lines.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.replay.0[0])
+            ^ u64::from(self.mac.0[0])
+            ^ u64::from(self.key.0[0])
+            ^ u64::from(self.bssids)
+    }
+
     pub(super) fn is_live(&self, now: Duration) -> bool {
         u64::from(self.expires) > now.as_secs()
     }

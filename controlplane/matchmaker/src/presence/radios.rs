@@ -11,9 +11,12 @@ use super::places::{Location, RadioPlace, ReplayWindow};
 use super::recent::RecentClient;
 use crate::Refusal;
 use crate::gate::Rate;
-use crate::memory::{Lines, NONE, Seed, Slab, hash_pair};
+use crate::memory::{Lines, NONE, Seed, Slab, hash_pair, touched};
 use crate::objects::{KeyId, WILD};
 use crate::scope::AccountRef;
+
+/// Radios made ready at a time.
+const FETCHED: usize = crate::MAX_AHEAD;
 
 /// Who speaks, as the protocol authenticated it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,6 +308,25 @@ impl Radios {
             recent.flat_map(|recent| recent.clients()).map(move |client| (client, at))
         };
         of(at).chain(self.neighbours(at).flat_map(of))
+    }
+
+    /// Touches what is known of these radios: first where they are found, then they themselves, then who was there lately. At most
+    /// [`FETCHED`] of them.
+    pub(crate) fn fetch(&self, radios: impl Iterator<Item = MacAddr>) {
+        let (mut hashes, mut asked) = ([0; FETCHED], 0);
+        for mac in radios.take(FETCHED) {
+            hashes[asked] = hash(self.seed, mac);
+            asked += 1;
+        }
+        let hashes = &hashes[..asked];
+        touched(hashes.iter().fold(0, |all, &hash| all ^ self.index.touch(hash)));
+        // Any will do.
+        let places =
+            || hashes.iter().filter_map(|&hash| self.index.candidate(hash)).map(|at| self.places.get(at));
+        touched(places().fold(0, |all, place| all ^ place.touch()));
+        let recent = || places().filter_map(|place| place.recent.as_deref());
+        touched(recent().fold(0, |all, recent| all ^ recent.len() as u64));
+        touched(recent().fold(0, |all, recent| all ^ recent.touch()));
     }
 
     pub(crate) fn memory(&self) -> RadiosMemory {

@@ -103,6 +103,19 @@ impl Recent {
         self.predicted.iter().any(|&(known, at)| known == service && now.saturating_sub(at) <= PREDICTION)
     }
 
+    /// How many clients are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Reads something of each of its cache lines.
+    pub(super) fn touch(&self) -> u64 {
+        self.clients
+            .iter()
+            .step_by(64 / size_of::<RecentClient>())
+            .fold(0, |all, client| all ^ u64::from(client.service))
+    }
+
     pub(super) fn clients(&self) -> impl Iterator<Item = &RecentClient> {
         self.clients.iter()
     }

@@ -137,6 +137,16 @@ impl Services {
         self.states.get_mut(at as usize)?.as_deref_mut()
     }
 
+    /// Reads something of its record and of what is there of it.
+    #[inline]
+    pub(crate) fn touch(&self, at: ServiceRef) -> u64 {
+        self.get(at).map_or(0, |state| {
+            state.live.0.as_secs()
+                ^ u64::from(state.record.uuid.as_bytes()[0])
+                ^ u64::from(state.overload.last())
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ServiceRef, &ServiceState)> {
         self.states.iter().enumerate().filter_map(|(at, state)| Some((at as ServiceRef, state.as_deref()?)))
     }

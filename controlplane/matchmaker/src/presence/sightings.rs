@@ -71,10 +71,10 @@ impl Sightings {
         seen.min_by_key(|&n| now.wrapping_sub(trace.at[n])).map(|n| trace.radios[n] - 1)
     }
 
-    /// Makes the processor fetch what is known of these clients, for all of them at once.
-    pub(crate) fn fetch(&self, clients: impl Iterator<Item = MacAddr>) {
-        let all = clients.fold(0, |all, client| all ^ self.traces[self.line(client)].at[0]);
-        std::hint::black_box(all);
+    /// Touches what is known of a client.
+    #[inline]
+    pub(crate) fn touch(&self, client: MacAddr) -> u64 {
+        self.traces[self.line(client)].at[0].into()
     }
 
     fn line(&self, client: MacAddr) -> usize {
