@@ -20,6 +20,8 @@ use std::sync::Arc;
 use proto::gateway::{Command, Event};
 use tokio::sync::{mpsc, oneshot};
 
+#[doc(hidden)]
+pub use crate::matchmaking::measure;
 pub use crate::matchmaking::{KeysError, MatchmakingError};
 use crate::{
     config::Config,

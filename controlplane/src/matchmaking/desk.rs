@@ -2,6 +2,7 @@
 //! and the time in, [`Output`]s out. What must be durable before it is answered waits for [`Desk::committed`].
 
 mod accounting;
+mod burst;
 mod look_up;
 mod share;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use matchmaker::{
 use proto::matchmaking::{
     PublicKey,
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
-    server::{self, Outcome, PeerIdentity, ReplyToken, Server, WindowTable},
+    server::{self, PeerIdentity, ReplyToken, Server, WindowTable},
 };
 use records::{Committed, Draft, Report, Version};
 use tokio::sync::{broadcast, oneshot};
@@ -126,6 +127,7 @@ pub(crate) struct Desk {
     outputs: VecDeque<Output>,
     offers: Offers,
     scratch: Vec<u8>,
+    opened: burst::Opened,
     /// With other processes, if there may be any.
     sharing: Option<share::Sharing>,
     pub counters: Counters,
@@ -155,6 +157,7 @@ impl Desk {
             outputs: VecDeque::new(),
             offers: Offers::default(),
             scratch: Vec::new(),
+            opened: burst::Opened::default(),
             sharing: None,
             counters: Counters::default(),
             touched: watch::channel(),
@@ -210,20 +213,6 @@ impl Desk {
     /// Everything counted so far.
     pub fn counted(&self) -> Vec<(&'static str, u64)> {
         self.counters.named().into_iter().chain(self.server.counters().named()).collect()
-    }
-
-    /// Takes a datagram.
-    pub fn datagram(&mut self, source: SocketAddr, bytes: &mut [u8], now: Duration) {
-        let mut out = std::mem::take(&mut self.scratch);
-        match self.server.datagram(source, bytes, now, &mut entropy, &mut out) {
-            Outcome::Dropped(_) => {}
-            Outcome::Reply(_) => self.outputs.push_back(Output::Send(source, out.clone())),
-            Outcome::Received(received) => {
-                let asker = Asker::Peer { identity: received.peer, reply: received.reply };
-                self.request(asker, received.request, now);
-            }
-        }
-        self.scratch = out;
     }
 
     /// An instance of this process asks.

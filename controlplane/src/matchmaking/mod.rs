@@ -9,7 +9,10 @@ mod metrics;
 pub(crate) mod presence;
 mod reload;
 mod run;
+mod socket;
 mod write;
+
+pub mod measure;
 
 use std::sync::Arc;
 

@@ -24,6 +24,7 @@ use super::{
     keys::{self, KeysError},
     metrics,
     presence::{self, Presence, PresenceError, Shared},
+    socket::{self, Burst},
 };
 use crate::{
     config,
@@ -145,10 +146,6 @@ pub(crate) enum Job {
 const TICKET_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// What is over is forgotten that often.
 const TICK: Duration = Duration::from_secs(1);
-/// Datagrams taken before anything else has its turn.
-const ROUND: usize = 256;
-/// Longer ones are none of matchmaking's.
-const DATAGRAM: usize = 2048;
 
 /// Starts the matchmaker. `records`: all that is durable, as it was read.
 pub(crate) async fn start(
@@ -162,10 +159,8 @@ pub(crate) async fn start(
 ) -> Result<Matchmaking, MatchmakingError> {
     let keys = keys::load_or_make(&here.key_file(&config.state))?;
     let listen = here.listen;
-    let socket = UdpSocket::bind(listen).await.map_err(|error| MatchmakingError::Socket { listen, error })?;
+    let socket = socket::bind(listen).await.map_err(|error| MatchmakingError::Socket { listen, error })?;
     let listen = socket.local_addr().map_err(|error| MatchmakingError::Socket { listen, error })?;
-    // More than the default, so that a burst of radios survives a moment without us; refused is no harm.
-    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20);
     let mut epoch = [0; 8];
     getrandom::fill(&mut epoch).expect("the operating system has entropy");
     let public = keys.secret.public();
@@ -190,7 +185,7 @@ pub(crate) async fn start(
 }
 
 /// Until every handle is gone.
-async fn run(
+pub(super) async fn run(
     mut desk: Desk,
     socket: UdpSocket,
     mut inbox: mpsc::Receiver<Message>,
@@ -198,7 +193,7 @@ async fn run(
     core: mpsc::WeakSender<core::Message>,
     presence: Option<Presence>,
 ) {
-    let mut buffer = vec![0; DATAGRAM];
+    let mut burst = Burst::new();
     let mut told = metrics::Told::default();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -216,7 +211,8 @@ async fn run(
                 None => return,
             },
             readable = socket.readable() => if readable.is_ok() {
-                receive(&mut desk, &socket, &mut buffer);
+                burst.receive(&socket);
+                desk.datagrams(burst.datagrams(), now());
             },
             () = due => desk.timeout(now()),
             _ = tick.tick() => {
@@ -245,14 +241,6 @@ fn take(desk: &mut Desk, message: Message) {
     }
 }
 
-fn receive(desk: &mut Desk, socket: &UdpSocket, buffer: &mut [u8]) {
-    for _ in 0..ROUND {
-        // An error is one of an earlier datagram, or nothing at all to receive.
-        let Ok((len, from)) = socket.try_recv_from(buffer) else { return };
-        desk.datagram(from, &mut buffer[..len], now());
-    }
-}
-
 async fn act(
     output: Output,
     socket: &UdpSocket,
@@ -260,10 +248,7 @@ async fn act(
     core: &mpsc::WeakSender<core::Message>,
 ) {
     match output {
-        // One that does not go out is lost, as datagrams are: whoever waits for it asks again.
-        Output::Send(to, datagram) => {
-            let _ = socket.try_send_to(&datagram, to);
-        }
+        Output::Send(to, datagram) => socket::send(socket, to, &datagram),
         Output::Answer { to, answer } => {
             let message = core::Message::Matchmaking {
                 connection: to.connection,
@@ -289,6 +274,6 @@ async fn tell(core: &mpsc::WeakSender<core::Message>, message: core::Message) {
 }
 
 /// Wall time: tickets of several matchmakers are good until the same moment.
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
