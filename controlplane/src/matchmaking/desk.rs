@@ -4,6 +4,7 @@
 mod accounting;
 mod burst;
 mod look_up;
+mod routes;
 mod share;
 #[cfg(test)]
 mod tests;
@@ -16,22 +17,22 @@ use std::{
 };
 
 use matchmaker::{
-    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings, Uuid,
+    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings,
     objects::{AccountId, KeyId},
-    presence::{InstanceId, Peer},
+    presence::Peer,
 };
 use proto::matchmaking::{
-    PublicKey,
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, PeerIdentity, ReplyToken, Server, WindowTable},
 };
 use records::{Committed, Draft, Report, Version};
 use tokio::sync::{broadcast, oneshot};
 
+use self::routes::{Route, Routes, Which};
 pub(crate) use self::watch::Touched;
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
-use super::presence::{ProcessId, Share};
+use super::presence::Share;
 use super::run::NotDurable;
 use crate::core::Connection;
 
@@ -66,14 +67,6 @@ pub(crate) struct Local {
 enum Asker {
     Peer { identity: PeerIdentity, reply: ReplyToken },
     Local(Local),
-}
-
-/// Where an instance is told things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Peer(PublicKey),
-    Local(Connection),
-    Process(ProcessId),
 }
 
 /// What is answered when something is durable.
@@ -118,8 +111,7 @@ pub(crate) struct Desk {
     server: Server<WindowTable, AccountTable>,
     /// The account that instances of this process act for.
     own: Option<AccountId>,
-    /// With the service of each.
-    routes: HashMap<InstanceId, (Uuid, Route)>,
+    routes: Routes,
     waiting: HashMap<u64, After>,
     next_commit: u64,
     /// All commits up to this one are applied.
@@ -150,7 +142,7 @@ impl Desk {
             settings,
             server: Server::new(config, windows, AccountTable::default(), now, &mut entropy),
             own,
-            routes: HashMap::new(),
+            routes: Routes::default(),
             waiting: HashMap::new(),
             next_commit: 0,
             version: 0,
@@ -222,12 +214,9 @@ impl Desk {
 
     /// A gateway of this process is gone: nobody is told anything through it, and while there are others nobody is sent there.
     pub fn local_gone(&mut self, connection: Connection) {
-        let gone = self.routes.extract_if(|_, (_, route)| *route == Route::Local(connection));
-        let gone: Vec<(InstanceId, Uuid)> =
-            gone.map(|(instance, (service, _))| (instance, service)).collect();
-        for (instance, service) in gone {
+        for (service, instance) in self.routes.remove_all(Route::Local(connection)) {
             self.matchmaker.silent(service, instance);
-            self.share_gone(instance);
+            self.share_gone((service, instance));
         }
     }
 
@@ -235,18 +224,21 @@ impl Desk {
     pub fn timeout(&mut self, now: Duration) {
         for (service, instance) in self.matchmaker.expire(now) {
             self.touch(Touched::Network(service));
-            let route = self.routes.remove(&instance);
-            self.let_go(route);
-            self.share_gone(instance);
+            self.forget_route((service, instance));
+            self.share_gone((service, instance));
         }
         self.pushes(now);
     }
 
+    fn put_route(&mut self, which: Which, route: Route) {
+        if let Some(key) = self.routes.put(which, route) {
+            self.server.let_go(&key);
+        }
+    }
+
     /// An instance is not registered here any more: its peer is told nothing more, unless another of its instances is.
-    fn let_go(&mut self, route: Option<(Uuid, Route)>) {
-        if let Some((_, Route::Peer(key))) = route
-            && !self.routes.values().any(|(_, other)| *other == Route::Peer(key))
-        {
+    fn forget_route(&mut self, which: Which) {
+        if let Some(key) = self.routes.remove(which) {
             self.server.let_go(&key);
         }
     }
@@ -438,11 +430,15 @@ impl Desk {
                 return Ok(None);
             }
             Request::Unregister(said) if said.radio.is_empty() => {
-                let instance = sixteen(&said.instance);
-                self.matchmaker.unregister_instance(peer, uuid(&said.service), instance, now)?;
-                self.routes.remove(&instance);
-                self.touch(Touched::Network(uuid(&said.service)));
-                self.share_gone(instance);
+                let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
+                self.matchmaker.unregister_instance(peer, service, instance, now)?;
+                // One that was over already may be another's by now.
+                let route = self.routes.get((service, instance));
+                if matches!(route, Some(Route::Process(_))) || route == Some(asker.route()) {
+                    self.forget_route((service, instance));
+                    self.touch(Touched::Network(service));
+                    self.share_gone((service, instance));
+                }
                 done
             }
             Request::Unregister(said) => {
@@ -489,7 +485,8 @@ impl Desk {
 
     fn introduce(&mut self, introduction: &Introduction, now: Duration) {
         tracing::debug!(client = %introduction.client, radio = %introduction.radio, service = %introduction.service, "introduced");
-        self.push(introduction.instance, Push::Introduction(convert::introduction(introduction)), now);
+        let which = (introduction.service, introduction.instance);
+        self.push(which, Push::Introduction(convert::introduction(introduction)), now);
     }
 
     fn release(&mut self, peer: Peer, said: &pb::Release, now: Duration) -> Result<(), Refusal> {
@@ -498,9 +495,9 @@ impl Desk {
         if said.gateway_lost {
             self.matchmaker.lost(radio, bssid);
             self.share(Share::Released { radio, bssid });
-        } else if let Some((_, instance)) = self.matchmaker.release(radio, bssid) {
+        } else if let Some(which) = self.matchmaker.release(radio, bssid) {
             let withdrawal = pb::Withdrawal { bssid: bssid.0.to_vec(), client: Vec::new() };
-            self.push(instance, Push::Withdrawal(withdrawal), now);
+            self.push(which, Push::Withdrawal(withdrawal), now);
             self.share(Share::Released { radio, bssid });
         }
         Ok(())
@@ -518,14 +515,10 @@ impl Desk {
         let result = self.matchmaker.register_instance(peer, service, instance, &endpoints, load, now);
         match result {
             Ok(()) => {
-                let route = match asker {
-                    Asker::Peer { identity, reply } => {
-                        self.server.keep(reply, &mut entropy);
-                        Route::Peer(identity.key)
-                    }
-                    Asker::Local(local) => Route::Local(local.connection),
-                };
-                self.routes.insert(instance, (service, route));
+                if let Asker::Peer { reply, .. } = asker {
+                    self.server.keep(reply, &mut entropy);
+                }
+                self.put_route((service, instance), asker.route());
                 self.touch(Touched::Network(service));
                 self.share_instance(service, instance, now);
                 self.answer(asker, registered(asker, self.settings.instance_lifetime));
@@ -553,10 +546,10 @@ impl Desk {
         }
     }
 
-    fn push(&mut self, instance: InstanceId, push: Push, now: Duration) {
-        match self.routes.get(&instance).map(|(_, route)| *route) {
+    fn push(&mut self, which: Which, push: Push, now: Duration) {
+        match self.routes.get(which) {
             Some(Route::Local(connection)) => self.outputs.push_back(Output::Push { to: connection, push }),
-            Some(Route::Process(to)) => self.share(Share::Push { to, instance, push }),
+            Some(Route::Process(to)) => self.share(Share::Push { to, which, push }),
             Some(Route::Peer(key)) if self.server.push(&key, push, now).is_ok() => {}
             _ => self.counters.pushes_lost += 1,
         }
@@ -574,6 +567,14 @@ impl Desk {
 }
 
 impl Asker {
+    /// Where it is told things, if it is an instance.
+    fn route(&self) -> Route {
+        match self {
+            Asker::Peer { identity, .. } => Route::Peer(identity.key),
+            Asker::Local(local) => Route::Local(local.connection),
+        }
+    }
+
     fn endpoint(&self) -> Option<SocketAddr> {
         match self {
             Asker::Peer { identity, .. } => Some(identity.endpoint),

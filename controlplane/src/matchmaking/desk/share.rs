@@ -13,9 +13,12 @@ use matchmaker::{
 };
 use proto::matchmaking::messages::{self as pb, push::Push};
 
-use super::{Desk, Output, Route};
+use super::{
+    Desk, Output,
+    routes::{Route, Which},
+};
 use crate::matchmaking::{
-    convert::{mac, sixteen, uuid},
+    convert::{mac, sixteen},
     presence::{ProcessId, Share, Shared},
 };
 
@@ -23,8 +26,8 @@ use crate::matchmaking::{
 #[derive(Default)]
 pub(super) struct Sharing {
     /// Instances that are registered here, as the others were told.
-    own: HashMap<InstanceId, Uuid>,
-    elsewhere: HashMap<InstanceId, Elsewhere>,
+    own: HashSet<Which>,
+    elsewhere: HashMap<Which, Elsewhere>,
 }
 
 /// An instance that is registered with another process.
@@ -62,7 +65,7 @@ impl Desk {
                 self.instances_elsewhere(process, whole, there, &gone, now);
             }
             Shared::Beat { alive } => self.processes(&alive.into_iter().collect(), now),
-            Shared::Push { instance, push } => self.pushed_elsewhere(instance, push, now),
+            Shared::Push { which, push } => self.pushed_elsewhere(which, push, now),
             Shared::Tunnels(tunnels) => {
                 for tunnel in &tunnels {
                     self.matchmaker.adopt_tunnel(tunnel, now);
@@ -83,16 +86,17 @@ impl Desk {
     pub(super) fn share_instance(&mut self, service: Uuid, instance: InstanceId, now: Duration) {
         let Some(sharing) = &mut self.sharing else { return };
         let Some(said) = self.matchmaker.shared_instance(service, instance, now) else { return };
-        sharing.elsewhere.remove(&instance);
-        sharing.own.insert(instance, service);
+        sharing.elsewhere.remove(&(service, instance));
+        sharing.own.insert((service, instance));
         self.share(Share::Instance(said));
     }
 
     /// It is not registered here any more.
-    pub(super) fn share_gone(&mut self, instance: InstanceId) {
+    pub(super) fn share_gone(&mut self, which: Which) {
         let Some(sharing) = &mut self.sharing else { return };
-        sharing.elsewhere.remove(&instance);
-        if let Some(service) = sharing.own.remove(&instance) {
+        sharing.elsewhere.remove(&which);
+        if sharing.own.remove(&which) {
+            let (service, instance) = which;
             self.share(Share::InstanceGone { service, instance });
         }
     }
@@ -123,19 +127,19 @@ impl Desk {
         process: ProcessId,
         whole: bool,
         there: Vec<SharedInstance>,
-        gone: &[InstanceId],
+        gone: &[Which],
         now: Duration,
     ) {
         let Some(sharing) = &mut self.sharing else { return };
-        let listed: HashSet<InstanceId> = there.iter().map(|said| said.instance).collect();
-        let of_process = sharing.elsewhere.iter().filter(|(id, other)| {
-            other.process == process && (gone.contains(id) || (whole && !listed.contains(*id)))
+        let listed: HashSet<Which> = there.iter().map(|said| (said.service, said.instance)).collect();
+        let of_process = sharing.elsewhere.iter().filter(|(which, other)| {
+            other.process == process && (gone.contains(which) || (whole && !listed.contains(*which)))
         });
-        let over: Vec<(InstanceId, Uuid)> = of_process.map(|(id, other)| (*id, other.said.service)).collect();
-        for (id, service) in over {
+        let over: Vec<Which> = of_process.map(|(which, _)| *which).collect();
+        for which in over {
             // Its tunnels may still work, so it stays until its time is over.
-            self.matchmaker.unreachable_instance(service, id);
-            self.forget_elsewhere(id);
+            self.matchmaker.unreachable_instance(which.0, which.1);
+            self.forget_elsewhere(which);
         }
         for said in there {
             self.instance_elsewhere(process, said, now);
@@ -144,54 +148,52 @@ impl Desk {
 
     /// Whoever heard of an instance last has it.
     fn instance_elsewhere(&mut self, process: ProcessId, said: SharedInstance, now: Duration) {
-        let (id, service) = (said.instance, said.service);
+        let which @ (service, instance) = (said.service, said.instance);
         let Some(sharing) = &mut self.sharing else { return };
-        if sharing.own.contains_key(&id) {
-            let ours = self.matchmaker.shared_instance(service, id, now);
+        if sharing.own.contains(&which) {
+            let ours = self.matchmaker.shared_instance(service, instance, now);
             if ours.is_some_and(|ours| ours.at >= said.at) {
                 return;
             }
-            sharing.own.remove(&id);
-            let route = self.routes.remove(&id);
-            self.let_go(route);
-            self.share(Share::InstanceGone { service, instance: id });
+            sharing.own.remove(&which);
+            self.forget_route(which);
+            self.share(Share::InstanceGone { service, instance });
         } else if sharing
             .elsewhere
-            .get(&id)
+            .get(&which)
             .is_some_and(|known| known.process != process && known.said.at > said.at)
         {
             return;
         }
         let adopted = self.matchmaker.adopt_instance(&said, now).is_ok();
         if let Some(sharing) = &mut self.sharing {
-            sharing.elsewhere.insert(id, Elsewhere { process, said, adopted });
-            self.routes.insert(id, (service, Route::Process(process)));
+            sharing.elsewhere.insert(which, Elsewhere { process, said, adopted });
+            self.put_route(which, Route::Process(process));
         }
     }
 
     /// Instances of processes that are there are there.
     fn processes(&mut self, alive: &HashSet<ProcessId>, now: Duration) {
         let Some(sharing) = &mut self.sharing else { return };
-        for (id, other) in &mut sharing.elsewhere {
-            let service = other.said.service;
+        for ((service, id), other) in &mut sharing.elsewhere {
             if !alive.contains(&other.process) {
                 if std::mem::take(&mut other.adopted) {
-                    self.matchmaker.unreachable_instance(service, *id);
+                    self.matchmaker.unreachable_instance(*service, *id);
                 }
-            } else if !other.adopted || !self.matchmaker.renew_instance(service, *id, now) {
+            } else if !other.adopted || !self.matchmaker.renew_instance(*service, *id, now) {
                 other.adopted = self.matchmaker.adopt_instance(&other.said, now).is_ok();
             }
         }
     }
 
     /// Another process introduced somebody to an instance of ours, or takes an introduction back.
-    fn pushed_elsewhere(&mut self, instance: InstanceId, push: Push, now: Duration) {
+    fn pushed_elsewhere(&mut self, which: Which, push: Push, now: Duration) {
         if let Push::Introduction(said) = &push {
             let tunnel = SharedTunnel {
                 bssid: mac(&said.bssid),
                 radio: mac(&said.radio),
-                service: uuid(&said.service),
-                instance,
+                service: which.0,
+                instance: which.1,
                 session_id: sixteen(&said.session_id),
                 key: SessionKey(sixteen(&said.key)),
                 at: now,
@@ -200,10 +202,10 @@ impl Desk {
             // Which binding let it matters where it was decided.
             self.matchmaker.adopt_introduction(&tunnel, mac(&said.client), 0, valid, now);
         }
-        match self.routes.get(&instance) {
+        match self.routes.get(which) {
             // It came to us because we said that it is here; by now it may be elsewhere, and whoever sent it knows soon.
-            Some((_, Route::Process(_))) | None => self.counters.pushes_lost += 1,
-            Some(_) => self.push(instance, push, now),
+            Some(Route::Process(_)) | None => self.counters.pushes_lost += 1,
+            Some(_) => self.push(which, push, now),
         }
     }
 
@@ -211,22 +213,21 @@ impl Desk {
     pub(super) fn tell_instances(&mut self, client: MacAddr, refused: Duration, now: Duration) {
         let seconds = u32::try_from(refused.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
         let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
-        let mut told: Vec<Route> = Vec::new();
-        for (instance, (_, route)) in self.routes.clone() {
-            if !matches!(route, Route::Process(_)) && !told.contains(&route) {
-                told.push(route);
-                self.push(instance, Push::Refusals(refusals.clone()), now);
-            }
+        let here = self.routes.iter().filter(|(_, route)| !matches!(route, Route::Process(_)));
+        // One word for each, however many instances it has.
+        let here: HashMap<Route, Which> = here.map(|(which, route)| (route, which)).collect();
+        for which in here.into_values() {
+            self.push(which, Push::Refusals(refusals.clone()), now);
         }
         self.pushes(now);
     }
 
-    fn forget_elsewhere(&mut self, id: InstanceId) {
+    fn forget_elsewhere(&mut self, which: Which) {
         if let Some(sharing) = &mut self.sharing
-            && sharing.elsewhere.remove(&id).is_some()
-            && matches!(self.routes.get(&id), Some((_, Route::Process(_))))
+            && sharing.elsewhere.remove(&which).is_some()
+            && matches!(self.routes.get(which), Some(Route::Process(_)))
         {
-            self.routes.remove(&id);
+            self.forget_route(which);
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Commits as they are acknowledged and as they are followed, in the orders that several processes bring about.
 
+mod peers;
+mod world;
+
 use dot11::MacAddr;
 use matchmaker::{
     Change, Settings,

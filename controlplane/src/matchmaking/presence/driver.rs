@@ -75,7 +75,7 @@ struct Other {
 struct Waiting {
     number: u64,
     to: ProcessId,
-    instance: InstanceId,
+    which: (Uuid, InstanceId),
     push: Vec<u8>,
     since: Instant,
     next: Instant,

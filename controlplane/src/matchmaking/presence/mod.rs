@@ -57,7 +57,7 @@ pub(crate) enum Share {
     /// It is not any more.
     InstanceGone { service: Uuid, instance: InstanceId },
     /// For an instance that another process keeps.
-    Push { to: ProcessId, instance: InstanceId, push: Push },
+    Push { to: ProcessId, which: (Uuid, InstanceId), push: Push },
     /// A tunnel was introduced.
     Tunnel(SharedTunnel),
     /// Its BSS is closed.
@@ -84,11 +84,11 @@ pub(crate) enum Shared {
     /// The store is there, and may have lost everything.
     Up,
     /// Instances that a process keeps; `whole`: all of them.
-    Instances { process: ProcessId, whole: bool, there: Vec<SharedInstance>, gone: Vec<InstanceId> },
+    Instances { process: ProcessId, whole: bool, there: Vec<SharedInstance>, gone: Vec<(Uuid, InstanceId)> },
     /// Processes that are there.
     Beat { alive: Vec<ProcessId> },
     /// Another process says this to an instance that is registered here.
-    Push { instance: InstanceId, push: Push },
+    Push { which: (Uuid, InstanceId), push: Push },
     /// The tunnels of a radio.
     Tunnels(Vec<SharedTunnel>),
     /// Clients that are refused or forgiven.

@@ -7,7 +7,7 @@ use dot11::MacAddr;
 use matchmaker::{
     Uuid,
     objects::KeyId,
-    presence::{Load, SessionKey},
+    presence::{InstanceId, Load, SessionKey},
     shared::{SharedInstance, SharedTunnel, Struck},
 };
 use prost::Message;
@@ -61,6 +61,8 @@ pub(super) struct Pushed {
     /// A `ttg.matchmaking.v1.Push`.
     #[prost(bytes = "vec", tag = "2")]
     pub push: Vec<u8>,
+    #[prost(bytes = "vec", tag = "3")]
+    pub service: Vec<u8>,
 }
 
 /// An instance of the sender is there, or is as it says now, or is gone.
@@ -140,6 +142,10 @@ const MAX_ENDPOINTS: usize = 8;
 
 pub(super) fn process(octets: &[u8]) -> Option<ProcessId> {
     octets.try_into().ok().map(ProcessId)
+}
+
+pub(super) fn which(service: &[u8], instance: &[u8]) -> Option<(Uuid, InstanceId)> {
+    Some((Uuid::from_slice(service).ok()?, instance.try_into().ok()?))
 }
 
 pub(super) fn mac(octets: &[u8]) -> Option<MacAddr> {

@@ -184,14 +184,14 @@ async fn instances<S: Store>(store: S) {
     assert_eq!(third.hears_of(1).await.0, keeper);
     for n in 0..100 {
         let push = withdrawal(n);
-        second.say(Share::Push { to: keeper, instance: [1; 16], push }).await;
+        second.say(Share::Push { to: keeper, which: (HOME, [1; 16]), push }).await;
     }
     for n in 0..100 {
         let heard = first.hears(|shared| match shared {
-            Shared::Push { instance, push } => Some((instance, push)),
+            Shared::Push { which, push } => Some((which, push)),
             _ => None,
         });
-        assert_eq!(heard.await, ([1; 16], withdrawal(n)));
+        assert_eq!(heard.await, ((HOME, [1; 16]), withdrawal(n)));
     }
     first.say(Share::InstanceGone { service: HOME, instance: [1; 16] }).await;
     for process in [&mut second, &mut third] {
@@ -199,7 +199,7 @@ async fn instances<S: Store>(store: S) {
             Shared::Instances { gone, .. } => gone.into_iter().next(),
             _ => None,
         });
-        assert_eq!(gone.await, [1; 16]);
+        assert_eq!(gone.await, (HOME, [1; 16]));
         let alive = process.hears(|shared| match shared {
             Shared::Beat { alive } => Some(alive),
             _ => None,
@@ -379,7 +379,7 @@ async fn emptied<S: Store>(store: S, mut go: impl FnMut(), mut come: impl AsyncF
     }
     first.say(Share::Instance(instance(3, 30))).await;
     come().await;
-    second.say(Share::Push { to: keeper, instance: [1; 16], push: withdrawal(1) }).await;
+    second.say(Share::Push { to: keeper, which: (HOME, [1; 16]), push: withdrawal(1) }).await;
     second.is_up().await;
     let mut third = Process::start(store, 1);
     let (mut one, mut three) = (false, false);

@@ -110,7 +110,7 @@ impl<S: Store> Driver<S> {
 
     async fn pushed(&mut self, at: &str, from: ProcessId, number: u64, pushed: &Pushed) {
         let push = pb::Push::decode(&*pushed.push).ok().and_then(|push| push.push);
-        let (Some(push), Ok(instance)) = (push, pushed.instance.as_slice().try_into()) else {
+        let (Some(push), Some(which)) = (push, records::which(&pushed.service, &pushed.instance)) else {
             return self.bad();
         };
         if at != channel(self.id) {
@@ -127,7 +127,7 @@ impl<S: Store> Driver<S> {
         {
             self.seen.remove(&oldest);
         }
-        self.tell_desk(Shared::Push { instance, push }).await;
+        self.tell_desk(Shared::Push { which, push }).await;
     }
 
     async fn instance_changed(&mut self, from: ProcessId, changed: &Changed) {
@@ -142,9 +142,9 @@ impl<S: Store> Driver<S> {
         let (mut there, mut gone) = (Vec::new(), Vec::new());
         let Some(instance) = &changed.instance else { return self.bad() };
         if changed.gone {
-            match instance.instance.as_slice().try_into() {
-                Ok(id) => gone.push(id),
-                Err(_) => return self.bad(),
+            match records::which(&instance.service, &instance.instance) {
+                Some(which) => gone.push(which),
+                None => return self.bad(),
             }
         } else {
             match instance.read() {

@@ -44,11 +44,12 @@ impl<S: Store> Driver<S> {
                     self.revision += 1;
                     let field = instance_field(service, instance);
                     self.op(Op::DeleteField { key: instances_key(self.id), field });
-                    let gone = Instance { instance: instance.to_vec(), ..Instance::default() };
+                    let (service, instance) = (service.as_bytes().to_vec(), instance.to_vec());
+                    let gone = Instance { service, instance, ..Instance::default() };
                     self.changed(gone, true);
                 }
             }
-            Share::Push { to, instance, push } => self.wait(to, instance, push),
+            Share::Push { to, which, push } => self.wait(to, which, push),
             Share::Tunnel(tunnel) => {
                 let op = self.put_tunnel(&tunnel);
                 self.op(op);
@@ -100,7 +101,7 @@ impl<S: Store> Driver<S> {
                 self.revision += 1;
                 self.own.remove(&(service, instance));
             }
-            Share::Push { to, instance, push } => self.wait(to, instance, push),
+            Share::Push { to, which, push } => self.wait(to, which, push),
             Share::PmkGone { service, client } => self.keep(service, client),
             // It sits in the desk's or the core's memory.
             Share::Tunnel(_) | Share::Refusal(..) | Share::Everything { .. } => {}
@@ -163,7 +164,8 @@ impl<S: Store> Driver<S> {
             }
             waiting.pause = (waiting.pause * 2).max(REPEAT);
             waiting.next = now + waiting.pause;
-            let pushed = Pushed { instance: waiting.instance.to_vec(), push: waiting.push.clone() };
+            let (service, instance) = (waiting.which.0.as_bytes().to_vec(), waiting.which.1.to_vec());
+            let pushed = Pushed { service, instance, push: waiting.push.clone() };
             due.push((waiting.to, waiting.number, pushed));
         }
         for (to, number, pushed) in due {
@@ -199,7 +201,7 @@ impl<S: Store> Driver<S> {
         self.ops.push((Op::Delete { key: pmk_key(service, client) }, Then::PmkGone { service, client }));
     }
 
-    fn wait(&mut self, to: ProcessId, instance: [u8; 16], push: pb::push::Push) {
+    fn wait(&mut self, to: ProcessId, which: (Uuid, [u8; 16]), push: pb::push::Push) {
         if self.waiting.len() >= MAX_WAITING {
             self.counters.lost.fetch_add(1, Ordering::Relaxed);
             return;
@@ -210,7 +212,7 @@ impl<S: Store> Driver<S> {
         let push = pb::Push { id: 0, push: Some(push) }.encode_to_vec();
         let number = self.last_number;
         let pause = Duration::ZERO;
-        self.waiting.push_back(Waiting { number, to, instance, push, since: now, next: now, pause });
+        self.waiting.push_back(Waiting { number, to, which, push, since: now, next: now, pause });
     }
 
     fn put_instance(&mut self, said: &SharedInstance) {

@@ -1,0 +1,35 @@
+//! What peers can do to each other: nothing.
+
+use matchmaker::Uuid;
+
+use super::{world::*, *};
+
+const HOME: Uuid = Uuid::from_u128(1);
+const OTHER: Uuid = Uuid::from_u128(2);
+
+/// What an instance calls itself is in every answer to a Connect.
+#[test]
+fn whoever_calls_itself_like_an_instance_of_others_takes_nothing_from_it() {
+    let mut world = World::new();
+    let (mut radio, mut victim, mut stranger) = (world.client(), world.client(), world.client());
+    world.radio(&mut radio, RADIO);
+    world.instance(&mut victim, HOME, 0x11);
+    world.bind(None, HOME, None);
+    world.instance(&mut stranger, OTHER, 0x11);
+    for told in 1..=4 {
+        assert!(matches!(world.ask(&mut radio, connect(PHONE, HOME)), Answer::Connected(_)));
+        world.deliver(&mut victim);
+        world.deliver(&mut stranger);
+        assert_eq!((victim.introductions(), stranger.introductions()), (told, 0));
+        let request = match told {
+            1 => unregister(OTHER, 0x11),
+            2 => register(OTHER, 0x11),
+            _ => unregister(HOME, 0x11),
+        };
+        let answer = world.ask(&mut stranger, request);
+        let refused = matches!(&answer, Answer::Failure(failure) if failure.reason() == Reason::NotYours);
+        assert_eq!(refused, told >= 3, "{answer:?}");
+    }
+    assert_eq!(world.ask(&mut victim, unregister(HOME, 0x11)), Answer::Done(pb::Done {}));
+    assert_eq!(world.desk.routes.iter().count(), 1);
+}
