@@ -25,6 +25,8 @@ use tokio::time::timeout;
 
 /// Of a service that no configuration has: its instance registers by datagram.
 const OTHER: [u8; 16] = [0x77; 16];
+/// Whose everything is. What is to count everywhere must be said by somebody who proves who it is.
+const ACCOUNT: &str = "info@example.org";
 const LAPTOP: [u8; 6] = [2, 0, 0, 0, 0, 0x1a];
 
 /// The configuration of each of them.
@@ -32,9 +34,11 @@ fn text(postgres: &str, redis: &str, keys: &Path) -> String {
     let other = matchmaker::Uuid::from_bytes(OTHER);
     format!(
         "listen = \"127.0.0.1:0\"\n{SERVICE}[matchmaker]\nlisten = \"127.0.0.1:0\"\nkey_file = \"{}\"\n\
+         account = \"{ACCOUNT}\"\n[[account]]\nid = \"{ACCOUNT}\"\nkey = \"{}\"\n\
          [records]\npostgres = \"{postgres}\"\n[presence]\nredis = [\"{redis}\"]\n\
          [[binding]]\nservice = \"{UUID}\"\n[[binding]]\nservice = \"{other}\"\n",
-        keys.display()
+        keys.display(),
+        "07".repeat(32)
     )
 }
 
@@ -150,7 +154,7 @@ async fn any_process_may_die_and_what_it_knew_the_others_know() {
     let mut link = attach(&here, "g").await;
 
     // A radio at one process, a gateway at the other.
-    let mut radio = Radio::new((there.matchmaker, at.key)).await;
+    let mut radio = Radio::of((there.matchmaker, at.key), Some((ACCOUNT, [7; 32]))).await;
     radio.also_at(&[there.matchmaker, at.listen]);
     radio.register().await;
     let first = connect_until(&mut radio, &uuid(), PHONE, connected).await;
@@ -162,8 +166,8 @@ async fn any_process_may_die_and_what_it_knew_the_others_know() {
         "the introduction came through the process that has the gateway"
     );
 
-    // Somebody else's gateway is at this one as well, and says who fails.
-    let mut gateway = Radio::new((at.listen, at.key)).await;
+    // A gateway whose control is elsewhere is at this one as well, and says who fails.
+    let mut gateway = Radio::of((at.listen, at.key), Some((ACCOUNT, [7; 32]))).await;
     let register = mm::RegisterService {
         service: OTHER.to_vec(),
         instance: vec![0x78; 16],

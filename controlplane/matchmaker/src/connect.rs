@@ -86,7 +86,7 @@ impl Matchmaker {
     ) -> Result<Introduction, Refusal> {
         let radio = self.radios.live(asked.radio, now)?;
         let service = self.service_at(asked.service)?;
-        if let Some(retry) = self.refused(asked.client, now) {
+        if let Some(retry) = self.refused_by(service, asked.client, now) {
             return Err(Refusal::Refused { retry });
         }
         let (account, ..) = self.radios.at(radio);

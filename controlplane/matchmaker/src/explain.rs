@@ -103,7 +103,7 @@ impl Matchmaker {
         let state = self.services.get(at).ok_or(WhyNot::NoService)?;
         let place = self.radios.live(radio, now).map_err(|_: Refusal| WhyNot::NoRadio)?;
         let (account, ..) = self.radios.at(place);
-        if let Some(rest) = self.refused(client, now) {
+        if let Some(rest) = self.refused_by(at, client, now) {
             return Err(WhyNot::Refused(rest));
         }
         let Some(found) = self.bindings.decides(self.accounts.reach(account), at, client, radio) else {

@@ -16,6 +16,7 @@ mod memory;
 pub mod objects;
 pub mod presence;
 mod refusal;
+mod refusals;
 pub mod scope;
 pub mod shared;
 

@@ -143,6 +143,9 @@ impl Matchmaker {
         for (device, &end) in devices.iter().zip(&ends) {
             let class = if device.connected { Class::Connected } else { Class::Named };
             for found in &matches[start..end] {
+                if self.refused_by(found.service, device.client, now).is_some() {
+                    continue;
+                }
                 let Some(mut offer) = offer(&self.bindings, &mut self.services, found, device.connected, now)
                 else {
                     continue;
@@ -223,6 +226,9 @@ impl Matchmaker {
                     near.into_iter().filter(is).take(NAMESAKES).collect()
                 };
                 for service in candidates {
+                    if self.refused_by(service, device.client, now).is_some() {
+                        continue;
+                    }
                     let reach = self.accounts.reach(account);
                     let Some(found) = self.bindings.plausible(reach, service, radio, PLAUSIBLE) else {
                         continue;

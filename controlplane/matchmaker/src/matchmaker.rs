@@ -21,7 +21,7 @@ use crate::presence::{
     ReplayWindow, Services, Sightings,
 };
 use crate::refusal::Asker;
-use crate::scope::{AccountRef, Accounts};
+use crate::scope::{AccountRef, Accounts, Scope};
 
 /// Bindings of one client with one radio pattern that gateways of an account may ask for.
 pub const MAX_AUTO_BOUND: usize = 64;
@@ -94,7 +94,9 @@ pub struct Matchmaker {
     pub(crate) services: Services,
     pub(crate) introductions: Introductions,
     pub(crate) sightings: Sightings,
-    pub(crate) failures: Failures,
+    pub(crate) failures: Failures<MacAddr>,
+    /// Of devices that are refused by the services of one owner only.
+    pub(crate) failures_within: Failures<(Scope, MacAddr)>,
     pub(crate) predictions: Predictions,
     sources: Sources,
     account_rates: Vec<Duration>,
@@ -117,6 +119,7 @@ impl Matchmaker {
             introductions: Introductions::new(seed),
             sightings: Sightings::new(seed, settings.sightings),
             failures: Failures::new(seed, settings.strikes),
+            failures_within: Failures::new(seed, settings.strikes),
             predictions: Predictions::default(),
             sources: Sources::new(seed, settings.rates.sources),
             account_rates: Vec::new(),
@@ -130,7 +133,7 @@ impl Matchmaker {
     /// A change became durable.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::PutAccount(account) => self.accounts.put(&account.id),
+            Change::PutAccount(account) => self.accounts.put(account),
             Change::DeleteAccount(id) => self.accounts.forget(id),
             Change::PutRadio(radio) => {
                 let (account, key) = self.owner(&radio.owner);
@@ -404,34 +407,6 @@ impl Matchmaker {
     /// The contract of a subscriber with a service.
     pub fn contract(&self, service: Uuid, subscriber: &Subscriber) -> Option<&Contract> {
         self.contracts.get(self.contract_of.get(&(service, subscriber.clone()))?)
-    }
-
-    /// A gateway reports that a client failed to authenticate so often in a row. It must have been introduced there, so that nobody
-    /// has others refused. Gives for how long the client is to be refused everywhere, if it is.
-    pub fn report_failures(
-        &mut self,
-        peer: Peer,
-        service: Uuid,
-        client: MacAddr,
-        failures: u32,
-        now: Duration,
-    ) -> Result<Option<Duration>, Refusal> {
-        let at = self.service_at(service)?;
-        crate::presence::owns(self.services.get(at).ok_or(Refusal::UnknownService)?, peer)?;
-        if self.introductions.last(client, at, now).is_none() {
-            return Err(Refusal::NotIntroduced);
-        }
-        Ok(self.failures.report(client, failures, now).map(|until| until - now))
-    }
-
-    /// An operator knows that the client may come.
-    pub fn forgive(&mut self, client: MacAddr, now: Duration) {
-        self.failures.forgive(client, now);
-    }
-
-    /// For how long more the client is refused, if it is.
-    pub fn refused(&self, client: MacAddr, now: Duration) -> Option<Duration> {
-        self.failures.refused(client, now).map(|until| until - now)
     }
 
     /// Forgets what is over, a part at a time; to be called often, about every second. Gives the instances that are gone. Nothing

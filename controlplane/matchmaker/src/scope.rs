@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::objects::{AccountId, Grant, Grantee};
+use crate::objects::{Account, AccountId, Grant, Grantee, KeyId, Owner};
 
 /// An account by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,6 +11,13 @@ pub struct AccountRef(pub u32);
 impl AccountRef {
     /// What belongs to no account.
     pub const POOL: AccountRef = AccountRef(0);
+}
+
+/// An owner, by number if it is an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Account(AccountRef),
+    Key(KeyId),
 }
 
 /// Whose bindings can show something on a radio.
@@ -46,6 +53,8 @@ struct AccountEntry {
     id: Option<AccountId>,
     /// There is a record of it.
     known: bool,
+    /// Its peers prove that they are.
+    has_key: bool,
     granted: Vec<AccountRef>,
     anybody: bool,
 }
@@ -125,9 +134,32 @@ impl Accounts {
     }
 
     /// There is a record of it.
-    pub fn put(&mut self, id: &AccountId) {
-        let number = self.number(Some(id));
-        self.get_mut(number).known = true;
+    pub fn put(&mut self, account: &Account) {
+        let number = self.number(Some(&account.id));
+        let entry = self.get_mut(number);
+        // A key of zeros is that of whoever has none.
+        (entry.known, entry.has_key) = (true, account.key.as_ref().is_some_and(|key| key.0 != [0; 32]));
+    }
+
+    /// Whether who speaks for the account has proved it.
+    pub fn has_key(&self, account: AccountRef) -> bool {
+        self.get(account).has_key
+    }
+
+    /// An owner that was named before.
+    pub(crate) fn scope(&self, owner: &Owner) -> Option<Scope> {
+        match owner {
+            Owner::Account(id) => self.find(Some(id)).map(Scope::Account),
+            Owner::Key(key) => Some(Scope::Key(*key)),
+        }
+    }
+
+    /// The same the other way round.
+    pub(crate) fn owner(&self, scope: Scope) -> Option<Owner> {
+        match scope {
+            Scope::Account(account) => self.id(account).cloned().map(Owner::Account),
+            Scope::Key(key) => Some(Owner::Key(key)),
+        }
     }
 
     /// The accounts that there is a record of, ordered.
@@ -152,7 +184,7 @@ impl Accounts {
     pub fn forget(&mut self, id: &AccountId) {
         let Some(number) = self.find(Some(id)) else { return };
         let entry = self.get_mut(number);
-        entry.known = false;
+        (entry.known, entry.has_key) = (false, false);
         entry.anybody = false;
         entry.granted.clear();
         self.entries.iter_mut().for_each(|entry| entry.granted.retain(|&granted| granted != number));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 use uuid::Uuid;
 
-use crate::objects::KeyId;
+use crate::objects::{KeyId, Owner};
 use crate::presence::{InstanceId, Load, SessionKey, Tunnel};
 use crate::{BindingId, Matchmaker, Refusal};
 
@@ -47,6 +47,22 @@ pub struct SharedTunnel {
     pub key: SessionKey,
     /// When it was introduced first.
     pub at: Duration,
+}
+
+/// Who is refused, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Whom {
+    /// Which device.
+    pub client: MacAddr,
+    /// By the services of this owner; `None`: everywhere.
+    pub within: Option<Owner>,
+}
+
+impl From<MacAddr> for Whom {
+    /// Everywhere.
+    fn from(client: MacAddr) -> Whom {
+        Whom { client, within: None }
+    }
 }
 
 impl Matchmaker {
@@ -118,18 +134,32 @@ impl Matchmaker {
     }
 
     /// What is known of a device that failed to authenticate, or was forgiven.
-    pub fn struck(&self, client: MacAddr) -> Option<Struck> {
-        self.failures.get(client)
+    pub fn struck(&self, whom: &Whom) -> Option<Struck> {
+        match &whom.within {
+            None => self.failures.get(whom.client),
+            Some(owner) => self.failures_within.get((self.accounts.scope(owner)?, whom.client)),
+        }
     }
 
     /// All such devices.
-    pub fn all_struck(&self) -> impl Iterator<Item = (MacAddr, Struck)> {
-        self.failures.iter()
+    pub fn all_struck(&self) -> impl Iterator<Item = (Whom, Struck)> {
+        let within = self.failures_within.iter();
+        let within = within.map(|((scope, client), struck)| (self.whom(scope, client), struck));
+        self.failures.iter().map(|(client, struck)| (Whom::from(client), struck)).chain(within)
     }
 
     /// Another matchmaker says what it knows of such a device. Whether that is news.
-    pub fn adopt_struck(&mut self, client: MacAddr, struck: Struck) -> bool {
-        self.failures.adopt(client, struck)
+    pub fn adopt_struck(&mut self, whom: &Whom, struck: Struck) -> bool {
+        match &whom.within {
+            None => self.failures.adopt(whom.client, struck),
+            Some(owner) => {
+                if let Owner::Account(id) = owner {
+                    self.accounts.number(Some(id));
+                }
+                let Some(scope) = self.accounts.scope(owner) else { return false };
+                self.failures_within.adopt((scope, whom.client), struck)
+            }
+        }
     }
 
     fn to_share(&self, bssid: MacAddr, tunnel: &Tunnel, at: Duration) -> SharedTunnel {

@@ -105,7 +105,7 @@ proptest! {
         let mut bindings = Bindings::new(Seed::new(seed));
         let (mut accounts, mut list) = (Accounts::default(), List::default());
         for id in ACCOUNTS {
-            accounts.put(&id.parse().unwrap());
+            accounts.put(&matchmaker::objects::Account { id: id.parse().unwrap(), key: None });
         }
         for step in steps {
             match step {

@@ -120,8 +120,7 @@ fn nothing_is_offered_without_radio_service_instance_or_to_whom_is_refused() {
     assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(22)), []);
     assert_eq!(world.seen(OFFICE, &[Near { connected: true, ..near(PHONE) }], at(22)).len(), 1);
     world.load(A, WORK, 1, Load::default(), at(22));
-    let peer = world.peer(A, 100);
-    let report = |world: &mut World, failures| world.m.report_failures(peer, WORK, PHONE, failures, at(23));
+    let report = |world: &mut World, failures| world.failed(A, WORK, PHONE, failures, at(23));
     assert_eq!(report(&mut world, 5), Err(Refusal::NotIntroduced));
     world.m.connect(&connect(PHONE, WORK, OFFICE), at(22), [0; 16]).unwrap();
     assert_eq!(report(&mut world, 0), Ok(None));
@@ -482,12 +481,58 @@ fn explanations_say_which_binding_or_what_is_missing() {
         format!("not shown because no instance of the service takes newcomers (binding {id})")
     );
     world.m.connect(&connect(PHONE, WORK, OFFICE), at(5), [0; 16]).unwrap();
-    let peer = world.peer(A, 100);
-    world.m.report_failures(peer, WORK, PHONE, 9, at(5)).unwrap();
+    world.failed(A, WORK, PHONE, 9, at(5)).unwrap();
     assert_eq!(
         named(&mut world, PHONE, OFFICE, WORK, at(10)),
         "not shown because the client failed to authenticate too often, refused for 55 s more"
     );
     let whole = world.m.explain(PHONE, OFFICE, Some(WORK), None, at(10))[0].to_string();
     assert!(whole.starts_with("service 00000000-0000-0000-0000-000000000002: not shown"), "{whole}");
+}
+
+#[test]
+fn who_proves_nothing_has_nobody_refused_by_others() {
+    let mut world = world();
+    let stranger = matchmaker::Uuid::from_u128(66);
+    world.service(None, stranger, "mine", Policy::default(), at(0));
+    world.radio(None, mac(0, 66), at(0)).unwrap();
+    world.bind(None, stranger, Some(PHONE), ANY, Policy::default());
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    world.m.connect(&connect(PHONE, stranger, mac(0, 66)), at(1), [0; 16]).unwrap();
+    assert_eq!(world.failed(None, stranger, PHONE, 9, at(1)), Ok(Some(at(60))));
+    assert_eq!(world.m.refused(PHONE, at(2)), None);
+    assert_eq!(world.seen(OFFICE, &[near(PHONE)], at(2)), [(WORK, Some(PHONE))]);
+    assert!(world.m.connect(&connect(PHONE, WORK, OFFICE), at(2), [0; 16]).is_ok());
+    // Nor by those of other keys.
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    let other = Owner::Key(KeyId([99; 16]));
+    let home = world.m.service(HOME).unwrap().clone();
+    world.m.apply(&Change::PutService(matchmaker::objects::Service { owner: other, ..home }));
+    let gateway = world.peer(None, 99);
+    world.m.register_instance(gateway, HOME, [9; 16], &[], 0, at(2)).unwrap();
+    assert!(world.m.connect(&connect(PHONE, HOME, KITCHEN), at(2), [0; 16]).is_ok());
+    // By its own it is refused, and forgiven with the others.
+    let again = connect(PHONE, stranger, mac(0, 66));
+    assert_eq!(world.m.connect(&again, at(3), [0; 16]), Err(Refusal::Refused { retry: at(58) }));
+    assert_eq!(world.seen(mac(0, 66), &[near(PHONE)], at(3)), [(HOME, Some(PHONE))]);
+    assert_eq!(world.m.refused_anywhere(PHONE, at(3)), Some(at(58)));
+    assert_eq!(world.m.forgive(PHONE, at(3)).len(), 2);
+    assert!(world.m.connect(&again, at(3), [0; 16]).is_ok());
+}
+
+#[test]
+fn an_account_without_key_refuses_for_itself() {
+    let mut world = world();
+    world.account_without_key("a@example.org");
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    world.m.connect(&connect(PHONE, WORK, OFFICE), at(1), [0; 16]).unwrap();
+    assert_eq!(world.failed(A, WORK, PHONE, 9, at(1)), Ok(Some(at(60))));
+    assert_eq!((world.m.refused(PHONE, at(2)), world.seen(OFFICE, &[near(PHONE)], at(2))), (None, vec![]));
+    // Another matchmaker that is told of it knows where.
+    let (whom, struck) = world.m.all_struck().next().unwrap();
+    let mut other = self::world();
+    assert!(other.m.adopt_struck(&whom, struck));
+    other.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    assert_eq!(other.seen(OFFICE, &[near(PHONE)], at(2)), []);
+    assert_eq!(other.m.refused(PHONE, at(2)), None);
 }

@@ -395,11 +395,14 @@ impl Desk {
             }
             Request::AuthenticationFailures(said) => {
                 let (service, client) = (uuid(&said.service), mac(&said.client));
+                // Those of this process are of the configuration.
+                let peer = (peer, matches!(asker, Asker::Local(_)));
                 let refused = self.matchmaker.report_failures(peer, service, client, said.failures, now)?;
-                if let Some(refused) = refused {
-                    tracing::warn!(%client, %service, seconds = refused.as_secs(), "client refused everywhere");
-                    self.share_refusal(client);
-                    self.tell_instances(client, refused, now);
+                if let Some((whom, refused)) = refused {
+                    let everywhere = whom.within.is_none();
+                    tracing::warn!(%client, %service, everywhere, seconds = refused.as_secs(), "client refused");
+                    self.share_refusal(&whom);
+                    self.tell_instances(&whom, refused, now);
                 }
                 done
             }

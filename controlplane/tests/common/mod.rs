@@ -9,7 +9,7 @@ use std::{
 
 use controlplane::{Control, config, core::Query};
 use proto::matchmaking::{
-    PublicKey, StaticSecret,
+    Key, PublicKey, StaticSecret,
     messages::{self as mm, answer::Answer, request::Request},
     peer::{self, Output, Peer},
 };
@@ -60,10 +60,15 @@ fn entropy(out: &mut [u8]) {
 
 impl Radio {
     pub async fn new(matchmaker: (SocketAddr, PublicKey)) -> Radio {
+        Radio::of(matchmaker, None).await
+    }
+
+    /// With the name and the key of its account.
+    pub async fn of(matchmaker: (SocketAddr, PublicKey), account: Option<(&str, [u8; 32])>) -> Radio {
         let config = peer::Config {
             secret: StaticSecret::generate(&mut entropy),
             matchmaker: matchmaker.1,
-            account: None,
+            account: account.map(|(name, key)| (name.to_owned(), Key(key))),
             software: "test".into(),
             instance: 1,
             patience: PATIENCE,

@@ -1,9 +1,10 @@
-//! Devices that failed to authenticate: refused everywhere, longer each time, forgiven after they were quiet.
+//! Devices that failed to authenticate: refused, longer each time, forgiven after they were quiet. Where they are refused depends on who says
+//! that they failed: [`Matchmaker::report_failures`](crate::Matchmaker::report_failures).
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::time::Duration;
 
-use dot11::MacAddr;
 use hashbrown::HashMap;
 
 use crate::memory::Seed;
@@ -19,7 +20,7 @@ pub struct Strikes {
     pub longest: Duration,
     /// Its strikes are forgotten when it was not refused for so long.
     pub forgiven: Duration,
-    /// Devices remembered; then the oldest strike is forgotten.
+    /// Devices remembered; then the one whose last strike is the oldest is forgotten.
     pub devices: usize,
 }
 
@@ -46,28 +47,31 @@ pub struct Struck {
     pub at: Duration,
 }
 
+/// By device, or by device and where it is refused.
 #[derive(Debug)]
-pub(crate) struct Failures {
+pub(crate) struct Failures<K> {
     rules: Strikes,
-    devices: HashMap<MacAddr, Struck, Seed>,
-    order: VecDeque<MacAddr>,
+    /// With the number of what was decided last.
+    devices: HashMap<K, (Struck, u64), Seed>,
+    order: BTreeMap<u64, K>,
+    last: u64,
 }
 
-impl Failures {
-    pub(crate) fn new(seed: Seed, rules: Strikes) -> Failures {
-        Failures { rules, devices: HashMap::with_hasher(seed), order: VecDeque::new() }
+impl<K: Copy + Eq + Hash> Failures<K> {
+    pub(crate) fn new(seed: Seed, rules: Strikes) -> Failures<K> {
+        Failures { rules, devices: HashMap::with_hasher(seed), order: BTreeMap::new(), last: 0 }
     }
 
     /// A gateway reports so many failures in a row. Gives until when the device is refused. A report about a device that is
     /// refused already is an old one, or a repetition, and changes nothing.
-    pub(crate) fn report(&mut self, client: MacAddr, failures: u32, now: Duration) -> Option<Duration> {
+    pub(crate) fn report(&mut self, client: K, failures: u32, now: Duration) -> Option<Duration> {
         if let Some(until) = self.refused(client, now) {
             return Some(until);
         }
         if failures < self.rules.failures {
             return None;
         }
-        let before = self.devices.get(&client).filter(|struck| now < struck.until + self.rules.forgiven);
+        let before = self.get(client).filter(|struck| now < struck.until + self.rules.forgiven);
         let strikes = before.map_or(0, |struck| struck.strikes) + 1;
         let times = 1u32.checked_shl(strikes - 1).unwrap_or(u32::MAX);
         let until = now + self.rules.first.saturating_mul(times).min(self.rules.longest);
@@ -76,52 +80,55 @@ impl Failures {
     }
 
     /// What is known of a device.
-    pub(crate) fn get(&self, client: MacAddr) -> Option<Struck> {
-        self.devices.get(&client).copied()
+    pub(crate) fn get(&self, client: K) -> Option<Struck> {
+        self.devices.get(&client).map(|(struck, _)| *struck)
     }
 
     /// All of them.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (MacAddr, Struck)> {
-        self.devices.iter().map(|(client, struck)| (*client, *struck))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, Struck)> {
+        self.devices.iter().map(|(client, (struck, _))| (*client, *struck))
     }
 
     /// Somebody else decided this. Whether it is later than what was decided here.
-    pub(crate) fn adopt(&mut self, client: MacAddr, struck: Struck) -> bool {
-        let later = self.devices.get(&client).is_none_or(|known| known.at < struck.at);
+    pub(crate) fn adopt(&mut self, client: K, struck: Struck) -> bool {
+        let later = self.get(client).is_none_or(|known| known.at < struck.at);
         if later {
             self.put(client, struck);
         }
         later
     }
 
-    fn put(&mut self, client: MacAddr, struck: Struck) {
-        if self.devices.insert(client, struck).is_none() {
-            self.order.push_back(client);
-            if self.order.len() > self.rules.devices
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.devices.remove(&oldest);
-            }
+    fn put(&mut self, client: K, struck: Struck) {
+        self.last += 1;
+        self.order.insert(self.last, client);
+        if let Some((_, before)) = self.devices.insert(client, (struck, self.last)) {
+            self.order.remove(&before);
+        } else if self.order.len() > self.rules.devices
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.devices.remove(&oldest);
         }
     }
 
     /// Until when it is refused, if it is.
     #[inline]
-    pub(crate) fn refused(&self, client: MacAddr, now: Duration) -> Option<Duration> {
+    pub(crate) fn refused(&self, client: K, now: Duration) -> Option<Duration> {
         if self.devices.is_empty() {
             return None;
         }
-        self.devices.get(&client).map(|struck| struck.until).filter(|&until| now < until)
+        self.get(client).map(|struck| struck.until).filter(|&until| now < until)
     }
 
     /// Somebody knows better. That is remembered, so that an earlier word of another matchmaker does not undo it.
-    pub(crate) fn forgive(&mut self, client: MacAddr, now: Duration) {
+    pub(crate) fn forgive(&mut self, client: K, now: Duration) {
         self.put(client, Struck { strikes: 0, until: Duration::ZERO, at: now });
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use dot11::MacAddr;
+
     use super::*;
 
     const PHONE: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
@@ -175,5 +182,17 @@ mod tests {
         }
         assert_eq!((failures.devices.len(), failures.order.len()), (2, 2));
         assert_eq!(failures.refused(PHONE, at(1)), None);
+    }
+
+    #[test]
+    fn who_fails_again_and_again_is_remembered_longest() {
+        let rules = Strikes { devices: 2, ..Strikes::default() };
+        let mut failures = Failures::new(Seed::default(), rules);
+        failures.report(PHONE, 5, at(0));
+        failures.report(MacAddr([2, 0, 0, 0, 0, 2]), 5, at(10));
+        failures.report(PHONE, 5, at(60));
+        failures.report(MacAddr([2, 0, 0, 0, 0, 3]), 5, at(61));
+        assert_eq!(failures.refused(PHONE, at(62)), Some(at(180)));
+        assert_eq!((failures.devices.len(), failures.order.len()), (2, 2));
     }
 }

@@ -12,8 +12,8 @@ use crate::Refusal;
 use crate::bindings::ServiceRef;
 use crate::gate::Overload;
 use crate::memory::Seed;
-use crate::objects::{KeyId, Service};
-use crate::scope::AccountRef;
+use crate::objects::{KeyId, Owner, Service};
+use crate::scope::{AccountRef, Scope};
 use crate::shared::SharedInstance;
 
 /// Drawn once per gateway and service.
@@ -75,6 +75,14 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
+    /// Its owner.
+    pub(crate) fn scope(&self) -> Scope {
+        match &self.record.owner {
+            Owner::Account(_) => Scope::Account(self.account),
+            Owner::Key(key) => Scope::Key(*key),
+        }
+    }
+
     pub(crate) fn is_live(&self, now: Duration) -> bool {
         self.live.0 > now
     }
@@ -311,8 +319,8 @@ impl Services {
 
 pub(crate) fn owns(state: &ServiceState, peer: Peer) -> Result<(), Refusal> {
     let key = match &state.record.owner {
-        crate::objects::Owner::Key(key) => *key,
-        crate::objects::Owner::Account(_) => peer.key,
+        Owner::Key(key) => *key,
+        Owner::Account(_) => peer.key,
     };
     if is_owner(state.account, key, peer) { Ok(()) } else { Err(Refusal::NotYours) }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 use dot11::element::Ssid;
 use matchmaker::objects::{
-    Account, AccountId, Grant, Grantee, KeyId, NewBinding, Origin, Owner, Security, Service,
+    Account, AccountId, AccountKey, Grant, Grantee, KeyId, NewBinding, Origin, Owner, Security, Service,
 };
 use matchmaker::presence::{Load, Peer, RadioRegistration};
 use matchmaker::{
@@ -62,7 +62,27 @@ impl World {
     }
 
     pub fn account(&mut self, text: &str) {
+        let key = Some(AccountKey([7; 32]));
+        self.m.apply(&Change::PutAccount(Account { id: account(text), key }));
+    }
+
+    /// One whose peers prove nothing.
+    pub fn account_without_key(&mut self, text: &str) {
         self.m.apply(&Change::PutAccount(Account { id: account(text), key: None }));
+    }
+
+    /// A gateway of this service says that the client failed. Gives for how long it is refused.
+    pub fn failed(
+        &mut self,
+        of: Option<&str>,
+        service: Uuid,
+        client: MacAddr,
+        failures: u32,
+        now: Duration,
+    ) -> Result<Option<Duration>, Refusal> {
+        let peer = self.peer(of, 100);
+        let refused = self.m.report_failures((peer, false), service, client, failures, now)?;
+        Ok(refused.map(|(_, refused)| refused))
     }
 
     /// A peer; each key is that of one device.

@@ -9,7 +9,7 @@ use dot11::MacAddr;
 use matchmaker::{
     Uuid,
     presence::{InstanceId, SessionKey},
-    shared::{SharedInstance, SharedTunnel, Struck},
+    shared::{SharedInstance, SharedTunnel, Struck, Whom},
 };
 use proto::matchmaking::messages::{self as pb, push::Push};
 
@@ -46,10 +46,11 @@ impl Desk {
 
     /// The administrator lets a client come that failed too often. Whether it was refused.
     pub fn forgive(&mut self, client: MacAddr, now: Duration) -> bool {
-        let was_refused = self.matchmaker.refused(client, now).is_some();
-        self.matchmaker.forgive(client, now);
-        self.share_refusal(client);
-        self.tell_instances(client, Duration::ZERO, now);
+        let was_refused = self.matchmaker.refused_anywhere(client, now).is_some();
+        for whom in self.matchmaker.forgive(client, now) {
+            self.share_refusal(&whom);
+            self.tell_instances(&whom, Duration::ZERO, now);
+        }
         was_refused
     }
 
@@ -72,9 +73,9 @@ impl Desk {
                 }
             }
             Shared::Refusals(refusals) => {
-                for (client, struck) in refusals {
-                    if self.matchmaker.adopt_struck(client, struck) && is_about_now(struck, now) {
-                        self.tell_instances(client, struck.until.saturating_sub(now), now);
+                for (whom, struck) in refusals {
+                    if self.matchmaker.adopt_struck(&whom, struck) && is_about_now(struck, now) {
+                        self.tell_instances(&whom, struck.until.saturating_sub(now), now);
                     }
                 }
             }
@@ -110,9 +111,9 @@ impl Desk {
         }
     }
 
-    pub(super) fn share_refusal(&mut self, client: MacAddr) {
-        if let Some(struck) = self.matchmaker.struck(client) {
-            self.share(Share::Refusal(client, struck));
+    pub(super) fn share_refusal(&mut self, whom: &Whom) {
+        if let Some(struck) = self.matchmaker.struck(whom) {
+            self.share(Share::Refusal(whom.clone(), struck));
         }
     }
 
@@ -209,11 +210,18 @@ impl Desk {
         }
     }
 
-    /// All instances that are registered here hear for how long more the client is refused.
-    pub(super) fn tell_instances(&mut self, client: MacAddr, refused: Duration, now: Duration) {
+    /// All instances that are registered here, and that it concerns, hear for how long more the client is refused.
+    pub(super) fn tell_instances(&mut self, whom: &Whom, refused: Duration, now: Duration) {
         let seconds = u32::try_from(refused.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
-        let refusals = pb::Refusals { clients: vec![client.0.to_vec()], seconds };
-        let here = self.routes.iter().filter(|(_, route)| !matches!(route, Route::Process(_)));
+        let refusals = pb::Refusals { clients: vec![whom.client.0.to_vec()], seconds };
+        let concerned = |service| match &whom.within {
+            None => true,
+            Some(owner) => self.matchmaker.service(service).is_some_and(|service| service.owner == *owner),
+        };
+        let here = self
+            .routes
+            .iter()
+            .filter(|((service, _), route)| !matches!(route, Route::Process(_)) && concerned(*service));
         // One word for each, however many instances it has.
         let here: HashMap<Route, Which> = here.map(|(which, route)| (route, which)).collect();
         for which in here.into_values() {

@@ -11,7 +11,7 @@
 //! | `ttg:1:processes` | field: process; it is there, and how often its instances changed |
 //! | `ttg:1:instances:PROCESS` | field: service and instance; an instance that is registered with the process |
 //! | `ttg:1:tunnels:RADIO` | field: BSSID; its tunnel |
-//! | `ttg:1:refused` | field: client; how often and until when it is refused, or that it was forgiven |
+//! | `ttg:1:refused` | field: client, and by whose services if not everywhere; how often and until when it is refused, or that it was forgiven |
 //! | `ttg:1:pmk:SERVICE:CLIENT` | a cached PMK with what RADIUS decided |
 //!
 //! Channels: `ttg:1:all`, `ttg:1:to:PROCESS`. What must arrive is repeated until it is acknowledged.
@@ -39,7 +39,7 @@ use dot11::MacAddr;
 use matchmaker::{
     Uuid,
     presence::InstanceId,
-    shared::{SharedInstance, SharedTunnel, Struck},
+    shared::{SharedInstance, SharedTunnel, Struck, Whom},
 };
 use proto::matchmaking::messages::push::Push;
 use tokio::sync::mpsc;
@@ -65,9 +65,9 @@ pub(crate) enum Share {
     /// Which tunnels does the radio have?
     Fetch(MacAddr),
     /// A client is refused, or is forgiven.
-    Refusal(MacAddr, Struck),
+    Refusal(Whom, Struck),
     /// All that the store may have lost.
-    Everything { tunnels: Vec<SharedTunnel>, refusals: Vec<(MacAddr, Struck)> },
+    Everything { tunnels: Vec<SharedTunnel>, refusals: Vec<(Whom, Struck)> },
     /// A client's PMK of a service was made.
     Pmk { service: Uuid, client: MacAddr, entry: Box<CachedPmk> },
     /// It is good no longer.
@@ -92,7 +92,7 @@ pub(crate) enum Shared {
     /// The tunnels of a radio.
     Tunnels(Vec<SharedTunnel>),
     /// Clients that are refused or forgiven.
-    Refusals(Vec<(MacAddr, Struck)>),
+    Refusals(Vec<(Whom, Struck)>),
 }
 
 /// What the core hears.

@@ -6,9 +6,9 @@ use std::{net::SocketAddr, time::Duration};
 use dot11::MacAddr;
 use matchmaker::{
     Uuid,
-    objects::KeyId,
+    objects::{KeyId, Owner},
     presence::{InstanceId, Load, SessionKey},
-    shared::{SharedInstance, SharedTunnel, Struck},
+    shared::{SharedInstance, SharedTunnel, Struck, Whom},
 };
 use prost::Message;
 
@@ -127,6 +127,12 @@ pub(super) struct Refusal {
     pub until_ms: u64,
     #[prost(uint64, tag = "4")]
     pub at_ms: u64,
+    /// By the services of this account only.
+    #[prost(string, tag = "5")]
+    pub account: String,
+    /// By the services of this key only.
+    #[prost(bytes = "vec", tag = "6")]
+    pub key: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -221,18 +227,37 @@ impl Tunnel {
 }
 
 impl Refusal {
-    pub fn new(client: MacAddr, struck: Struck) -> Refusal {
+    pub fn new(whom: &Whom, struck: Struck) -> Refusal {
+        let (account, key) = match &whom.within {
+            None => (String::new(), Vec::new()),
+            Some(Owner::Account(id)) => (id.to_string(), Vec::new()),
+            Some(Owner::Key(key)) => (String::new(), key.0.to_vec()),
+        };
         Refusal {
-            client: client.0.to_vec(),
+            client: whom.client.0.to_vec(),
             strikes: struck.strikes,
             until_ms: milliseconds(struck.until),
             at_ms: milliseconds(struck.at),
+            account,
+            key,
         }
     }
 
-    pub fn read(&self) -> Option<(MacAddr, Struck)> {
+    /// Where it is kept: each of them somewhere else.
+    pub fn field(&self) -> Vec<u8> {
+        [&self.client[..], &self.key, self.account.as_bytes()].concat()
+    }
+
+    pub fn read(&self) -> Option<(Whom, Struck)> {
         let (until, at) = (Duration::from_millis(self.until_ms), Duration::from_millis(self.at_ms));
-        Some((mac(&self.client)?, Struck { strikes: self.strikes, until, at }))
+        let within = match (self.account.as_str(), self.key.as_slice()) {
+            ("", []) => None,
+            ("", key) => Some(Owner::Key(KeyId(key.try_into().ok()?))),
+            (account, []) => Some(Owner::Account(account.parse().ok()?)),
+            _ => return None,
+        };
+        let whom = Whom { client: mac(&self.client)?, within };
+        Some((whom, Struck { strikes: self.strikes, until, at }))
     }
 }
 
@@ -269,11 +294,12 @@ mod tests {
         };
         assert_eq!(Tunnel::decode(&*Tunnel::from(&tunnel).encode_to_vec()).unwrap().read(), Some(tunnel));
         let struck = Struck { strikes: 2, until: Duration::from_millis(8), at: Duration::from_millis(7) };
-        let refusal = Refusal::new(MacAddr([6; 6]), struck);
-        assert_eq!(
-            Refusal::decode(&*refusal.encode_to_vec()).unwrap().read(),
-            Some((MacAddr([6; 6]), struck))
-        );
+        let account = Owner::Account("a@example.org".parse().unwrap());
+        for within in [None, Some(account), Some(Owner::Key(KeyId([7; 16])))] {
+            let whom = Whom { client: MacAddr([6; 6]), within };
+            let refusal = Refusal::new(&whom, struck);
+            assert_eq!(Refusal::decode(&*refusal.encode_to_vec()).unwrap().read(), Some((whom, struck)));
+        }
     }
 
     #[test]

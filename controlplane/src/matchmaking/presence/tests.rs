@@ -244,7 +244,7 @@ async fn refusals<S: Store>(store: S) {
         process
             .hears(|shared| match shared {
                 Shared::Refusals(all) => {
-                    all.into_iter().find(|(other, _)| *other == client).map(|found| found.1)
+                    all.into_iter().find(|(other, _)| *other == client.into()).map(|found| found.1)
                 }
                 _ => None,
             })
@@ -252,14 +252,14 @@ async fn refusals<S: Store>(store: S) {
     };
     let at = Duration::from_millis(now().as_millis() as u64);
     let struck = |strikes, at: Duration| Struck { strikes, until: at + Duration::from_secs(60), at };
-    first.say(Share::Refusal(PHONE, struck(1, at))).await;
-    first.say(Share::Refusal(LAPTOP, struck(2, at))).await;
+    first.say(Share::Refusal(PHONE.into(), struck(1, at))).await;
+    first.say(Share::Refusal(LAPTOP.into(), struck(2, at))).await;
     assert_eq!(hears(&mut second, PHONE).await, struck(1, at));
     assert_eq!(hears(&mut second, LAPTOP).await, struck(2, at));
     // Forgiven; an earlier word that comes late does not undo it.
     let forgiven = Struck { strikes: 0, until: Duration::ZERO, at: at + Duration::from_millis(5) };
-    second.say(Share::Refusal(LAPTOP, forgiven)).await;
-    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LAPTOP, struck(2, at))] }).await;
+    second.say(Share::Refusal(LAPTOP.into(), forgiven)).await;
+    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LAPTOP.into(), struck(2, at))] }).await;
     let mut third = Process::start(store, 1);
     let (mut phone, mut laptop) = (None, None);
     while phone.is_none() || laptop.is_none() {
@@ -268,7 +268,7 @@ async fn refusals<S: Store>(store: S) {
             _ => None,
         });
         for (client, struck) in all.await {
-            *if client == PHONE { &mut phone } else { &mut laptop } = Some(struck);
+            *if client.client == PHONE { &mut phone } else { &mut laptop } = Some(struck);
         }
     }
     assert_eq!((phone, laptop), (Some(struck(1, at)), Some(forgiven)));

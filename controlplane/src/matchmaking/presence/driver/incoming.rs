@@ -209,15 +209,16 @@ impl<S: Store> Driver<S> {
         let (mut all, now) = (Vec::new(), now());
         for (field, value) in fields {
             let read: Option<Refusal> = self.read(&[REFUSED.as_bytes(), &field], &value);
+            let read = read.filter(|refusal| refusal.field() == field);
             match read.and_then(|refusal| refusal.read()) {
-                Some((client, struck)) if client.0[..] == field[..] => {
+                Some((whom, struck)) => {
                     if struck.until.max(struck.at) + QUIET < now {
                         self.op(Op::DeleteField { key: REFUSED.to_owned(), field });
                     } else {
-                        all.push((client, struck));
+                        all.push((whom, struck));
                     }
                 }
-                _ => self.bad(),
+                None => self.bad(),
             }
         }
         if !all.is_empty() {

@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use dot11::MacAddr;
 use matchmaker::{
     Uuid,
-    shared::{SharedInstance, SharedTunnel, Struck},
+    shared::{SharedInstance, SharedTunnel, Struck, Whom},
 };
 use prost::Message;
 use proto::matchmaking::messages as pb;
@@ -61,15 +61,15 @@ impl<S: Store> Driver<S> {
                 self.op(Op::Keep { key: tunnels_key(radio), ttl: TUNNELS });
                 self.ops.push((Op::Fields { key: tunnels_key(radio) }, Then::Tunnels { radio }));
             }
-            Share::Refusal(client, struck) => {
-                let op = self.put_refusal(client, struck);
+            Share::Refusal(whom, struck) => {
+                let op = self.put_refusal(&whom, struck);
                 self.op(op);
-                let refusal = Some(Refusal::new(client, struck));
+                let refusal = Some(Refusal::new(&whom, struck));
                 self.publish(ALL.to_owned(), &Envelope { refusal, ..self.envelope() });
             }
             Share::Everything { tunnels, refusals } => {
                 let tunnels = tunnels.iter().map(|tunnel| self.put_tunnel(tunnel));
-                let refusals = refusals.iter().map(|&(client, struck)| self.put_refusal(client, struck));
+                let refusals = refusals.iter().map(|(whom, struck)| self.put_refusal(whom, *struck));
                 let all: Vec<_> = tunnels.chain(refusals).map(|op| (op, Then::Nothing)).collect();
                 self.backlog.extend(all);
             }
@@ -229,9 +229,9 @@ impl<S: Store> Driver<S> {
         Op::PutField { key, field, value, ttl: TUNNELS }
     }
 
-    fn put_refusal(&self, client: MacAddr, struck: Struck) -> Op {
-        let field = client.0.to_vec();
-        let text = Refusal::new(client, struck).encode_to_vec();
+    fn put_refusal(&self, whom: &Whom, struck: Struck) -> Op {
+        let refusal = Refusal::new(whom, struck);
+        let (field, text) = (refusal.field(), refusal.encode_to_vec());
         let value = self.sealer.seal(&[REFUSED.as_bytes(), &field], struck.at, &text);
         Op::PutField { key: REFUSED.to_owned(), field, value, ttl: REFUSALS }
     }
