@@ -7,7 +7,8 @@ use proto::matchmaking::server::{self, Accounts};
 
 use super::convert::half;
 
-/// By e-mail address, and by what tickets call them.
+/// By e-mail address, and by what tickets call them: a name that also the key goes into, so that nobody is known by a ticket that was had
+/// with another key.
 #[derive(Debug, Default)]
 pub(crate) struct AccountTable {
     by_name: HashMap<String, server::Account>,
@@ -26,16 +27,20 @@ impl AccountTable {
         match change {
             Change::PutAccount(account) => {
                 let name = account.id.as_str();
-                let id = half(name.as_bytes());
                 let key = proto::matchmaking::Key(account.key.as_ref().map_or([0; 32], |key| key.0));
-                self.by_name.insert(name.to_owned(), server::Account { id: server::AccountId(id), key });
-                self.names.insert(id, account.id.clone());
+                let id = server::AccountId(half(&[&key.0, name.as_bytes()].concat()));
+                self.forget(&account.id);
+                self.names.insert(id.0, account.id.clone());
+                self.by_name.insert(name.to_owned(), server::Account { id, key });
             }
-            Change::DeleteAccount(id) => {
-                self.by_name.remove(id.as_str());
-                self.names.remove(&half(id.as_str().as_bytes()));
-            }
+            Change::DeleteAccount(id) => self.forget(id),
             _ => {}
+        }
+    }
+
+    fn forget(&mut self, id: &AccountId) {
+        if let Some(before) = self.by_name.remove(id.as_str()) {
+            self.names.remove(&before.id.0);
         }
     }
 

@@ -1,6 +1,9 @@
 //! What peers can do to each other: nothing.
 
-use matchmaker::Uuid;
+use matchmaker::{
+    Uuid,
+    objects::{Account, AccountKey},
+};
 
 use super::{world::*, *};
 
@@ -32,4 +35,28 @@ fn whoever_calls_itself_like_an_instance_of_others_takes_nothing_from_it() {
     }
     assert_eq!(world.ask(&mut victim, unregister(HOME, 0x11)), Answer::Done(pb::Done {}));
     assert_eq!(world.desk.routes.iter().count(), 1);
+}
+
+fn account(name: &str, key: u8) -> Change {
+    Change::PutAccount(Account { id: name.parse().unwrap(), key: Some(AccountKey([key; 32])) })
+}
+
+/// At once, and not when their tickets are over.
+#[test]
+fn who_has_an_old_key_of_an_account_does_not_speak_for_it() {
+    const NAME: &str = "a@example.org";
+    let mut world = World::new();
+    world.change(account(NAME, 1));
+    let mut gateway = world.client_of(Some((NAME, [1; 32])));
+    world.instance(&mut gateway, HOME, 1);
+    // The same once more is no other key.
+    world.change(account(NAME, 1));
+    world.instance(&mut gateway, HOME, 1);
+    world.change(account(NAME, 2));
+    assert_eq!(world.refusal(&mut gateway, register(HOME, 1)).0, Reason::UnknownAccount);
+    world.change(Change::DeleteAccount(NAME.parse().unwrap()));
+    world.change(account(NAME, 3));
+    assert_eq!(world.refusal(&mut gateway, register(HOME, 1)).0, Reason::UnknownAccount);
+    let mut next = world.client_of(Some((NAME, [3; 32])));
+    world.instance(&mut next, HOME, 2);
 }
