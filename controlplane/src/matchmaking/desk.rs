@@ -3,6 +3,7 @@
 
 mod accounting;
 mod burst;
+mod instances;
 mod look_up;
 mod routes;
 mod share;
@@ -168,6 +169,7 @@ impl Desk {
     /// A change is durable.
     pub fn apply(&mut self, change: &Change) {
         let touched = self.touched_by(change);
+        self.forget_instances(change);
         self.server.accounts.apply(change);
         self.matchmaker.apply(change);
         touched.into_iter().for_each(|what| self.touch(what));
@@ -212,14 +214,6 @@ impl Desk {
         self.request(Asker::Local(local), request, now);
     }
 
-    /// A gateway of this process is gone: nobody is told anything through it, and while there are others nobody is sent there.
-    pub fn local_gone(&mut self, connection: Connection) {
-        for (service, instance) in self.routes.remove_all(Route::Local(connection)) {
-            self.matchmaker.silent(service, instance);
-            self.share_gone((service, instance));
-        }
-    }
-
     /// What waits for the time.
     pub fn timeout(&mut self, now: Duration) {
         for (service, instance) in self.matchmaker.expire(now) {
@@ -228,19 +222,6 @@ impl Desk {
             self.share_gone((service, instance));
         }
         self.pushes(now);
-    }
-
-    fn put_route(&mut self, which: Which, route: Route) {
-        if let Some(key) = self.routes.put(which, route) {
-            self.server.let_go(&key);
-        }
-    }
-
-    /// An instance is not registered here any more: its peer is told nothing more, unless another of its instances is.
-    fn forget_route(&mut self, which: Which) {
-        if let Some(key) = self.routes.remove(which) {
-            self.server.let_go(&key);
-        }
     }
 
     /// This commit is durable; or the store says why it is not.
@@ -433,15 +414,7 @@ impl Desk {
                 return Ok(None);
             }
             Request::Unregister(said) if said.radio.is_empty() => {
-                let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
-                self.matchmaker.unregister_instance(peer, service, instance, now)?;
-                // One that was over already may be another's by now.
-                let route = self.routes.get((service, instance));
-                if matches!(route, Some(Route::Process(_))) || route == Some(asker.route()) {
-                    self.forget_route((service, instance));
-                    self.touch(Touched::Network(service));
-                    self.share_gone((service, instance));
-                }
+                self.unregister_instance(asker, peer, &said, now)?;
                 done
             }
             Request::Unregister(said) => {
@@ -504,30 +477,6 @@ impl Desk {
             self.share(Share::Released { radio, bssid });
         }
         Ok(())
-    }
-
-    /// What must be durable is: an instance is there.
-    fn register_instance(&mut self, asker: &Asker, peer: Peer, said: &pb::RegisterService, now: Duration) {
-        let (service, instance) = (uuid(&said.service), sixteen(&said.instance));
-        // Where its datagrams come from is likelier to be reached than where it thinks it is.
-        let seen = asker.endpoint();
-        let said_endpoints = said.endpoints.iter().filter_map(|text| text.parse().ok());
-        let mut endpoints: Vec<SocketAddr> = seen.into_iter().chain(said_endpoints).collect();
-        endpoints.dedup();
-        let load = u16::try_from(said.load_permille).unwrap_or(u16::MAX);
-        let result = self.matchmaker.register_instance(peer, service, instance, &endpoints, load, now);
-        match result {
-            Ok(()) => {
-                if let Asker::Peer { reply, .. } = asker {
-                    self.server.keep(reply, &mut entropy);
-                }
-                self.put_route((service, instance), asker.route());
-                self.touch(Touched::Network(service));
-                self.share_instance(service, instance, now);
-                self.answer(asker, registered(asker, self.settings.instance_lifetime));
-            }
-            Err(refusal) => self.answer(asker, Answer::Failure(convert::failure(&refusal))),
-        }
     }
 
     fn commit(&mut self, drafts: Vec<Draft>, after: After) {

@@ -174,7 +174,7 @@ impl Services {
         }
         match &mut self.states[at as usize] {
             Some(state) => {
-                if state.account != account {
+                if state.record.owner != record.owner {
                     state.instances.clear();
                     state.refresh();
                 }

@@ -2,7 +2,7 @@
 
 use matchmaker::{
     Uuid,
-    objects::{Account, AccountKey},
+    objects::{Account, AccountKey, KeyId, Owner},
 };
 
 use super::{world::*, *};
@@ -34,6 +34,29 @@ fn whoever_calls_itself_like_an_instance_of_others_takes_nothing_from_it() {
         assert_eq!(refused, told >= 3, "{answer:?}");
     }
     assert_eq!(world.ask(&mut victim, unregister(HOME, 0x11)), Answer::Done(pb::Done {}));
+    assert_eq!(world.desk.routes.iter().count(), 1);
+}
+
+/// A server can speak to so many peers, and whoever goes makes room.
+#[test]
+fn who_goes_makes_room_and_who_finds_none_is_told() {
+    let limits = server::Limits { kept: 1, ..server::Limits::default() };
+    let mut world = World::with(limits, Settings::default());
+    let (mut one, mut other) = (world.client(), world.client());
+    world.instance(&mut one, HOME, 1);
+    assert_eq!(world.refusal(&mut other, register(OTHER, 1)), (Reason::Rate, 30));
+    assert!(world.desk.matchmaker.instances(OTHER).iter().all(|instance| !instance.is_live(world.now)));
+    world.ask(&mut one, unregister(HOME, 1));
+    world.instance(&mut other, OTHER, 1);
+    world.change(Change::DeleteService(OTHER));
+    world.instance(&mut one, HOME, 1);
+    let home = world.desk.matchmaker.service(HOME).unwrap().clone();
+    world.change(Change::PutService(matchmaker::objects::Service {
+        owner: Owner::Key(KeyId([9; 16])),
+        ..home
+    }));
+    assert_eq!(world.desk.matchmaker.instances(HOME), []);
+    world.instance(&mut other, OTHER, 1);
     assert_eq!(world.desk.routes.iter().count(), 1);
 }
 
