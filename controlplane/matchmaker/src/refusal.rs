@@ -62,6 +62,8 @@ pub enum Asker {
     Radio,
     /// One account.
     Account,
+    /// Anybody, while the store has too much to do.
+    Store,
 }
 
 impl std::fmt::Display for Asker {
@@ -70,6 +72,7 @@ impl std::fmt::Display for Asker {
             Asker::Source => "one address",
             Asker::Radio => "one radio",
             Asker::Account => "one account",
+            Asker::Store => "the records, which have not done what they were asked before",
         })
     }
 }

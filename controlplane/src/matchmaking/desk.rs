@@ -7,15 +7,13 @@ mod instances;
 mod look_up;
 mod routes;
 mod share;
+mod store;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod watch;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use matchmaker::{
     AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings,
@@ -26,15 +24,15 @@ use proto::matchmaking::{
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, PeerIdentity, ReplyToken, Server, WindowTable},
 };
-use records::{Committed, Draft, Report, Version};
-use tokio::sync::{broadcast, oneshot};
+use records::{Draft, Report, Version};
+use tokio::sync::broadcast;
 
 use self::routes::{Route, Routes, Which};
+use self::waiting::{After, Waiting};
 pub(crate) use self::watch::Touched;
 use super::accounts::AccountTable;
 use super::convert::{self, key_id, mac, rssi, sixteen, uuid};
 use super::presence::Share;
-use super::run::NotDurable;
 use crate::core::Connection;
 
 /// What is to be done.
@@ -68,15 +66,6 @@ pub(crate) struct Local {
 enum Asker {
     Peer { identity: PeerIdentity, reply: ReplyToken },
     Local(Local),
-}
-
-/// What is answered when something is durable.
-#[derive(Debug)]
-enum After {
-    RegisterService { asker: Asker, peer: Peer, said: pb::RegisterService },
-    AutoBind { asker: Asker },
-    Account { asker: Asker },
-    Administrator { reply: oneshot::Sender<Result<Committed, NotDurable>> },
 }
 
 /// How often what the desk did.
@@ -113,8 +102,7 @@ pub(crate) struct Desk {
     /// The account that instances of this process act for.
     own: Option<AccountId>,
     routes: Routes,
-    waiting: HashMap<u64, After>,
-    next_commit: u64,
+    waiting: Waiting,
     /// All commits up to this one are applied.
     version: Version,
     outputs: VecDeque<Output>,
@@ -144,8 +132,7 @@ impl Desk {
             server: Server::new(config, windows, AccountTable::default(), now, &mut entropy),
             own,
             routes: Routes::default(),
-            waiting: HashMap::new(),
-            next_commit: 0,
+            waiting: Waiting::default(),
             version: 0,
             outputs: VecDeque::new(),
             offers: Offers::default(),
@@ -189,11 +176,6 @@ impl Desk {
         }
     }
 
-    /// An administrator wants something durable; the answer comes when it is, or with why it is not.
-    pub fn administer(&mut self, drafts: Vec<Draft>, reply: oneshot::Sender<Result<Committed, NotDurable>>) {
-        self.commit(drafts, After::Administrator { reply });
-    }
-
     /// The accounts and their keys.
     pub fn accounts(&self) -> &AccountTable {
         &self.server.accounts
@@ -222,62 +204,6 @@ impl Desk {
             self.share_gone((service, instance));
         }
         self.pushes(now);
-    }
-
-    /// This commit is durable; or the store says why it is not.
-    pub fn committed(&mut self, number: u64, result: Result<Committed, NotDurable>, now: Duration) {
-        let Some(after) = self.waiting.remove(&number) else { return };
-        let committed = match result {
-            Ok(committed) => committed,
-            Err(why) => return self.not_durable(after, why),
-        };
-        // What came in meanwhile, perhaps from another process and later than this, is not to be undone.
-        if committed.version > self.version {
-            committed.changes().for_each(|change| self.apply(change));
-        }
-        // Of other processes' commits before it some may still have to come, and then it comes once more behind them. One that made no
-        // difference has no version of its own: that is another's, which is still to come.
-        let made = committed.outcomes.iter().any(|outcome| outcome.made);
-        if made && committed.version == self.version + 1 {
-            self.version = committed.version;
-        }
-        self.counters.commits += 1;
-        match after {
-            After::RegisterService { asker, peer, said } => self.register_instance(&asker, peer, &said, now),
-            After::AutoBind { asker } => {
-                let bound = committed.outcomes.iter().find_map(|outcome| match &outcome.change {
-                    Change::PutBinding { binding, .. } => {
-                        Some(pb::Bound { binding: binding.id, created: outcome.made })
-                    }
-                    _ => None,
-                });
-                self.answer(&asker, Answer::Bound(bound.unwrap_or_default()));
-            }
-            After::Account { .. } => {}
-            // One who went away before the answer is no reason for anything.
-            After::Administrator { reply } => drop(reply.send(Ok(committed))),
-        }
-    }
-
-    /// This report is on record; or the store says why it is not.
-    pub fn accounted(&mut self, number: u64, result: Result<(), String>) {
-        match (self.waiting.remove(&number), result) {
-            (Some(After::Account { asker }), Ok(())) => self.answer(&asker, Answer::Done(pb::Done {})),
-            (Some(after), Err(text)) => self.not_durable(after, NotDurable { text, changed: false }),
-            _ => {}
-        }
-    }
-
-    /// The peer asks again by itself; saying the same again is harmless.
-    fn not_durable(&mut self, after: After, why: NotDurable) {
-        let asker = match after {
-            After::RegisterService { asker, .. } | After::AutoBind { asker } | After::Account { asker } => {
-                asker
-            }
-            After::Administrator { reply } => return drop(reply.send(Err(why))),
-        };
-        let failure = pb::Failure { reason: Reason::Rate.into(), text: why.text, retry_seconds: 5 };
-        self.answer(&asker, Answer::Failure(failure));
     }
 
     fn request(&mut self, asker: Asker, request: Request, now: Duration) {
@@ -357,7 +283,8 @@ impl Desk {
                 if drafts.is_empty() {
                     self.register_instance(asker, peer, &said, now);
                 } else {
-                    self.commit(drafts, After::RegisterService { asker: asker.clone(), peer, said });
+                    let request = Request::RegisterService(said.clone());
+                    self.commit_for(asker, &request, drafts, After::RegisterService { peer, said })?;
                 }
                 return Ok(None);
             }
@@ -369,7 +296,7 @@ impl Desk {
                     AutoBind::Existing(id) => Answer::Bound(pb::Bound { binding: id, created: false }),
                     AutoBind::Create { account, binding } => {
                         let draft = Draft::NewBinding { account, binding };
-                        self.commit(vec![draft], After::AutoBind { asker: asker.clone() });
+                        self.commit_for(asker, &Request::AutoBind(said), vec![draft], After::AutoBind)?;
                         return Ok(None);
                     }
                 }
@@ -407,10 +334,9 @@ impl Desk {
                 if !said.ended {
                     self.matchmaker.keep(mac(&said.bssid), mac(&said.client), now);
                 }
-                self.next_commit += 1;
-                let number = self.next_commit;
-                self.waiting.insert(number, After::Account { asker: asker.clone() });
-                self.outputs.push_back(Output::Account { number, report });
+                if let Some(number) = self.wait_for(asker, &Request::Accounting(said), After::Account)? {
+                    self.outputs.push_back(Output::Account { number, report });
+                }
                 return Ok(None);
             }
             Request::Unregister(said) if said.radio.is_empty() => {
@@ -477,13 +403,6 @@ impl Desk {
             self.share(Share::Released { radio, bssid });
         }
         Ok(())
-    }
-
-    fn commit(&mut self, drafts: Vec<Draft>, after: After) {
-        self.next_commit += 1;
-        let number = self.next_commit;
-        self.waiting.insert(number, after);
-        self.outputs.push_back(Output::Commit { number, drafts });
     }
 
     fn answer(&mut self, asker: &Asker, answer: Answer) {

@@ -9,7 +9,8 @@ use matchmaker::{
     objects::{NewBinding, Origin, Pattern},
     scope::AccountRef,
 };
-use records::Outcome;
+use records::{Committed, Outcome};
+use tokio::sync::oneshot;
 
 use super::*;
 use crate::matchmaking::keys;

@@ -83,3 +83,34 @@ fn who_has_an_old_key_of_an_account_does_not_speak_for_it() {
     let mut next = world.client_of(Some((NAME, [3; 32])));
     world.instance(&mut next, HOME, 2);
 }
+
+/// A gateway goes on asking while the store does nothing, and is answered in the end.
+#[test]
+fn while_the_store_hangs_repetitions_are_no_jobs_and_there_is_an_end_to_jobs() {
+    let mut world = World::new();
+    world.store_hangs = true;
+    let mut gateway = world.client();
+    assert_eq!(world.try_ask(&mut gateway, register(HOME, 1)), None);
+    assert_eq!(world.try_ask(&mut gateway, register(HOME, 1)), None);
+    assert_eq!(world.kept.len(), 1, "one job, however often it asked");
+    for connection in (0..).map(|_| Connection::next()).take(waiting::MOST.div_ceil(waiting::MOST_OF_ONE)) {
+        for id in 0..waiting::MOST_OF_ONE as u32 + 1 {
+            let request = register(Uuid::from_u128(1000 + u128::from(id)), 1);
+            world.desk.local(Local { connection, id }, request, world.now);
+        }
+        world.outputs();
+    }
+    let jobs = world.kept.iter().filter(|output| matches!(output, Output::Commit { .. })).count();
+    assert_eq!(jobs, waiting::MOST);
+    let mut other = world.client();
+    assert_eq!(world.refusal(&mut other, register(OTHER, 1)), (Reason::Rate, 5));
+    // The store is back.
+    world.store_hangs = false;
+    for output in std::mem::take(&mut world.kept) {
+        if let Output::Commit { number, drafts } = output {
+            world.commit(number, drafts);
+        }
+    }
+    world.instance(&mut other, OTHER, 1);
+    world.instance(&mut gateway, HOME, 1);
+}

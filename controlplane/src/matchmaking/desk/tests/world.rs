@@ -11,7 +11,7 @@ use proto::matchmaking::{
     Key, PublicKey, StaticSecret,
     peer::{self, Peer},
 };
-use records::Outcome;
+use records::{Committed, Outcome};
 
 use super::*;
 
@@ -161,7 +161,7 @@ impl World {
         }
     }
 
-    fn commit(&mut self, number: u64, drafts: Vec<Draft>) {
+    pub fn commit(&mut self, number: u64, drafts: Vec<Draft>) {
         self.version += 1;
         let outcomes = drafts.into_iter().map(|draft| Outcome { change: self.made(draft), made: true });
         let committed = Committed { outcomes: outcomes.collect(), version: self.version };
