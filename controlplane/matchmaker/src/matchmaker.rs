@@ -240,6 +240,22 @@ impl Matchmaker {
         if self.radios.is_owner(at, peer) { Ok(()) } else { Err(Refusal::NotYours) }
     }
 
+    /// Whether the peer may speak for the service.
+    pub fn is_service_of(&self, peer: Peer, service: Uuid) -> Result<(), Refusal> {
+        crate::presence::owns(
+            self.services.get(self.service_at(service)?).ok_or(Refusal::UnknownService)?,
+            peer,
+        )
+    }
+
+    /// Whether the radio's account lets the service be shown on its radios, by some binding. A radio that is unknown is nobody's.
+    pub fn is_within_reach(&self, service: Uuid, radio: MacAddr) -> bool {
+        let state = self.service_at(service).ok().and_then(|at| self.services.get(at));
+        let account = self.radios.find(radio).map(|at| self.radios.at(at).0);
+        let allows = |account| state.is_some_and(|state| self.accounts.reach(account).allows(state.account));
+        account.is_none_or(allows)
+    }
+
     /// The radio's datagrams come from here now.
     pub fn radio_at(&mut self, mac: MacAddr, endpoint: SocketAddr) {
         self.radios.moved(mac, endpoint);

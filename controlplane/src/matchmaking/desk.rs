@@ -330,7 +330,7 @@ impl Desk {
                 done
             }
             Request::Accounting(said) => {
-                let report = Box::new(self.report(peer, &said, now)?);
+                let report = Box::new(self.report(asker, peer, &said, now)?);
                 if !said.ended {
                     self.matchmaker.keep(mac(&said.bssid), mac(&said.client), now);
                 }

@@ -114,3 +114,63 @@ fn while_the_store_hangs_repetitions_are_no_jobs_and_there_is_an_end_to_jobs() {
     world.instance(&mut other, OTHER, 1);
     world.instance(&mut gateway, HOME, 1);
 }
+
+fn used(client: MacAddr, service: Uuid, side: pb::accounting::Side) -> Request {
+    Request::Accounting(pb::Accounting {
+        session_id: SESSION.to_vec(),
+        client: client.0.to_vec(),
+        service: service.as_bytes().to_vec(),
+        radio: RADIO.0.to_vec(),
+        bssid: BSSID.0.to_vec(),
+        sequence: 1,
+        up_octets: 1 << 40,
+        side: side.into(),
+        ..Default::default()
+    })
+}
+
+#[test]
+fn nobody_puts_anything_into_the_books_of_others() {
+    use pb::accounting::Side;
+    const NAME: &str = "a@example.org";
+    let mut world = World::new();
+    world.change(account(NAME, 1));
+    let (mut radio, mut gateway) = (world.client(), world.client_of(Some((NAME, [1; 32]))));
+    world.radio(&mut radio, RADIO);
+    world.instance(&mut gateway, HOME, 1);
+    world.bind(Some(NAME), HOME, None);
+    // A radio and a service that have nothing to do with each other.
+    for (client, side) in [(&mut radio, Side::Radio), (&mut gateway, Side::Service)] {
+        assert_eq!(world.refusal(client, used(PHONE, HOME, side)).0, Reason::NotYours);
+    }
+    assert!(!world.kept.iter().any(|output| matches!(output, Output::Account { .. })));
+    // One that this matchmaker has not heard of yet may have shown it: what was used there is in no other books.
+    let Request::Accounting(said) = used(PHONE, HOME, Side::Service) else { panic!() };
+    let elsewhere = Request::Accounting(pb::Accounting { radio: vec![0, 0, 0, 0, 0, 0x99], ..said });
+    assert_eq!(world.ask(&mut gateway, elsewhere), Answer::Done(pb::Done {}));
+    // Its account's radios show it, now or before this matchmaker forgot.
+    world.change(Change::PutRadio(matchmaker::objects::Radio {
+        mac: RADIO,
+        owner: Owner::Account(NAME.parse().unwrap()),
+    }));
+    let mut radio = world.client_of(Some((NAME, [1; 32])));
+    world.radio(&mut radio, RADIO);
+    for (client, side) in [(&mut radio, Side::Radio), (&mut gateway, Side::Service)] {
+        assert_eq!(world.ask(client, used(PHONE, HOME, side)), Answer::Done(pb::Done {}));
+    }
+    // A device that was introduced while there was a grant.
+    let grant = matchmaker::objects::Grant {
+        radios_of: "b@example.org".parse().unwrap(),
+        services_of: matchmaker::objects::Grantee::Account(NAME.parse().unwrap()),
+    };
+    world.change(account("b@example.org", 2));
+    world.change(Change::PutGrant(grant.clone()));
+    world.change(Change::DeleteRadio(RADIO));
+    let mut roamed = world.client_of(Some(("b@example.org", [2; 32])));
+    world.radio(&mut roamed, RADIO);
+    assert!(matches!(world.ask(&mut roamed, connect(PHONE, HOME)), Answer::Connected(_)));
+    world.change(Change::DeleteGrant(grant));
+    assert_eq!(world.ask(&mut roamed, used(PHONE, HOME, Side::Radio)), Answer::Done(pb::Done {}));
+    let other = MacAddr([2, 0, 0, 0, 0, 8]);
+    assert_eq!(world.refusal(&mut roamed, used(other, HOME, Side::Radio)).0, Reason::NotYours);
+}
