@@ -190,20 +190,11 @@ impl Matchmaker {
         Ok(Peer { account: account.ok_or(Refusal::UnknownAccount)?, key })
     }
 
-    /// Whether a request may be answered at all. `radio` is the one that asks, if it is one.
-    pub fn admit(
-        &mut self,
-        source: IpAddr,
-        peer: Peer,
-        radio: Option<MacAddr>,
-        now: Duration,
-    ) -> Result<(), Refusal> {
+    /// Whether a request may be answered at all.
+    pub fn admit(&mut self, source: IpAddr, peer: Peer, now: Duration) -> Result<(), Refusal> {
         let limited = |of| move |retry| Refusal::Rate { of, retry };
         let rates = self.settings.rates;
         self.sources.admit(source, rates.source, now).map_err(limited(Asker::Source))?;
-        if let Some(at) = radio.and_then(|mac| self.radios.find(mac)) {
-            self.radios.admit(at, rates.radio, now).map_err(limited(Asker::Radio))?;
-        }
         if peer.account != AccountRef::POOL {
             let number = peer.account.0 as usize;
             if self.account_rates.len() <= number {
@@ -238,6 +229,14 @@ impl Matchmaker {
     pub fn is_radio_of(&self, peer: Peer, mac: MacAddr, now: Duration) -> Result<(), Refusal> {
         let at = self.radios.live(mac, now)?;
         if self.radios.is_owner(at, peer) { Ok(()) } else { Err(Refusal::NotYours) }
+    }
+
+    /// Whether the peer may speak for the radio, which has not asked too much. Who may not uses nothing up of what it may.
+    pub fn admit_radio(&mut self, peer: Peer, mac: MacAddr, now: Duration) -> Result<(), Refusal> {
+        self.is_radio_of(peer, mac, now)?;
+        let at = self.radios.live(mac, now)?;
+        let admitted = self.radios.admit(at, self.settings.rates.radio, now);
+        admitted.map_err(|retry| Refusal::Rate { of: Asker::Radio, retry })
     }
 
     /// Whether the peer may speak for the service.

@@ -412,19 +412,27 @@ fn requests_are_limited_by_source_radio_and_account() {
     world.radio(A, OFFICE, at(0)).unwrap();
     let peer = world.peer(A, OFFICE.0[5]);
     let source = |n: u8| std::net::IpAddr::from([192, 0, 2, n]);
-    let mut admit = |n, radio, now| world.m.admit(source(n), peer, radio, at(now));
     let refused = |of, seconds| Err(Refusal::Rate { of, retry: at(seconds) });
-    for n in 1..=3 {
-        assert_eq!(admit(n, Some(OFFICE), 1), Ok(()));
+    let admit = |world: &mut World, n, now| world.m.admit(source(n), peer, at(now));
+    for _ in 0..4 {
+        assert_eq!(admit(&mut world, 4, 1), Ok(()));
     }
-    assert_eq!(admit(4, Some(OFFICE), 1), refused(Asker::Radio, 1));
-    assert_eq!(admit(4, None, 1), Ok(()));
-    assert_eq!(admit(4, None, 1), refused(Asker::Account, 1));
+    assert_eq!(admit(&mut world, 4, 1), refused(Asker::Account, 1));
     for _ in 0..3 {
-        assert!(admit(4, None, 1).is_err());
+        assert!(admit(&mut world, 4, 1).is_err());
     }
-    assert_eq!(admit(4, None, 1), refused(Asker::Source, 1));
-    assert_eq!(admit(4, Some(OFFICE), 2), Ok(()));
+    assert_eq!(admit(&mut world, 4, 1), refused(Asker::Source, 1));
+    assert_eq!(admit(&mut world, 5, 2), Ok(()));
+    // Strangers use up nothing that is the radio's.
+    let stranger = world.peer(None, 77);
+    for _ in 0..100 {
+        assert_eq!(world.m.admit_radio(stranger, OFFICE, at(1)), Err(Refusal::NotYours));
+    }
+    for _ in 0..3 {
+        assert_eq!(world.m.admit_radio(peer, OFFICE, at(1)), Ok(()));
+    }
+    assert_eq!(world.m.admit_radio(peer, OFFICE, at(1)), refused(Asker::Radio, 1));
+    assert_eq!(world.m.admit_radio(peer, OFFICE, at(2)), Ok(()));
 }
 
 #[test]

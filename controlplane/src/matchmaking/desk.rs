@@ -244,12 +244,7 @@ impl Desk {
         now: Duration,
     ) -> Result<Option<Answer>, Refusal> {
         if let Asker::Peer { identity, .. } = asker {
-            let radio = match &request {
-                Request::LookUp(said) => Some(mac(&said.radio)),
-                Request::Connect(said) => Some(mac(&said.radio)),
-                _ => None,
-            };
-            self.matchmaker.admit(identity.endpoint.ip(), peer, radio, now)?;
+            self.matchmaker.admit(identity.endpoint.ip(), peer, now)?;
         }
         let done = Answer::Done(pb::Done {});
         Ok(Some(match request {
@@ -369,7 +364,7 @@ impl Desk {
             rssi_dbm: rssi(said.rssi_dbm),
             tunnel: convert::tunnel(said),
         };
-        self.matchmaker.is_radio_of(peer, asked.radio, now)?;
+        self.matchmaker.admit_radio(peer, asked.radio, now)?;
         // The hole in its NAT may be another one than when it registered.
         if let Some(seen) = seen {
             self.matchmaker.radio_at(asked.radio, seen);
@@ -393,7 +388,7 @@ impl Desk {
 
     fn release(&mut self, peer: Peer, said: &pb::Release, now: Duration) -> Result<(), Refusal> {
         let (radio, bssid) = (mac(&said.radio), mac(&said.bssid));
-        self.matchmaker.is_radio_of(peer, radio, now)?;
+        self.matchmaker.admit_radio(peer, radio, now)?;
         if said.gateway_lost {
             self.matchmaker.lost(radio, bssid);
             self.share(Share::Released { radio, bssid });

@@ -27,7 +27,7 @@ impl Desk {
         self.matchmaker.service(service).ok_or(Refusal::UnknownService)?;
         let side = match said.side() {
             pb::accounting::Side::Radio => {
-                self.matchmaker.is_radio_of(peer, radio, now)?;
+                self.matchmaker.admit_radio(peer, radio, now)?;
                 Side::Radio
             }
             pb::accounting::Side::Service | pb::accounting::Side::Unspecified => {

@@ -21,7 +21,7 @@ impl Desk {
         now: Duration,
     ) -> Result<Answer, Refusal> {
         let radio = mac(&said.radio);
-        self.matchmaker.is_radio_of(peer, radio, now)?;
+        self.matchmaker.admit_radio(peer, radio, now)?;
         let ssids: Vec<Vec<Ssid>> = said
             .devices
             .iter()
