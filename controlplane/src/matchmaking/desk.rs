@@ -148,7 +148,7 @@ impl Desk {
         self.outputs.pop_front()
     }
 
-    /// When [`Desk::timeout`] has something to do, beyond once a second.
+    /// When [`Desk::due`] has something to do.
     pub fn deadline(&self) -> Option<Duration> {
         self.server.deadline()
     }
@@ -196,8 +196,13 @@ impl Desk {
         self.request(Asker::Local(local), request, now);
     }
 
-    /// What waits for the time.
-    pub fn timeout(&mut self, now: Duration) {
+    /// Pushes that wait for the time.
+    pub fn due(&mut self, now: Duration) {
+        self.pushes(now);
+    }
+
+    /// Forgets what is over, a part of it; once a second.
+    pub fn tick(&mut self, now: Duration) {
         for (service, instance) in self.matchmaker.expire(now) {
             self.touch(Touched::Network(service));
             self.forget_route((service, instance));

@@ -214,9 +214,9 @@ pub(super) async fn run(
                 burst.receive(&socket);
                 desk.datagrams(burst.datagrams(), now());
             },
-            () = due => desk.timeout(now()),
+            () = due => desk.due(now()),
             _ = tick.tick() => {
-                desk.timeout(now());
+                desk.tick(now());
                 metrics::tell(&desk, &mut told, now());
             }
         }

@@ -174,3 +174,23 @@ fn nobody_puts_anything_into_the_books_of_others() {
     let other = MacAddr([2, 0, 0, 0, 0, 8]);
     assert_eq!(world.refusal(&mut roamed, used(other, HOME, Side::Radio)).0, Reason::NotYours);
 }
+
+/// Pushes are due often, and going through radios takes long.
+#[test]
+fn what_is_due_is_sent_without_a_sweep() {
+    let mut world = World::new();
+    let (mut radio, mut gateway) = (world.client(), world.client());
+    world.radio(&mut radio, RADIO);
+    world.instance(&mut gateway, HOME, 1);
+    world.bind(None, HOME, None);
+    assert!(matches!(world.ask(&mut radio, connect(PHONE, HOME)), Answer::Connected(_)));
+    // Nobody acknowledges it for so long that everything is over.
+    world.now += Duration::from_secs(400);
+    assert!(world.desk.deadline().is_some_and(|due| due < world.now));
+    let before = world.desk.counted();
+    world.desk.due(world.now);
+    assert_ne!(world.desk.counted(), before, "it is sent again");
+    assert_eq!((world.desk.matchmaker.radios(), world.desk.routes.iter().count()), (1, 1));
+    world.desk.tick(world.now);
+    assert_eq!((world.desk.matchmaker.radios(), world.desk.routes.iter().count()), (0, 0));
+}
