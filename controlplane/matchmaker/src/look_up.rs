@@ -24,7 +24,7 @@ pub const MAX_DEVICES: usize = 16;
 /// Devices whose look-ups can be made ready at a time.
 pub const MAX_AHEAD: usize = 32;
 
-/// With one name there may be many services; if there are more than this, only those whose clients were lately near count.
+/// With one name there may be many services within reach; if there are more than this, only those whose clients were lately near count.
 const NAMESAKES: usize = 4;
 /// Bindings of a service that are looked at when it is not asked which of its clients is here.
 const PLAUSIBLE: usize = 64;
@@ -213,18 +213,19 @@ impl Matchmaker {
                 continue;
             }
             for ssid in device.ssids.iter().filter(|ssid| !ssid.is_wildcard()).take(4) {
-                let named = self.services.named(ssid);
-                let candidates: Vec<ServiceRef> = if named.len() <= NAMESAKES {
-                    named.to_vec()
-                } else {
+                let reach = self.accounts.reach(account);
+                let (mut candidates, more) = self.services.named(ssid, reach, NAMESAKES);
+                if more {
                     let mut near: Vec<_> = self.radios.recent(at).map(|(recent, _)| recent.service).collect();
                     near.sort_unstable();
                     near.dedup();
-                    let is = |service: &ServiceRef| {
-                        self.services.get(*service).is_some_and(|state| state.record.ssid == *ssid)
-                    };
-                    near.into_iter().filter(is).take(NAMESAKES).collect()
-                };
+                    near.retain(|service| {
+                        let is =
+                            |state: &ServiceState| state.record.ssid == *ssid && reach.allows(state.account);
+                        self.services.get(*service).is_some_and(is) && !candidates.contains(service)
+                    });
+                    candidates.extend(near.into_iter().take(NAMESAKES));
+                }
                 for service in candidates {
                     if self.refused_by(service, device.client, now).is_some() {
                         continue;

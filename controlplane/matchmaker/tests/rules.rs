@@ -199,6 +199,34 @@ fn of_many_services_with_one_name_those_lately_near_count() {
 }
 
 #[test]
+fn services_of_others_with_the_same_name_hide_nobodys() {
+    let mut world = world();
+    let service = |n: u32| matchmaker::Uuid::from_u128(100 + u128::from(n));
+    for n in 0..9 {
+        let name = format!("u{n}@example.org");
+        world.account(&name);
+        world.service(Some(&name), service(n), "eduroam", Policy::default(), at(0));
+        world.bind(Some(&name), service(n), Some(mac(0, n)), ANY, Policy::default());
+    }
+    world.service(A, WORK, "eduroam", Policy::default(), at(0));
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    let name = [ssid("eduroam")];
+    let asks = Near { ssids: &name, ..near(RANDOM) };
+    assert_eq!(world.seen(OFFICE, &[asks], at(1)), [(WORK, Some(RANDOM))]);
+    world.grant("a@example.org", Some("u3@example.org"));
+    assert_eq!(world.seen(OFFICE, &[asks], at(1)).len(), 2);
+    // Of those of anybody only whose clients are near count, but the own ones stay.
+    world.grant("a@example.org", None);
+    assert_eq!(world.seen(OFFICE, &[asks], at(1)).len(), 2);
+    world.look_up(OFFICE, &[near(mac(0, 7))], at(1));
+    let seen = world.seen(OFFICE, &[asks], at(2));
+    assert!(seen.len() == 3 && seen.contains(&(service(7), Some(RANDOM))), "{seen:?}");
+    // When the others go, or are called otherwise, they are few enough.
+    (0..6).for_each(|n| world.m.apply(&Change::DeleteService(service(n))));
+    assert_eq!(world.seen(OFFICE, &[asks], at(2)).len(), 4);
+}
+
+#[test]
 fn services_of_lately_seen_clients_are_predicted_within_the_budget_and_hits_are_counted() {
     let mut world = world();
     let near_kitchen = mac(0, 50);

@@ -1,5 +1,6 @@
 //! Services with their instances: the gateways that serve them at the moment.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::bindings::ServiceRef;
 use crate::gate::Overload;
 use crate::memory::Seed;
 use crate::objects::{KeyId, Owner, Service};
-use crate::scope::{AccountRef, Scope};
+use crate::scope::{AccountRef, Reach, Scope};
 use crate::shared::SharedInstance;
 
 /// Drawn once per gateway and service.
@@ -126,7 +127,7 @@ impl ServiceState {
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     states: Vec<Option<Box<ServiceState>>>,
-    by_ssid: HashMap<Ssid, Vec<ServiceRef>, Seed>,
+    by_ssid: HashMap<Ssid, BTreeMap<AccountRef, Vec<ServiceRef>>, Seed>,
     hand: usize,
 }
 
@@ -159,16 +160,43 @@ impl Services {
         self.states.iter().enumerate().filter_map(|(at, state)| Some((at as ServiceRef, state.as_deref()?)))
     }
 
-    /// Services with this name.
-    pub(crate) fn named(&self, ssid: &Ssid) -> &[ServiceRef] {
-        self.by_ssid.get(ssid).map_or(&[], Vec::as_slice)
+    /// Services with this name that are within reach: those of the radio's account and of accounts that it granted something, unless they are
+    /// more than `most`; and those of others, if anybody's are and they are not too many either. Whether there are more.
+    pub(crate) fn named(&self, ssid: &Ssid, reach: Reach<'_>, most: usize) -> (Vec<ServiceRef>, bool) {
+        let (mut found, mut more) = (Vec::new(), false);
+        let Some(accounts) = self.by_ssid.get(ssid) else { return (found, more) };
+        let by_name = |account: &AccountRef| *account == reach.own || reach.granted.contains(account);
+        let mut add = |found: &mut Vec<ServiceRef>, services: &[ServiceRef]| {
+            more |= found.len() + services.len() > most;
+            if !more {
+                found.extend_from_slice(services);
+            }
+            !more
+        };
+        let named = reach.by_name().filter_map(|account| accounts.get(&account));
+        for services in named {
+            if !add(&mut found, services) {
+                found.clear();
+                break;
+            }
+        }
+        if reach.anybody {
+            let own = found.len();
+            for (_, services) in accounts.iter().filter(|(account, _)| !by_name(account)) {
+                if !add(&mut found, services) {
+                    found.truncate(own);
+                    break;
+                }
+            }
+        }
+        (found, more)
     }
 
     pub(crate) fn put(&mut self, at: ServiceRef, account: AccountRef, record: &Service) {
-        if let Some(ssid) = self.get(at).map(|state| state.record.ssid) {
-            self.unname(at, ssid);
+        if let Some((ssid, account)) = self.get(at).map(|state| (state.record.ssid, state.account)) {
+            self.unname(at, ssid, account);
         }
-        self.by_ssid.entry(record.ssid).or_default().push(at);
+        self.by_ssid.entry(record.ssid).or_default().entry(account).or_default().push(at);
         if self.states.len() <= at as usize {
             self.states.resize_with(at as usize + 1, || None);
         }
@@ -196,7 +224,7 @@ impl Services {
     /// Whether it was there.
     pub(crate) fn remove(&mut self, at: ServiceRef) -> bool {
         let Some(state) = self.states.get_mut(at as usize).and_then(Option::take) else { return false };
-        self.unname(at, state.record.ssid);
+        self.unname(at, state.record.ssid, state.account);
         true
     }
 
@@ -307,12 +335,16 @@ impl Services {
         }
     }
 
-    fn unname(&mut self, at: ServiceRef, ssid: Ssid) {
-        if let Some(named) = self.by_ssid.get_mut(&ssid) {
+    fn unname(&mut self, at: ServiceRef, ssid: Ssid, account: AccountRef) {
+        let Some(accounts) = self.by_ssid.get_mut(&ssid) else { return };
+        if let Some(named) = accounts.get_mut(&account) {
             named.retain(|&other| other != at);
             if named.is_empty() {
-                self.by_ssid.remove(&ssid);
+                accounts.remove(&account);
             }
+        }
+        if accounts.is_empty() {
+            self.by_ssid.remove(&ssid);
         }
     }
 }
