@@ -102,13 +102,14 @@ impl Matchmaker {
             let (instance, key) = asked.tunnel.clone()?;
             Some(Tunnel { radio: asked.radio, service, instance, session_id: asked.session_id, key })
         };
-        let existing = of_bss.cloned().or_else(told).filter(|tunnel| is_open(state, tunnel.instance, now));
+        let existing =
+            of_bss.cloned().or_else(told).filter(|tunnel| is_open(state, tunnel.instance, asked.radio, now));
         let again = self.introductions.get(asked.bssid, asked.client).is_some_and(|introduced| {
             existing.as_ref().is_some_and(|tunnel| tunnel.instance == introduced.instance)
         });
         let last = self.introductions.last(asked.client, service, now);
         // Who was here lately is no newcomer: its keys are cached, and turning away who roams helps nobody.
-        let known = again || last.is_some_and(|last| is_open(state, last, now));
+        let known = again || last.is_some_and(|last| is_open(state, last, asked.radio, now));
         let wait = Duration::from_millis(1000 + u64::from(entropy[0]) * 8);
         let level = state.level(now);
         if !known {
@@ -117,7 +118,7 @@ impl Matchmaker {
         let instance = match (&existing, last) {
             (Some(tunnel), _) => tunnel.instance,
             (None, Some(last)) if known => last,
-            (None, _) => choose(state, asked.client, now).ok_or(Refusal::NoInstance)?,
+            (None, _) => choose(state, asked.client, asked.radio, now).ok_or(Refusal::NoInstance)?,
         };
         let chosen =
             state.instances.iter_mut().find(|other| other.id == instance).ok_or(Refusal::NoInstance)?;
@@ -171,7 +172,8 @@ impl Matchmaker {
         Some((self.bindings.uuid(tunnel.service), tunnel.instance))
     }
 
-    /// The radio hears nothing of the gateway of a BSS: until the gateway speaks, others go first, and the tunnel is no more.
+    /// The radio hears nothing of the gateway of a BSS: the tunnel is no more, and until the gateway speaks, others go first for this radio. For all
+    /// radios they do when several say so: a single one may have a bad link, or not tell the truth.
     pub fn lost(&mut self, radio: MacAddr, bssid: MacAddr) {
         if self.introductions.tunnel(bssid).is_none_or(|tunnel| tunnel.radio != radio) {
             return;
@@ -180,7 +182,7 @@ impl Matchmaker {
             && let Some(state) = self.services.get_mut(tunnel.service)
         {
             let instance = state.instances.iter_mut().find(|instance| instance.id == tunnel.instance);
-            instance.into_iter().for_each(|instance| instance.lost = true);
+            instance.into_iter().for_each(|instance| instance.lost_by(radio));
         }
     }
 
@@ -233,18 +235,18 @@ fn admit(
     }
 }
 
-fn is_open(state: &ServiceState, instance: InstanceId, now: Duration) -> bool {
+fn is_open(state: &ServiceState, instance: InstanceId, radio: MacAddr, now: Duration) -> bool {
     let is = |other: &&Instance| other.id == instance;
-    state.instances.iter().find(is).is_some_and(|found| found.takes_newcomers(now) && !found.lost)
+    state.instances.iter().find(is).is_some_and(|found| found.takes_newcomers(now) && !found.is_lost(radio))
 }
 
 /// Rendezvous hashing and two choices; instances that were lost only if there is no other.
-fn choose(state: &ServiceState, client: MacAddr, now: Duration) -> Option<InstanceId> {
+fn choose(state: &ServiceState, client: MacAddr, radio: MacAddr, now: Duration) -> Option<InstanceId> {
     let open = |lost| {
         state
             .instances
             .iter()
-            .filter(move |instance| instance.takes_newcomers(now) && instance.lost == lost)
+            .filter(move |instance| instance.takes_newcomers(now) && instance.is_lost(radio) == lost)
             .map(|instance| (affinity(client, instance.id), instance))
     };
     [false, true].into_iter().find_map(|lost| {

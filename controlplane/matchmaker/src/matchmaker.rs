@@ -309,7 +309,8 @@ impl Matchmaker {
         let at = self.service_at(service)?;
         let expires = now + self.settings.instance_lifetime;
         self.services.change(at, peer, id, now, |instance| {
-            (instance.load, instance.expires, instance.lost) = (load, expires, false);
+            (instance.load, instance.expires) = (load, expires);
+            instance.heard();
         })
     }
 

@@ -114,6 +114,36 @@ fn a_gateway_that_a_radio_lost_is_avoided_until_it_speaks() {
 }
 
 #[test]
+fn one_radio_alone_turns_no_other_away_from_a_gateway() {
+    let mut world = world(2);
+    let radios: Vec<MacAddr> = (1..=3).map(|n| mac(0x10, n)).collect();
+    radios.iter().for_each(|&radio| world.radio(None, radio, at(0)).unwrap());
+    let first = world.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [1; 16]).unwrap();
+    let chosen = |world: &mut World, radio, n| {
+        let asked = Connect { bssid: mac(0x02, n), ..connect(PHONE, HOME, radio) };
+        world.m.connect(&asked, at(1), [n as u8; 16]).unwrap().instance
+    };
+    world.m.lost(KITCHEN, first.bssid);
+    // The same radio counts once, and is served by the other at once.
+    let bssids = radios.iter().map(|radio| connect(LAPTOP, HOME, *radio).bssid).collect::<Vec<_>>();
+    assert_ne!(chosen(&mut world, KITCHEN, 1), first.instance);
+    for (&radio, &bssid) in radios[..2].iter().zip(&bssids) {
+        let here =
+            Connect { tunnel: Some((first.instance, SessionKey([1; 16]))), ..connect(LAPTOP, HOME, radio) };
+        assert_eq!(world.m.connect(&here, at(1), [5; 16]).unwrap().instance, first.instance);
+        world.m.lost(radio, bssid);
+        world.m.lost(radio, bssid);
+        assert_ne!(chosen(&mut world, radio, 20 + u32::from(radio.0[5])), first.instance);
+    }
+    // Now they were three.
+    assert_ne!(chosen(&mut world, radios[2], 30), first.instance);
+    world.load(None, HOME, first.instance[0], Load::default(), at(2));
+    let back =
+        Connect { tunnel: Some((first.instance, SessionKey([1; 16]))), ..connect(RANDOM, HOME, KITCHEN) };
+    assert_eq!(world.m.connect(&back, at(2), [6; 16]).unwrap().instance, first.instance);
+}
+
+#[test]
 fn a_gateway_that_its_control_lost_is_avoided_until_it_speaks() {
     let mut world = world(2);
     let first = world.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [1; 16]).unwrap().instance;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use dot11::MacAddr;
 use dot11::element::Ssid;
 use hashbrown::HashMap;
 
@@ -46,8 +47,10 @@ pub struct Instance {
     pub expires: Duration,
     /// Who registered it.
     pub key: KeyId,
-    /// A radio or its control lost it, and it did not speak since: others go first.
+    /// Several radios or its control lost it, and it did not speak since: others go first.
     pub(crate) lost: bool,
+    /// Radios that lost it since it spoke: for these others go first already.
+    pub(crate) lost_by: Vec<MacAddr>,
     /// When the next newcomer fits its rate.
     pub(crate) next: Duration,
 }
@@ -58,11 +61,33 @@ impl Instance {
         self.expires > now
     }
 
+    /// It spoke.
+    pub(crate) fn heard(&mut self) {
+        self.lost = false;
+        self.lost_by.clear();
+    }
+
+    /// A radio hears nothing of it.
+    pub(crate) fn lost_by(&mut self, radio: MacAddr) {
+        if !self.lost && !self.lost_by.contains(&radio) {
+            self.lost_by.push(radio);
+            self.lost = self.lost_by.len() >= LOST_BY;
+        }
+    }
+
+    /// Whether others go first for this radio.
+    pub(crate) fn is_lost(&self, radio: MacAddr) -> bool {
+        self.lost || self.lost_by.contains(&radio)
+    }
+
     /// Whether it is there and takes newcomers.
     pub fn takes_newcomers(&self, now: Duration) -> bool {
         self.is_live(now) && !self.load.draining && self.load.load_permille < 1000
     }
 }
+
+/// So many radios must say that they lost an instance before others believe them.
+pub(crate) const LOST_BY: usize = 3;
 
 /// A service: its record, and what is there of it.
 #[derive(Debug)]
@@ -249,7 +274,7 @@ impl Services {
                 instance.endpoints = endpoints.to_vec();
                 (instance.load.load_permille, instance.expires, instance.key) =
                     (load_permille, expires, peer.key);
-                instance.lost = false;
+                instance.heard();
             }
             None => {
                 let load = Load { load_permille, ..Load::default() };
@@ -261,6 +286,7 @@ impl Services {
                     expires,
                     key: peer.key,
                     lost: false,
+                    lost_by: Vec::new(),
                     next: Duration::ZERO,
                 });
             }
@@ -288,6 +314,7 @@ impl Services {
             expires,
             key,
             lost: false,
+            lost_by: Vec::new(),
             next,
         });
         state.refresh();
