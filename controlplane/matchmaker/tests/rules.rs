@@ -572,3 +572,22 @@ fn an_account_without_key_refuses_for_itself() {
     assert_eq!(other.seen(OFFICE, &[near(PHONE)], at(2)), []);
     assert_eq!(other.m.refused(PHONE, at(2)), None);
 }
+
+#[test]
+fn neighbours_are_those_that_were_heard_and_are_found_by_their_bsses() {
+    let mut world = world();
+    let (gone, next) = (mac(0, 50), mac(0, 51));
+    world.radio_near(None, gone, Band::Ghz5, &[], at(0)).unwrap();
+    // What a beacon of a virtual BSS of the radio in the office shows.
+    let MacAddr([_, b, c, d, e, f]) = OFFICE;
+    let heard = [gone, MacAddr([0x06, b, c, d, e, f]), mac(0, 99)];
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &heard, at(0)).unwrap();
+    let neighbours = |world: &World| world.m.radio(KITCHEN, at(1)).unwrap().registration.neighbours;
+    assert_eq!(neighbours(&world), [gone, OFFICE]);
+    // Another comes to where it was.
+    let peer = world.peer(None, gone.0[5]);
+    world.m.unregister_radio(peer, gone).unwrap();
+    let places = world.m.radio_places();
+    world.radio_near(None, next, Band::Ghz5, &[], at(0)).unwrap();
+    assert_eq!((neighbours(&world), world.m.radio_places()), (vec![OFFICE], places));
+}

@@ -26,19 +26,25 @@ pub struct Location {
     pub civic: Box<str>,
 }
 
+/// What people call a place.
+#[derive(Debug)]
+pub(super) struct Civic(pub(super) Box<str>);
+
 /// At most 168 octets, and what is recent if the radio is not silent. Times are whole seconds since the start.
 #[derive(Debug)]
 pub(super) struct RadioPlace {
     pub(super) replay: ReplayWindow,
-    /// Places of radios that it hears. One may have gone and its place be another's: they only serve predictions.
+    /// Places of radios that it hears, and a mark of who was there: it may have gone, and the place be another's.
     pub(super) neighbours: [u32; 8],
+    pub(super) marks: [u8; 8],
     pub(super) key: KeyId,
     ip: [u8; 16],
     port: u16,
     pub(super) mac: MacAddr,
     /// Not registered from then on; zero: not registered.
     pub(super) expires: u32,
-    pub(super) civic: Option<Box<str>>,
+    /// Few have one, and a pointer to it takes half of what a slice takes.
+    pub(super) civic: Option<Box<Civic>>,
     pub(super) recent: Option<Box<Recent>>,
     /// When the rate limit lets it in, in milliseconds.
     pub(super) rate: u64,
@@ -64,6 +70,7 @@ impl RadioPlace {
         RadioPlace {
             replay: ReplayWindow::default(),
             neighbours: [NONE; 8],
+            marks: [0; 8],
             key,
             ip: [0; 16],
             port: 0,
@@ -122,7 +129,7 @@ impl RadioPlace {
         self.located.then(|| Location {
             latitude_e7: self.latitude_e7,
             longitude_e7: self.longitude_e7,
-            civic: self.civic.clone().unwrap_or_default(),
+            civic: self.civic.as_ref().map(|civic| civic.0.clone()).unwrap_or_default(),
         })
     }
 }

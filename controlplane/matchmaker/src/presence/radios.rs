@@ -7,7 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 use visibility::Band;
 
-use super::places::{Location, RadioPlace, ReplayWindow};
+use super::places::{Civic, Location, RadioPlace, ReplayWindow};
 use super::recent::RecentClient;
 use crate::Refusal;
 use crate::gate::Rate;
@@ -50,7 +50,8 @@ pub struct RadioRegistration {
     pub capabilities: u8,
     /// Where it is.
     pub location: Option<Location>,
-    /// Radios that it hears; the first eight that are registered count.
+    /// Radios that it hears, by their own address or by that of a BSS, which is likely to differ from it in the first octet only (the local bit, and
+    /// the bits that some count BSSes with); the first eight that are registered count.
     pub neighbours: Vec<MacAddr>,
 }
 
@@ -130,19 +131,24 @@ impl Radios {
             None => self.insert(said.mac, peer.account, peer.key),
         };
         self.count(at, -1);
-        let mut neighbours = [NONE; 8];
-        let places = said.neighbours.iter().filter_map(|&mac| self.find(mac)).filter(|&other| other != at);
-        neighbours.iter_mut().zip(places).for_each(|(to, place)| *to = place);
+        let (mut neighbours, mut marks) = ([NONE; 8], [0; 8]);
+        let places =
+            said.neighbours.iter().filter_map(|&mac| self.find_bss(mac)).filter(|&other| other != at);
+        for (n, place) in places.take(8).enumerate() {
+            (neighbours[n], marks[n]) = (place, self.mark(place));
+        }
         let place = self.places.get_mut(at);
         place.set_endpoint(said.endpoint);
-        (place.account, place.key, place.neighbours) = (peer.account, peer.key, neighbours);
+        (place.neighbours, place.marks) = (neighbours, marks);
+        (place.account, place.key) = (peer.account, peer.key);
         (place.band, place.channel, place.bssids) = (said.band, said.channel, said.bssids);
         (place.up_kbps, place.down_kbps) = (said.up_kbps, said.down_kbps);
         (place.load_permille, place.capabilities) = (said.load_permille, said.capabilities);
         place.located = said.location.is_some();
         if let Some(location) = &said.location {
             (place.latitude_e7, place.longitude_e7) = (location.latitude_e7, location.longitude_e7);
-            place.civic = Some(location.civic.clone()).filter(|civic| !civic.is_empty());
+            let civic = Some(&location.civic).filter(|civic| !civic.is_empty());
+            place.civic = civic.map(|civic| Box::new(Civic(civic.clone())));
         }
         place.expires = now.saturating_add(lifetime).as_secs().min(u64::from(u32::MAX)) as u32;
         self.count(at, 1);
@@ -192,8 +198,8 @@ impl Radios {
     }
 
     pub(crate) fn view(&self, mac: MacAddr, now: Duration) -> Option<RadioView> {
-        let place = self.places.get(self.find(mac)?);
-        let neighbours = place.neighbours.iter().filter(|&&at| at != NONE);
+        let at = self.find(mac)?;
+        let place = self.places.get(at);
         let registration = RadioRegistration {
             mac,
             endpoint: place.endpoint(),
@@ -205,7 +211,7 @@ impl Radios {
             load_permille: place.load_permille,
             capabilities: place.capabilities,
             location: place.location(),
-            neighbours: neighbours.map(|&at| self.places.get(at).mac).filter(|&mac| mac != WILD).collect(),
+            neighbours: self.neighbours(at).map(|at| self.places.get(at).mac).collect(),
         };
         let owner = Peer { account: place.account, key: place.key };
         let until = Duration::from_secs(place.expires.into());
@@ -338,8 +344,21 @@ impl Radios {
         self.index.find(hash(self.seed, mac), |at| self.places.get(at).mac == mac)
     }
 
+    /// The radio that has this address, or a BSS of this address as far as can be told.
+    fn find_bss(&self, bssid: MacAddr) -> Option<u32> {
+        let like = |at| self.places.get(at).mac.0[1..] == bssid.0[1..];
+        self.find(bssid).or_else(|| self.index.find(hash(self.seed, bssid), like))
+    }
+
     fn neighbours(&self, at: u32) -> impl Iterator<Item = u32> {
-        self.places.get(at).neighbours.into_iter().filter(|&at| at != NONE)
+        let place = self.places.get(at);
+        let known = place.neighbours.into_iter().zip(place.marks).filter(|&(at, _)| at != NONE);
+        known.filter(|&(at, mark)| self.places.get(at).mac != WILD && self.mark(at) == mark).map(|(at, _)| at)
+    }
+
+    /// Tells who is at a place from most others.
+    fn mark(&self, at: u32) -> u8 {
+        (hash(self.seed, self.places.get(at).mac) >> 24) as u8
     }
 
     fn insert(&mut self, mac: MacAddr, account: AccountRef, key: KeyId) -> u32 {
@@ -384,6 +403,7 @@ pub(super) fn is_owner(account: AccountRef, key: KeyId, peer: Peer) -> bool {
 
 #[inline]
 fn hash(seed: Seed, mac: MacAddr) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    hash_pair(seed, u64::from_be_bytes([0, 0, a, b, c, d, e, f]), 1 << 61)
+    // Not the first octet: a radio is to be found by the address of a BSS too.
+    let [_, b, c, d, e, f] = mac.0;
+    hash_pair(seed, u64::from_be_bytes([0, 0, 0, b, c, d, e, f]), 1 << 61)
 }
