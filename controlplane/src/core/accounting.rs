@@ -320,6 +320,7 @@ impl Core {
                 Subject::Radio(bssid) => self.radio_timeout(bssid),
                 Subject::Punch(bssid, turn) => self.punch(bssid, turn),
                 Subject::Matchmaking => self.renew_registrations(),
+                Subject::Unsent => self.send_unsent(),
                 Subject::Peer(connection) => self.drain_peer(connection),
                 Subject::LostGateways => self.give_up_lost_gateways(),
                 Subject::Orphans => self.close_orphans(),

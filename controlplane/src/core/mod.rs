@@ -12,6 +12,7 @@ mod reports;
 mod session_map;
 mod sessions;
 mod timers;
+mod unsent;
 mod views;
 
 use std::{
@@ -165,6 +166,7 @@ pub(crate) struct Core {
     matchmaker: registration::Matchmaker,
     registrations: HashMap<Connection, registration::Registration>,
     introductions: introductions::Introductions,
+    unsent: unsent::ForMatchmaker,
     reports: reports::Reports,
     online: reports::Online,
     capacity: u64,
@@ -221,6 +223,7 @@ impl Core {
             matchmaker,
             registrations: HashMap::new(),
             introductions: introductions::Introductions::default(),
+            unsent: unsent::ForMatchmaker::default(),
             reports: reports::Reports::default(),
             online: reports::Online::default(),
             capacity: config.capacity,

@@ -129,9 +129,7 @@ impl Core {
         let Some(registration) = self.registrations.remove(&connection) else { return };
         self.unanswered(registration.asked.into_values());
         self.timers.set(Subject::Peer(connection), None);
-        if let Matchmaker::Local(local) = &self.matchmaker {
-            let _ = local.messages.try_send(matchmaking::Message::Gone(connection));
-        }
+        self.say_gone(connection);
     }
 
     /// Says again which services there are, and how much they have to do.
@@ -224,8 +222,7 @@ impl Core {
             radio: octets(&radio.tunnel.radio.0),
             failures,
         });
-        self.ask(connection, request, Asked::Other);
-        self.drain_peer(connection);
+        self.ask_surely(connection, request);
     }
 
     /// A device that came through a wildcard binding proved who it is: it gets a binding of its own, where the service wants that.
@@ -243,8 +240,7 @@ impl Core {
             radio: Vec::new(),
             cause: mm::auto_bind::Cause::Remote.into(),
         });
-        self.ask(connection, request, Asked::Other);
-        self.drain_peer(connection);
+        self.ask_surely(connection, request);
     }
 
     /// Whether it is under way.

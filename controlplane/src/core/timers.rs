@@ -24,6 +24,8 @@ pub(super) enum Subject {
     Punch(MacAddr, usize),
     /// Services are registered with the matchmaker again.
     Matchmaking,
+    /// What the matchmaker had no room for.
+    Unsent,
     /// A gateway's conversation with a matchmaker elsewhere.
     Peer(Connection),
     /// Gateways that did not come back.
