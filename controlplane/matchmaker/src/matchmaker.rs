@@ -26,6 +26,9 @@ use crate::scope::{AccountRef, Accounts, Scope};
 /// Bindings of one client with one radio pattern that gateways of an account may ask for.
 pub const MAX_AUTO_BOUND: usize = 64;
 
+/// Services of one key, or of an account that has no key: each is a record that stays.
+pub const MAX_SERVICES: u32 = 64;
+
 /// What can be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -274,6 +277,11 @@ impl Matchmaker {
         };
         let known = self.bindings.service(said.uuid).and_then(|at| self.services.get(at));
         let Some(known) = known else {
+            let scope = self.accounts.scope(&owner).ok_or(Refusal::UnknownAccount)?;
+            let trusted = peer.key == KeyId::OWN || self.accounts.has_key(peer.account);
+            if !trusted && self.services.of_owner(scope) >= MAX_SERVICES {
+                return Err(Refusal::TooManyServices);
+            }
             return Ok(Some(Change::PutService(Service { owner, ..said.clone() })));
         };
         crate::presence::owns(known, peer)?;

@@ -48,6 +48,15 @@ pub enum Refusal {
     /// Nobody was introduced: what is said of the client counts for nothing.
     #[error("the client was not introduced to this service")]
     NotIntroduced,
+    /// The peer's key, or its account that has no key, has as many services as one may have.
+    #[error(
+        "a key, or an account without key, may have {} services; give the account a key",
+        crate::MAX_SERVICES
+    )]
+    TooManyServices,
+    /// The service has as many instances as one may have.
+    #[error("the service has {} instances, as many as one may have", crate::MAX_INSTANCES)]
+    TooManyInstances,
     /// The client has as many bindings that gateways asked for as one may have.
     #[error("gateways of the account bound this client too often; remove some of its bindings")]
     TooManyBindings,

@@ -591,3 +591,43 @@ fn neighbours_are_those_that_were_heard_and_are_found_by_their_bsses() {
     world.radio_near(None, next, Band::Ghz5, &[], at(0)).unwrap();
     assert_eq!((neighbours(&world), world.m.radio_places()), (vec![OFFICE], places));
 }
+
+#[test]
+fn who_proves_nothing_has_few_services_and_a_service_has_an_end_of_instances() {
+    use matchmaker::{MAX_INSTANCES, MAX_SERVICES};
+    let mut world = world();
+    let home = world.m.service(HOME).unwrap().clone();
+    let said = |n: u128| matchmaker::objects::Service {
+        uuid: matchmaker::Uuid::from_u128(1000 + n),
+        ..home.clone()
+    };
+    let plan = |world: &World, peer, n| world.m.plan_service(peer, &said(n));
+    // Whether all that are wanted become durable.
+    let put_all = |world: &mut World, peer, from| {
+        (from..from + 2 * u128::from(MAX_SERVICES)).try_for_each(|n| {
+            let change = plan(world, peer, n)?.unwrap();
+            world.m.apply(&change);
+            Ok::<(), Refusal>(())
+        })
+    };
+    let stranger = world.peer(None, 5);
+    assert_eq!(put_all(&mut world, stranger, 0), Err(Refusal::TooManyServices));
+    world.m.apply(&Change::DeleteService(said(0).uuid));
+    world.m.apply(&plan(&world, stranger, 0).unwrap().unwrap());
+    assert_eq!(plan(&world, stranger, 500), Err(Refusal::TooManyServices));
+    assert_eq!(plan(&world, stranger, 1), Ok(None), "what there is may be registered");
+    // Who proves who it is, and the matchmaker's own process.
+    let (customer, own) = (world.peer(A, 5), world.m.peer(None, KeyId::OWN).unwrap());
+    assert_eq!(put_all(&mut world, customer, 1000), Ok(()));
+    assert_eq!(put_all(&mut world, own, 2000), Ok(()));
+    world.account_without_key("a@example.org");
+    assert_eq!(plan(&world, customer, 500), Err(Refusal::TooManyServices));
+
+    let gateway = world.peer(A, 100);
+    let id = |n: usize| (n as u128).to_be_bytes();
+    let register = |world: &mut World, n| world.m.register_instance(gateway, WORK, id(n), &[], 0, at(1));
+    let there = world.m.instances(WORK).len();
+    assert!((there..MAX_INSTANCES).all(|n| register(&mut world, 1000 + n).is_ok()));
+    assert_eq!(register(&mut world, 9999), Err(Refusal::TooManyInstances));
+    assert_eq!(register(&mut world, 1000 + there), Ok(()));
+}

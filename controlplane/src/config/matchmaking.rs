@@ -23,6 +23,9 @@ pub struct Matchmaker {
     /// Whose the services of this configuration are: the e-mail address of an account; absent: nobody's.
     #[serde(default, deserialize_with = "account")]
     pub account: Option<AccountId>,
+    /// Days for which is kept what devices used, after the last report of it; 0: for ever.
+    #[serde(default = "sessions_days")]
+    pub sessions_days: u32,
 }
 
 impl Matchmaker {
@@ -145,6 +148,11 @@ fn account<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AccountI
 
 fn account_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+}
+
+/// A year, and what bills of it take.
+fn sessions_days() -> u32 {
+    400
 }
 
 fn listen() -> SocketAddr {

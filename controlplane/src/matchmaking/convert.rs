@@ -189,7 +189,9 @@ pub(super) fn failure(refusal: &Refusal) -> pb::Failure {
         Refusal::Refused { retry } => (Reason::Refused, Some(retry)),
         Refusal::Overload { retry, .. } => (Reason::Overload, Some(retry)),
         Refusal::Rate { retry, .. } => (Reason::Rate, Some(retry)),
-        Refusal::TooManyBindings => (Reason::Rate, None),
+        Refusal::TooManyBindings | Refusal::TooManyServices | Refusal::TooManyInstances => {
+            (Reason::Rate, None)
+        }
         Refusal::UnknownService => (Reason::UnknownService, None),
     };
     // Rounded up: not again before that.

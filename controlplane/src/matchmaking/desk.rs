@@ -236,7 +236,7 @@ impl Desk {
                 };
                 self.matchmaker.peer(account, key_id(&identity.key))
             }
-            Asker::Local(_) => self.matchmaker.peer(self.own.as_ref(), KeyId([0; 16])),
+            Asker::Local(_) => self.matchmaker.peer(self.own.as_ref(), KeyId::OWN),
         }
     }
 

@@ -8,6 +8,7 @@ mod keys;
 mod metrics;
 pub(crate) mod presence;
 mod reload;
+mod retention;
 mod run;
 mod socket;
 mod write;
@@ -57,11 +58,13 @@ pub(crate) async fn as_configured(
     let store = Arc::downgrade(&records);
     let matchmaking = start(config, here, settings, (version, changes), store, jobs, core).await?;
     let messages = matchmaking.messages.downgrade();
+    let days = here.sessions_days;
     tokio::spawn(async move {
         // Nobody follows any more when nothing more can be written: the store closes.
         tokio::select! {
             () = write::run(records.clone(), queue, messages.clone()) => {}
             () = write::follow(records.clone(), version, configured, messages) => {}
+            () = retention::run(records.clone(), days) => {}
         }
     });
     tracing::info!(listen = %matchmaking.listen, key = %matchmaking.public, "matchmaker is up; radios need its address and key");

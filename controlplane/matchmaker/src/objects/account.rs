@@ -70,6 +70,11 @@ impl fmt::Debug for AccountKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(pub [u8; 16]);
 
+impl KeyId {
+    /// Of whoever speaks from within the matchmaker's own process: nobody else has it.
+    pub const OWN: KeyId = KeyId([0; 16]);
+}
+
 /// Whose a radio or a service is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Owner {

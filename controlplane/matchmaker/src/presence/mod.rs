@@ -12,6 +12,6 @@ pub(crate) use introductions::{Introductions, Tunnel};
 pub use places::{Location, ReplayWindow};
 pub(crate) use radios::Radios;
 pub use radios::{Peer, RadioRegistration, RadioView, RadiosMemory};
-pub use services::{Instance, InstanceId, Load};
+pub use services::{Instance, InstanceId, Load, MAX_INSTANCES};
 pub(crate) use services::{ServiceState, Services, owns};
 pub(crate) use sightings::Sightings;

@@ -86,6 +86,9 @@ impl Instance {
     }
 }
 
+/// Instances of one service.
+pub const MAX_INSTANCES: usize = 1024;
+
 /// So many radios must say that they lost an instance before others believe them.
 pub(crate) const LOST_BY: usize = 3;
 
@@ -153,12 +156,15 @@ impl ServiceState {
 pub(crate) struct Services {
     states: Vec<Option<Box<ServiceState>>>,
     by_ssid: HashMap<Ssid, BTreeMap<AccountRef, Vec<ServiceRef>>, Seed>,
+    /// How many each owner has.
+    owned: HashMap<Scope, u32, Seed>,
     hand: usize,
 }
 
 impl Services {
     pub(crate) fn new(seed: Seed) -> Services {
-        Services { by_ssid: HashMap::with_hasher(seed), ..Services::default() }
+        let owned = HashMap::with_hasher(seed);
+        Services { by_ssid: HashMap::with_hasher(seed), owned, ..Services::default() }
     }
 
     #[inline]
@@ -218,8 +224,10 @@ impl Services {
     }
 
     pub(crate) fn put(&mut self, at: ServiceRef, account: AccountRef, record: &Service) {
-        if let Some((ssid, account)) = self.get(at).map(|state| (state.record.ssid, state.account)) {
+        if let Some(state) = self.get(at) {
+            let (ssid, account, scope) = (state.record.ssid, state.account, state.scope());
             self.unname(at, ssid, account);
+            self.disown(scope);
         }
         self.by_ssid.entry(record.ssid).or_default().entry(account).or_default().push(at);
         if self.states.len() <= at as usize {
@@ -233,7 +241,7 @@ impl Services {
                 }
                 (state.account, state.record) = (account, record.clone());
             }
-            state => {
+            state @ None => {
                 let (record, overload) = (record.clone(), Overload::default());
                 *state = Some(Box::new(ServiceState {
                     account,
@@ -244,12 +252,16 @@ impl Services {
                 }));
             }
         }
+        if let Some(owner) = self.get(at).map(ServiceState::scope) {
+            *self.owned.entry(owner).or_default() += 1;
+        }
     }
 
     /// Whether it was there.
     pub(crate) fn remove(&mut self, at: ServiceRef) -> bool {
         let Some(state) = self.states.get_mut(at as usize).and_then(Option::take) else { return false };
         self.unname(at, state.record.ssid, state.account);
+        self.disown(state.scope());
         true
     }
 
@@ -266,6 +278,7 @@ impl Services {
         let (now, expires) = until;
         let state = self.get_mut(at).ok_or(Refusal::UnknownService)?;
         owns(state, peer)?;
+        let full = state.instances.len() >= MAX_INSTANCES;
         match state.instances.iter_mut().find(|instance| instance.id == id) {
             Some(instance) if instance.is_live(now) && instance.key != peer.key => {
                 return Err(Refusal::NotYours);
@@ -276,6 +289,7 @@ impl Services {
                     (load_permille, expires, peer.key);
                 instance.heard();
             }
+            None if full => return Err(Refusal::TooManyInstances),
             None => {
                 let load = Load { load_permille, ..Load::default() };
                 let endpoints = endpoints.to_vec();
@@ -358,6 +372,20 @@ impl Services {
             if let Some(state) = &mut self.states[self.hand] {
                 let over = state.instances.extract_if(.., |instance| !instance.is_live(now));
                 gone.extend(over.map(|instance| (self.hand as ServiceRef, instance.id)));
+            }
+        }
+    }
+
+    /// How many services an owner has.
+    pub(crate) fn of_owner(&self, owner: Scope) -> u32 {
+        self.owned.get(&owner).copied().unwrap_or_default()
+    }
+
+    fn disown(&mut self, owner: Scope) {
+        if let Some(owned) = self.owned.get_mut(&owner) {
+            *owned -= 1;
+            if *owned == 0 {
+                self.owned.remove(&owner);
             }
         }
     }
