@@ -136,7 +136,7 @@ impl World {
             let output = client.peer.poll_output(self.now, &mut entropy)?;
             match output {
                 peer::Output::Send { mut datagram, .. } => {
-                    self.desk.datagram(client.at, &mut datagram, self.now)
+                    self.desk.datagrams([(client.at, &mut datagram[..])].into_iter(), self.now)
                 }
                 peer::Output::Answered { id, answer } if Some(id) == wanted => return Some(answer.ok()),
                 peer::Output::Pushed(push) => client.pushed.push(push),
