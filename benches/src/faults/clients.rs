@@ -13,16 +13,12 @@ use std::{
 use matchmaker::Uuid;
 use proto::{
     admin::{CreateBindingRequest, DeleteBindingRequest},
-    matchmaking::{
-        StaticSecret,
-        messages::{RegisterService, Security, answer::Answer, failure::Reason, request::Request},
-        peer::{self, Output, Peer},
-    },
+    matchmaking::messages::{RegisterService, Security, answer::Answer, failure::Reason, request::Request},
 };
-use tokio::{net::UdpSocket, sync::RwLock};
+use tokio::sync::RwLock;
 use tonic::Code;
 
-use super::{control::Address, model::Model, random::Random};
+use super::{caller::Caller, control::Address, model::Model, random::Random};
 
 /// Between two changes of one administrator, and between two registrations of one gateway.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -61,7 +57,8 @@ impl World {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stopped(&self) -> bool {
+    /// Everybody is to end.
+    pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
@@ -141,23 +138,7 @@ async fn delete(world: &World, random: &mut Random, id: u64) {
 
 /// Registers services at one control process.
 pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> anyhow::Result<()> {
-    let secret = StaticSecret::generate(&mut entropy);
-    let socket = UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = world.controls[place].clone();
-    let new_peer = || {
-        let config = peer::Config {
-            secret: secret.clone(),
-            matchmaker: address.key,
-            account: None,
-            software: "faults".to_owned(),
-            instance: 1,
-            patience: Duration::from_secs(5),
-        };
-        let mut peer = Peer::new(config, &mut entropy);
-        peer.set_addresses(&[address.matchmaker]);
-        peer
-    };
-    let (mut peer, clock) = (new_peer(), Instant::now());
+    let mut caller = Caller::new(world.controls[place].clone()).await?;
     let mut registered = 0;
     while !world.stopped() {
         {
@@ -175,7 +156,7 @@ pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> any
             });
             let began = Instant::now();
             while !world.stopped() {
-                match ask(&mut peer, &socket, clock, request.clone()).await? {
+                match caller.ask(request.clone()).await? {
                     Some(Answer::Registered(_)) => {
                         world.model().registered(service, began.elapsed());
                         registered += 1;
@@ -188,7 +169,7 @@ pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> any
                         return Ok(());
                     }
                     // As if the gateway had been started again.
-                    None => peer = new_peer(),
+                    None => caller.restart(),
                 }
                 tokio::time::sleep(AGAIN).await;
             }
@@ -196,34 +177,4 @@ pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> any
         tokio::time::sleep(BETWEEN).await;
     }
     Ok(())
-}
-
-/// The answer; `None`: none came.
-async fn ask(
-    peer: &mut Peer,
-    socket: &UdpSocket,
-    clock: Instant,
-    request: Request,
-) -> anyhow::Result<Option<Answer>> {
-    let wanted = peer.request(request, clock.elapsed())?;
-    let mut buffer = [0; 2048];
-    loop {
-        while let Some(output) = peer.poll_output(clock.elapsed(), &mut entropy) {
-            match output {
-                // One that is refused, because nobody listens, is lost.
-                Output::Send { to, datagram } => drop(socket.send_to(&datagram, to).await),
-                Output::Answered { id, answer } if id == wanted => return Ok(answer.ok()),
-                _ => {}
-            }
-        }
-        let wait = peer.deadline().map_or(AGAIN, |at| at.saturating_sub(clock.elapsed()));
-        if let Ok(Ok((len, from))) = tokio::time::timeout(wait, socket.recv_from(&mut buffer)).await {
-            peer.datagram(from, &mut buffer[..len], clock.elapsed());
-        }
-    }
-}
-
-fn entropy(out: &mut [u8]) {
-    // Without entropy nothing here would start.
-    getrandom::fill(out).unwrap_or_else(|error| panic!("no entropy: {error}"));
 }

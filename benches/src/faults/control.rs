@@ -24,6 +24,8 @@ use super::{clients::SERVICE, model::Contents};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of its log that are kept.
 const KEPT: usize = 60;
+/// Bindings of the configuration have identifiers from here on.
+const CONFIGURED: u64 = 1 << 40;
 /// Most that the API gives at a time.
 const PAGE: u32 = 1000;
 
@@ -53,8 +55,9 @@ pub struct Control {
 }
 
 impl Control {
-    /// Starts the `number`th, with its state below `directory`. `program` is the binary, `records` the connection string.
-    pub fn start(program: &Path, directory: &Path, number: u8, records: &str) -> anyhow::Result<Control> {
+    /// Starts the `number`th, with its state below `directory`. `program` is the binary, `shared` of the configuration what all have in
+    /// common.
+    pub fn start(program: &Path, directory: &Path, number: u8, shared: &str) -> anyhow::Result<Control> {
         let name = format!("control {number}");
         let state = directory.join(format!("control-{number}"));
         std::fs::create_dir(&state)?;
@@ -64,9 +67,10 @@ impl Control {
         let (admin, matchmaker) = ((ip, 7400).into(), (ip, 5248).into());
         let config = state.join("controlplane.toml");
         let text = format!(
-            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\n[records]\npostgres = \"{records}\"\n\
+            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\nkey_file = \"{}\"\n{shared}\
              [[service]]\nuuid = \"{SERVICE}\"\nssid = \"bound\"\nsecurity = \"open\"\n",
-            state.display()
+            state.display(),
+            directory.join("matchmaker.key").display()
         );
         std::fs::write(&config, text)?;
         let (log, program) = (Arc::default(), program.to_owned());
@@ -92,8 +96,11 @@ impl Control {
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                    log.truncate(KEPT);
-                    log.push_front(line.clone());
+                    // There are too many of the others.
+                    if !line.contains("an operator changes something") {
+                        log.truncate(KEPT);
+                        log.push_front(line.clone());
+                    }
                     // Nobody listens once it is up.
                     let _ = sender.send(line);
                 }
@@ -159,7 +166,8 @@ impl Address {
         loop {
             let asked = ListBindingsRequest { page_size: PAGE, page_token };
             let page = admin.list_bindings(asked).await?.into_inner();
-            contents.bindings.extend(page.bindings.into_iter().map(|binding| (binding.id, binding.client)));
+            let stored = page.bindings.into_iter().filter(|binding| binding.id < CONFIGURED);
+            contents.bindings.extend(stored.map(|binding| (binding.id, binding.client)));
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 break;

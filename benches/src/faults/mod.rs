@@ -1,13 +1,16 @@
-//! The fault run: control processes, a PostgreSQL primary with a synchronous standby, and clients that register services, make and
-//! delete bindings. Each round something is killed (`kill -9`) while they go on; then everything must be as it was acknowledged:
-//! nothing lost, nothing that nobody asked for.
+//! The fault run: control processes, a PostgreSQL primary with a synchronous standby, a Redis Cluster, and clients that register services,
+//! make and delete bindings. Each round something is killed (`kill -9`) while they go on; then everything must be as it was acknowledged:
+//! nothing lost, nothing that nobody asked for, and what is at one control process is known at the others.
 
 pub mod model;
 pub mod report;
 
+mod caller;
 mod clients;
 mod control;
+mod presence;
 mod random;
+mod redis;
 
 use std::{
     path::Path,
@@ -24,7 +27,9 @@ use self::{
     clients::World,
     control::Control,
     model::{Contents, Violations},
+    presence::Presence,
     random::Random,
+    redis::Cluster,
     report::Report,
 };
 
@@ -32,7 +37,7 @@ use self::{
 const CONTROLS: u8 = 2;
 /// Who make and delete bindings.
 const ADMINISTRATORS: usize = 4;
-/// Acknowledgements after everything is back, before a round ends.
+/// Acknowledgements after everything is back, before a round ends; and while Redis is away.
 const ENOUGH: u64 = 20;
 /// What does not happen within this does not happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +55,12 @@ pub enum Fault {
     PrimaryInPlace,
     /// The standby; started again.
     Standby,
+    /// A Redis master, whose replica takes over; started again.
+    Redis,
+    /// A Redis master and a control process; started again.
+    RedisAndControl,
+    /// A Redis master, started again at once: it has forgotten everything, and so has its replica.
+    RedisEmptied,
 }
 
 impl Fault {
@@ -61,18 +72,28 @@ impl Fault {
             Fault::Both => "both of these",
             Fault::PrimaryInPlace => "the primary, started again",
             Fault::Standby => "the standby",
+            Fault::Redis => "a Redis master, replica takes over",
+            Fault::RedisAndControl => "that and a control process",
+            Fault::RedisEmptied => "a Redis master, back at once, empty",
         }
     }
 
     /// One of ten; the first ten rounds have each kind.
     fn of(round: u64) -> Fault {
         match round % 10 {
-            0 | 2 | 5 | 7 => Fault::Control,
-            1 | 4 | 8 => Fault::Primary,
+            0 | 5 => Fault::Control,
+            1 | 8 => Fault::Primary,
+            2 => Fault::Redis,
             3 => Fault::Both,
+            4 => Fault::RedisAndControl,
             6 => Fault::PrimaryInPlace,
+            7 => Fault::RedisEmptied,
             _ => Fault::Standby,
         }
+    }
+
+    fn has_control(self) -> bool {
+        matches!(self, Fault::Control | Fault::Both | Fault::RedisAndControl)
     }
 }
 
@@ -80,6 +101,8 @@ impl Fault {
 struct Place {
     controls: Vec<Control>,
     pair: Pair,
+    redis: Cluster,
+    presence: Presence,
     records: Postgres,
     world: Arc<World>,
     random: Random,
@@ -99,9 +122,15 @@ pub async fn run(
     let directory = tempfile::Builder::new().prefix("faults-").tempdir()?;
     let mut random = Random::new(seed);
     let pair = Pair::start().await?;
+    let redis = block_in_place(|| Cluster::start(directory.path()))?;
     let at = pair.connection();
+    let shared = format!(
+        "[records]\npostgres = \"{at}\"\n[presence]\ncluster = true\nredis = {:?}\n{}",
+        redis.addresses(),
+        presence::bindings(CONTROLS)
+    );
     let controls = (1..=CONTROLS)
-        .map(|number| block_in_place(|| Control::start(program, directory.path(), number, &at)));
+        .map(|number| block_in_place(|| Control::start(program, directory.path(), number, &shared)));
     let controls = controls.collect::<Result<Vec<_>, _>>()?;
     let addresses = controls.iter().map(Control::address).collect::<Result<Vec<_>, _>>()?;
     let records = Postgres::open(&at).await?;
@@ -117,7 +146,11 @@ pub async fn run(
     for place in 0..usize::from(CONTROLS) {
         clients.spawn(clients::gateway(Arc::clone(&world), place, random.split()));
     }
-    let mut place = Place { controls, pair, records, world, random };
+    let (presence, gateways) = Presence::new(&world).await?;
+    for gateway in gateways {
+        clients.spawn(gateway.run(Arc::clone(&world)));
+    }
+    let mut place = Place { controls, pair, redis, presence, records, world, random };
     let mut report = Report { seed, ..Report::default() };
     let (began, mut stop) = (Instant::now(), std::pin::pin!(stop));
     for round in 0..rounds {
@@ -152,29 +185,38 @@ impl Place {
         // So that it does not always strike at the same moment of what clients do.
         self.pause(150).await;
         self.strike(fault).await?;
-        let already = self.world.model().acknowledged;
-        let began = Instant::now();
-        while self.world.model().acknowledged < already + ENOUGH && self.world.model().errors.is_empty() {
-            if began.elapsed() > PATIENCE {
-                bail!("everything is back, and nothing is acknowledged");
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.acknowledged("everything is back").await?;
+        let (unknown, known) = self.presence.check().await?;
         // Nobody asks for anything, or waits for an answer.
         let world = Arc::clone(&self.world);
         let _gate = tokio::time::timeout(PATIENCE, world.gate.write())
             .await
             .context("a client waits for an answer, and everything is back")?;
-        let found = self.compare().await?;
+        let mut found = self.compare().await?;
+        found.add(unknown);
         let mut model = self.world.model();
         let kind = report.kinds.entry(fault).or_default();
         kind.rounds += 1;
         kind.acknowledged += std::mem::take(&mut model.acknowledged);
         kind.change = kind.change.max(std::mem::take(&mut model.change));
         kind.registration = kind.registration.max(std::mem::take(&mut model.registration));
+        kind.known = kind.known.max(known);
         kind.violations.add(found.clone());
         report.violations.add(found);
         report.errors.append(&mut model.errors);
+        Ok(())
+    }
+
+    /// Until enough more is acknowledged.
+    async fn acknowledged(&self, state: &str) -> anyhow::Result<()> {
+        let already = self.world.model().acknowledged;
+        let began = Instant::now();
+        while self.world.model().acknowledged < already + ENOUGH && self.world.model().errors.is_empty() {
+            if began.elapsed() > PATIENCE {
+                bail!("{state}, and nothing is acknowledged");
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(())
     }
 
@@ -186,7 +228,7 @@ impl Place {
     /// Until everything runs again.
     async fn strike(&mut self, fault: Fault) -> anyhow::Result<()> {
         let victim = self.random.below(self.controls.len());
-        if matches!(fault, Fault::Control | Fault::Both) {
+        if fault.has_control() {
             self.controls[victim].kill();
         }
         match fault {
@@ -207,8 +249,25 @@ impl Place {
                 self.pause(200).await;
                 block_in_place(|| self.pair.restart_standby())?;
             }
+            Fault::Redis | Fault::RedisAndControl => {
+                let node = block_in_place(|| self.redis.kill_master(&mut self.random))?;
+                // Nothing durable depends on it, nor that control starts.
+                self.acknowledged("a Redis node is away").await?;
+                if fault.has_control() {
+                    block_in_place(|| self.controls[victim].restart())?;
+                }
+                block_in_place(|| self.redis.taken_over())?;
+                block_in_place(|| self.redis.restart(node))?;
+                block_in_place(|| self.redis.whole())?;
+            }
+            Fault::RedisEmptied => {
+                let node = block_in_place(|| self.redis.kill_master(&mut self.random))?;
+                block_in_place(|| self.redis.restart(node))?;
+                self.acknowledged("a Redis node is back and empty").await?;
+                block_in_place(|| self.redis.whole())?;
+            }
         }
-        if matches!(fault, Fault::Control | Fault::Both) {
+        if fault.has_control() && !matches!(fault, Fault::RedisAndControl) {
             block_in_place(|| self.controls[victim].restart())?;
         }
         Ok(self.pair.synchronous().await?)

@@ -83,6 +83,11 @@ impl Model {
         self.there.services.insert(service);
     }
 
+    /// Nobody asked for what was said.
+    pub fn unasked(&mut self, what: String) {
+        self.violations.unasked.insert(what);
+    }
+
     fn counted_change(&mut self, waited: Duration) {
         self.acknowledged += 1;
         self.change = self.change.max(waited);

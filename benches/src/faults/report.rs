@@ -20,6 +20,8 @@ pub struct Kind {
     pub change: Duration,
     /// The longest that a registration waited.
     pub registration: Duration,
+    /// How long it took at most, after everything was back, until every control process knew what is at the others.
+    pub known: Duration,
 }
 
 /// Of a run.
@@ -61,6 +63,7 @@ impl Report {
                 kind.violations.unasked.len().to_string(),
                 format!("{:.1}", kind.change.as_secs_f64()),
                 format!("{:.1}", kind.registration.as_secs_f64()),
+                format!("{:.1}", kind.known.as_secs_f64()),
             ]
         };
         let all = self.kinds.values().fold(Kind::default(), |mut all, kind| {
@@ -69,6 +72,7 @@ impl Report {
             all.violations.add(kind.violations.clone());
             all.change = all.change.max(kind.change);
             all.registration = all.registration.max(kind.registration);
+            all.known = all.known.max(kind.known);
             all
         });
         let kinds = self.kinds.iter().map(|(fault, kind)| line(fault.name(), kind));
@@ -81,10 +85,11 @@ impl Report {
             "unasked",
             "longest change, s",
             "registration, s",
+            "known elsewhere, s",
         ];
         let mut text = format!(
-            "{}\nAfter each round every control process and the database were compared with what had been acknowledged; in the end {} bindings\n\
-             and {} services. {:.0} s, seed {}.\n",
+            "{}\nAfter each round every control process and the database were compared with what had been acknowledged, and a device at\n\
+             each was introduced to a gateway at each; in the end {} bindings and {} services. {:.0} s, seed {}.\n",
             table(&head, lines),
             self.size.0,
             self.size.1,
@@ -107,6 +112,7 @@ impl Report {
                 "killed": fault.name(), "rounds": kind.rounds, "acknowledged": kind.acknowledged,
                 "lost": kind.violations.lost.len(), "unasked": kind.violations.unasked.len(),
                 "longest_change_s": kind.change.as_secs_f64(), "longest_registration_s": kind.registration.as_secs_f64(),
+                "longest_known_elsewhere_s": kind.known.as_secs_f64(),
             })
         };
         json!({
