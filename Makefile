@@ -2,7 +2,7 @@
 # make test    formatting, lints and every test that needs no virtual machine
 # make audit   licences and advisories of every dependency (cargo install cargo-deny)
 # make lab     real Wi-Fi devices against the gateway, in a virtual machine (needs root)
-# make faults  kill -9 of control processes and databases under load, and nothing may be lost; ROUNDS=1000
+# make faults  kill -9 of control processes, databases and Redis nodes under load, and nothing may be lost; ROUNDS=1000
 # make bench   comparison tables; ONLY="kernels,table" restricts them
 # make test-aarch64   the CCMP kernel for aarch64, in emulation
 # make clean   removes what was built

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// Needs PostgreSQL (`deploy/setup.sh test`), and `controlplane` built beside it, which `cargo test --workspace` does.
+/// Needs PostgreSQL and Redis (`deploy/setup.sh test`), and `controlplane` built beside it, which `cargo test --workspace` does.
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_appears() {
     let output =

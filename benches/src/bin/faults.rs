@@ -1,5 +1,5 @@
-//! `make faults`: kills parts of the control plane, `ROUNDS` times (1000), and checks that nothing acknowledged is lost and nothing
-//! appears that nobody asked for. `SEED` repeats a run, as far as times allow. INT and TERM end it early, with what was found so far.
+//! `make faults`: kills parts of the control plane, its databases and Redis, `ROUNDS` times (1000), and checks that nothing acknowledged is
+//! lost and nothing appears that nobody asked for. `SEED` repeats a run, as far as times allow. INT and TERM end it early, with what was found so far.
 
 use std::{
     process::ExitCode,

@@ -171,7 +171,8 @@ impl Presence {
         let (client, bssid) = ([2, 0xfc, a, b, c, d], [2, 0xfd, a, b, c, d]);
         let (radio, service) = (&mut self.radios[n], service(place + 1));
         lock(&self.heard).asked.insert((place, client));
-        let mut connect = Connect {
+        let mut connected = false;
+        let connect = Connect {
             radio: radio.mac.to_vec(),
             client: client.to_vec(),
             service: service.as_bytes().to_vec(),
@@ -182,11 +183,11 @@ impl Presence {
         };
         while began.elapsed() < PATIENCE {
             let answer = radio.ask(Request::Connect(connect.clone())).await?;
-            let Some(Answer::Connected(connected)) = answer else {
+            let Some(Answer::Connected(_)) = answer else {
                 tokio::time::sleep(AGAIN).await;
                 continue;
             };
-            (connect.instance, connect.key) = (connected.instance, connected.key);
+            connected = true;
             let asked = Instant::now();
             while asked.elapsed() < INTRODUCTION {
                 if lock(&self.heard).introduced.contains(&(place, client)) {
@@ -203,10 +204,10 @@ impl Presence {
             }
         }
         let name = &radio.name;
-        violations.lost.insert(if connect.instance.is_empty() {
-            format!("{name} does not introduce to service {service}")
-        } else {
+        violations.lost.insert(if connected {
             format!("introductions by {name} do not come to the gateway of service {service}")
+        } else {
+            format!("{name} does not introduce to service {service}")
         });
         Ok(client)
     }
