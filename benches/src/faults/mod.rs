@@ -59,7 +59,7 @@ pub enum Fault {
     Redis,
     /// A Redis master and a control process; started again.
     RedisAndControl,
-    /// A Redis master, started again at once: it has forgotten everything, and so has its replica.
+    /// A Redis master, started again at once: it has forgotten everything, and so has its replica. Then a control process.
     RedisEmptied,
 }
 
@@ -74,7 +74,7 @@ impl Fault {
             Fault::Standby => "the standby",
             Fault::Redis => "a Redis master, replica takes over",
             Fault::RedisAndControl => "that and a control process",
-            Fault::RedisEmptied => "a Redis master, back at once, empty",
+            Fault::RedisEmptied => "a Redis master, back empty; control",
         }
     }
 
@@ -265,6 +265,8 @@ impl Place {
                 block_in_place(|| self.redis.restart(node))?;
                 self.acknowledged("a Redis node is back and empty").await?;
                 block_in_place(|| self.redis.whole())?;
+                // What it forgot the others have said again: one that starts now learns of it.
+                block_in_place(|| self.controls[victim].restart())?;
             }
         }
         if fault.has_control() && !matches!(fault, Fault::RedisAndControl) {

@@ -29,7 +29,7 @@ const BEAT: Duration = Duration::from_secs(2);
 const SILENT: u32 = 3;
 /// And after so many it is forgotten.
 const FORGOTTEN: u32 = 15;
-/// Refusals are read that often, in beats: what nobody told us of.
+/// Refusals are read that often, in beats, and more often in the beginning: what nobody told us of.
 const REFUSALS_EVERY: u64 = 15;
 /// What is not acknowledged is looked at that often.
 const AGAIN: Duration = Duration::from_millis(250);

@@ -41,6 +41,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 const PHONE: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
 const LAPTOP: MacAddr = MacAddr([2, 0, 0, 0, 0, 8]);
+const LATE: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x1b]);
 const RADIO: MacAddr = MacAddr([2, 0, 0, 0, 0, 9]);
 const HOME: Uuid = Uuid::from_u128(7);
 const SECRET: [u8; 32] = [0x5e; 32];
@@ -272,6 +273,11 @@ async fn refusals<S: Store>(store: S) {
         }
     }
     assert_eq!((phone, laptop), (Some(struck(1, at)), Some(forgiven)));
+    // What others write again after it has read all, it does not miss for long.
+    let began = std::time::Instant::now();
+    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LATE, struck(3, at))] }).await;
+    assert_eq!(hears(&mut third, LATE).await, struck(3, at));
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
 
 /// A radio's tunnels are found by the process that it comes to.

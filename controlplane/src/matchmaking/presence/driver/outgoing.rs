@@ -143,7 +143,8 @@ impl<S: Store> Driver<S> {
         let value = self.sealer.fingerprint.to_vec();
         self.op(Op::PutAbsent { key: KEY.to_owned(), value, ttl });
         self.op(Op::Keep { key: KEY.to_owned(), ttl });
-        if self.beat.is_multiple_of(REFUSALS_EVERY) {
+        // When the store was away or emptied the others write again what they know, a little sooner or later than we come.
+        if self.greeted.is_power_of_two() || self.beat.is_multiple_of(REFUSALS_EVERY) {
             self.ops.push((Op::Fields { key: REFUSED.to_owned() }, Then::Refusals));
         }
         // It comes back to us, or we hear nothing.
