@@ -106,15 +106,21 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     let again = served.admin.create_binding(again).await.unwrap().into_inner();
     assert_eq!((again.created, again.binding), (false, Some(binding.clone())));
 
+    // The radio said how it hears the phone when it asked what to show.
     let asked =
-        ExplainRequest { client: PHONE_TEXT.into(), radio: RADIO_TEXT.into(), service: String::new() };
-    let explained = served.admin.explain(asked).await.unwrap().into_inner().explanations;
+        ExplainRequest { client: PHONE_TEXT.into(), radio: RADIO_TEXT.into(), ..ExplainRequest::default() };
+    let explained = served.admin.explain(asked.clone()).await.unwrap().into_inner().explanations;
     assert_eq!(explained.len(), 1);
     assert!(explained[0].offered && explained[0].binding == binding.id);
-    assert_eq!(
-        explained[0].text,
-        format!("service {UUID}: offered because binding {}, from -75 dBm", binding.id)
-    );
+    assert_eq!((explained[0].verdict.as_str(), explained[0].rssi_dbm), ("shown", Some(-60)));
+    let shown = format!("service {UUID}: shown because binding {} (-60 dBm, heard ", binding.id);
+    assert!(explained[0].text.starts_with(&shown), "{explained:?}");
+    let weak = ExplainRequest { rssi_dbm: Some(-78), ..asked.clone() };
+    let weak = served.admin.explain(weak).await.unwrap().into_inner().explanations.remove(0);
+    let because = format!("service {UUID}: binding {}, not shown because −78 dBm < −75 dBm", binding.id);
+    assert_eq!((weak.text, weak.verdict.as_str(), weak.heard_seconds), (because, "not_shown", None));
+    let wrong = served.admin.explain(ExplainRequest { rssi_dbm: Some(7), ..asked }).await.unwrap_err();
+    assert!(wrong.message().starts_with("rssi_dbm: 7 dBm is no signal"), "{wrong}");
     let stats = served.admin.get_stats(GetStatsRequest {}).await.unwrap().into_inner().control;
     assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (3, 2), "{stats:?}");
     assert_eq!(stats["matchmaker_handshakes"], 1);

@@ -222,6 +222,9 @@ pub enum Command {
         /// Only this service; otherwise all that bindings name for the device or near the radio.
         #[arg(long, value_name = "UUID")]
         service: Option<String>,
+        /// Its signal at the radio, in dBm; otherwise as it was heard in the last ten minutes.
+        #[arg(long, value_name = "DBM", allow_negative_numbers = true)]
+        signal: Option<i32>,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use dot11::MacAddr;
 use uuid::Uuid;
-use visibility::{Facts, Policy, Verdict, decide};
+use visibility::{Band, Device, Facts, Policy, Reason, Verdict, decide};
 
-use crate::bindings::{Match, ServiceRef};
+use crate::bindings::{Match, Naming, ServiceRef};
 use crate::objects::{AccountId, BindingId};
 use crate::scope::Reach;
 use crate::{Matchmaker, Refusal};
@@ -30,11 +30,65 @@ pub enum Outcome {
         binding: BindingId,
         /// Service, binding and overload merged.
         policy: Box<Policy>,
-        /// What the radio makes of it, if it is known what the radio knows.
-        verdict: Option<Verdict>,
+        /// What the radio makes of it, as far as is known what the radio knows.
+        judged: Box<Judged>,
     },
     /// It may not.
     Not(WhyNot),
+}
+
+/// What a radio makes of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// If what is not known holds.
+    pub verdict: Verdict,
+    /// The signal that it goes by.
+    pub signal: Option<Signal>,
+    /// Where the client was heard last, if not at this radio.
+    pub elsewhere: Option<Elsewhere>,
+    /// What is demanded that only the radio knows.
+    pub unknown: Vec<Unknown>,
+}
+
+/// The signal of the client at the radio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal {
+    /// So strong.
+    pub dbm: i8,
+    /// Heard so long ago; `None`: whoever asks says so.
+    pub age: Option<Duration>,
+}
+
+/// A client was heard at another radio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Which.
+    pub radio: MacAddr,
+    /// So strong, if the radio said it.
+    pub dbm: Option<i8>,
+    /// So long ago.
+    pub age: Duration,
+}
+
+/// A condition, and what is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Signal, in dBm.
+    Signal(i8),
+    /// Radios in ten minutes.
+    Mobility(u32),
+    /// Clients on the radio.
+    Clients(u32),
+    /// Spare capacity from the device, in kbit/s.
+    Up(u32),
+    /// Spare capacity towards the device, in kbit/s.
+    Down(u32),
+    /// How long it has been near.
+    Near(Duration),
+    /// More of that, if it can do another band.
+    Steered(Duration),
+    /// Whether the client's own network is heard.
+    Home,
 }
 
 /// Why a radio may not show a service.
@@ -55,14 +109,14 @@ pub enum WhyNot {
 }
 
 impl Matchmaker {
-    /// Explains what becomes of one service, or of all that bindings name for the client or near the radio. `facts`: what the
-    /// radio knows of itself and of the client.
+    /// Explains what becomes of one service, or of all that bindings name for the client or near the radio. `signal`: of the client at
+    /// the radio, in dBm; as it was heard in the last ten minutes unless said.
     pub fn explain(
         &mut self,
         client: MacAddr,
         radio: MacAddr,
         service: Option<Uuid>,
-        facts: Option<&Facts>,
+        signal: Option<i8>,
         now: Duration,
     ) -> Vec<Explanation> {
         let services = match service {
@@ -70,7 +124,7 @@ impl Matchmaker {
             None => self.named(client, radio),
         };
         let explain =
-            |service| Explanation { service, outcome: self.outcome(client, radio, service, facts, now) };
+            |service| Explanation { service, outcome: self.outcome(client, radio, service, signal, now) };
         services.into_iter().map(explain).collect()
     }
 
@@ -79,17 +133,74 @@ impl Matchmaker {
         client: MacAddr,
         radio: MacAddr,
         service: Uuid,
-        facts: Option<&Facts>,
+        signal: Option<i8>,
         now: Duration,
     ) -> Outcome {
         self.binding_for(client, radio, service, now).map_or_else(Outcome::Not, |(at, found)| {
             let binding = self.bindings.policy(&found).copied().unwrap_or_default();
             let Some(state) = self.services.get_mut(at) else { return Outcome::Not(WhyNot::NoService) };
             let level = state.level(now);
-            let policy = Policy::merge(&state.record.policy, &binding, level);
-            let verdict = facts.map(|facts| decide(&policy, facts));
-            Outcome::Offered { binding: found.id, policy: Box::new(policy), verdict }
+            let mut policy = Policy::merge(&state.record.policy, &binding, level);
+            // What only counts for whom a binding names.
+            if matches!(found.names, Naming::Radio | Naming::Neither) {
+                policy.max_mobility = None;
+            }
+            let judged = Box::new(self.judge(&policy, client, radio, signal, now));
+            Outcome::Offered { binding: found.id, policy: Box::new(policy), judged }
         })
+    }
+
+    /// Decides as the radio would, of conditions whose facts are known here.
+    fn judge(
+        &self,
+        policy: &Policy,
+        client: MacAddr,
+        radio: MacAddr,
+        signal: Option<i8>,
+        now: Duration,
+    ) -> Judged {
+        let at = self.radios.find(radio);
+        let here = at.and_then(|at| self.sightings.heard_at(client, at, now));
+        let last = self.sightings.heard_last(client, now);
+        let elsewhere = last.filter(|heard| here.is_none() && Some(heard.radio) != at).map(|heard| {
+            Elsewhere { radio: self.radios.mac(heard.radio), dbm: heard.rssi_dbm, age: heard.age }
+        });
+        let heard = || here.and_then(|here| Some(Signal { dbm: here.rssi_dbm?, age: Some(here.age) }));
+        let signal = signal.map(|dbm| Signal { dbm, age: None }).or_else(heard);
+        let mobility = self.sightings.mobility(client, now);
+        let steers =
+            at.is_some_and(|at| self.radios.at(at).1 == Band::Ghz2_4 && self.radios.other_band_near(at, now));
+
+        let (mut known, mut unknown) = (*policy, Vec::new());
+        let mut take = |is_known: bool, field: &mut Option<u32>, of: fn(u32) -> Unknown| {
+            if !is_known && let Some(value) = field.take().filter(|&value| value != 0) {
+                unknown.push(of(value));
+            }
+        };
+        take(mobility > 0, &mut known.max_mobility, Unknown::Mobility);
+        take(false, &mut known.max_clients, Unknown::Clients);
+        take(false, &mut known.min_up_kbps, Unknown::Up);
+        take(false, &mut known.min_down_kbps, Unknown::Down);
+        if signal.is_none()
+            && let Some(least) = known.min_rssi_dbm.take().filter(|&least| least != 0)
+        {
+            unknown.insert(0, Unknown::Signal(least));
+        }
+        unknown.extend(known.delay.take().filter(|delay| !delay.is_zero()).map(Unknown::Near));
+        let steering = known.steer_delay.take().filter(|delay| steers && !delay.is_zero());
+        unknown.extend(steering.map(Unknown::Steered));
+        unknown.extend(known.yields_to_home.take().filter(|&yields| yields).map(|_| Unknown::Home));
+        let device = Device {
+            rssi_dbm: signal.map(|signal| signal.dbm),
+            near_since: now,
+            can_other_band: false,
+            mobility,
+            home_heard: false,
+        };
+        let band = at.map_or(Band::Ghz2_4, |at| self.radios.at(at).1);
+        let facts =
+            Facts { now, band, spare_up_kbps: None, spare_down_kbps: None, clients: 0, device: Some(device) };
+        Judged { verdict: decide(&known, &facts), signal, elsewhere, unknown }
     }
 
     fn binding_for(
@@ -141,15 +252,64 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Offered { binding, verdict: Some(verdict), .. } => verdict.because(*binding).fmt(f),
-            Outcome::Offered { binding, policy, .. } => {
-                write!(f, "offered because binding {binding}")?;
-                match policy.min_rssi_dbm.filter(|&least| least != 0) {
-                    Some(least) => write!(f, ", from {least} dBm"),
-                    None => Ok(()),
-                }
+            Outcome::Offered { binding, judged, .. } => {
+                judged.verdict.because(*binding).fmt(f)?;
+                judged.fmt(f)
             }
             Outcome::Not(why) => write!(f, "not shown because {why}"),
+        }
+    }
+}
+
+/// What a verdict goes by, and what it leaves open.
+impl fmt::Display for Judged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decides = match self.verdict {
+            Verdict::No(Reason::Signal(..)) => true,
+            Verdict::No(_) => return Ok(()),
+            _ => false,
+        };
+        match self.signal {
+            Some(Signal { age: Some(age), .. }) if decides => {
+                return write!(f, " (heard {} s ago)", age.as_secs());
+            }
+            Some(_) if decides => return Ok(()),
+            Some(Signal { dbm, age: Some(age) }) => {
+                write!(f, " ({dbm} dBm, heard {} s ago)", age.as_secs())?;
+            }
+            _ => {}
+        }
+        for (n, unknown) in self.unknown.iter().enumerate() {
+            let before = if n == 0 { ", if what only the radio knows holds: " } else { ", " };
+            write!(f, "{before}{unknown}")?;
+            if let Unknown::Signal(_) = unknown {
+                match self.elsewhere {
+                    None => f.write_str(" (not heard in the last ten minutes)")?,
+                    Some(Elsewhere { radio, dbm, age }) => {
+                        write!(f, " (last heard at {radio}, ")?;
+                        dbm.map_or(Ok(()), |dbm| write!(f, "{dbm} dBm, "))?;
+                        write!(f, "{} s ago)", age.as_secs())?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unknown::Signal(least) => write!(f, "a signal of {least} dBm"),
+            Unknown::Mobility(most) => write!(f, "at most {most} radios in ten minutes"),
+            Unknown::Clients(most) => write!(f, "fewer than {most} clients"),
+            Unknown::Up(least) => write!(f, "{least} kbit/s up to spare"),
+            Unknown::Down(least) => write!(f, "{least} kbit/s down to spare"),
+            Unknown::Near(delay) => write!(f, "near for {} ms", delay.as_millis()),
+            Unknown::Steered(delay) => {
+                write!(f, "near for {} ms more if it can do another band", delay.as_millis())
+            }
+            Unknown::Home => f.write_str("the client's own network is not near"),
         }
     }
 }

@@ -152,7 +152,7 @@ impl Matchmaker {
                 };
                 self.radios.note(at, device.client, found.service, now);
                 offer.client = Some(device.client);
-                offer.mobility = self.sightings.see(device.client, at, now);
+                offer.mobility = self.sightings.hear(device.client, at, device.rssi_dbm, now);
                 offer.rank = class.rank(device.rssi_dbm);
                 out.offers.push(offer);
             }

@@ -6,8 +6,11 @@ use common::*;
 use dot11::MacAddr;
 use matchmaker::objects::{Cause, Client, KeyId, Owner, Radio};
 use matchmaker::presence::Load;
-use matchmaker::{AutoBind, Change, MAX_AUTO_BOUND, Near, Offers, Refusal, Settings};
-use visibility::{Band, Device, Facts, Policy};
+use matchmaker::{
+    AutoBind, Change, MAX_AUTO_BOUND, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown,
+};
+use std::time::Duration;
+use visibility::{Band, Policy};
 
 const ANY: Option<MacAddr> = None;
 const A: Option<&str> = Some("a@example.org");
@@ -468,30 +471,16 @@ fn explanations_say_which_binding_or_what_is_missing() {
     let mut world = world();
     let weak = Policy { min_rssi_dbm: Some(-72), ..Policy::default() };
     let id = world.bind(A, WORK, Some(PHONE), ANY, weak);
-    let device = Device {
-        rssi_dbm: Some(-78),
-        near_since: at(0),
-        can_other_band: false,
-        mobility: 1,
-        home_heard: false,
-    };
-    let facts = |rssi| Facts {
-        now: at(5),
-        band: Band::Ghz2_4,
-        spare_up_kbps: None,
-        spare_down_kbps: None,
-        clients: 0,
-        device: Some(Device { rssi_dbm: Some(rssi), ..device }),
-    };
-    let explain = |world: &mut World, client, radio, service, facts: Option<&Facts>, now| {
-        let explained = world.m.explain(client, radio, service, facts, now);
+    let explain = |world: &mut World, client, radio, service, signal: Option<i8>, now| {
+        let explained = world.m.explain(client, radio, service, signal, now);
         explained.iter().map(|one| one.outcome.to_string()).collect::<Vec<_>>()
     };
     let all = None;
-    let mut phone = |facts: Option<Facts>| explain(&mut world, PHONE, OFFICE, all, facts.as_ref(), at(5));
-    assert_eq!(phone(None), [format!("offered because binding {id}, from -72 dBm")]);
-    assert_eq!(phone(Some(facts(-70))), [format!("shown because binding {id}")]);
-    assert_eq!(phone(Some(facts(-78))), [format!("binding {id}, not shown because −78 dBm < −72 dBm")]);
+    let mut phone = |signal: Option<i8>| explain(&mut world, PHONE, OFFICE, all, signal, at(5)).remove(0);
+    let open = format!("shown because binding {id}, if what only the radio knows holds: a signal of -72 dBm");
+    assert_eq!(phone(None), format!("{open} (not heard in the last ten minutes)"));
+    assert_eq!(phone(Some(-70)), format!("shown because binding {id}"));
+    assert_eq!(phone(Some(-78)), format!("binding {id}, not shown because −78 dBm < −72 dBm"));
     let street = explain(&mut world, PHONE, STREET, all, None, at(5));
     assert_eq!(
         street,
@@ -502,8 +491,8 @@ fn explanations_say_which_binding_or_what_is_missing() {
     let named = |world: &mut World, client, radio, service, now| {
         explain(world, client, radio, Some(service), None, now).remove(0)
     };
-    assert_eq!(named(&mut world, LAPTOP, OFFICE, WORK, at(5)), "not shown because no binding says so");
     let nowhere = matchmaker::Uuid::from_u128(77);
+    assert_eq!(named(&mut world, LAPTOP, OFFICE, WORK, at(5)), "not shown because no binding says so");
     assert_eq!(
         named(&mut world, LAPTOP, OFFICE, nowhere, at(5)),
         "not shown because there is no such service"
@@ -630,4 +619,40 @@ fn who_proves_nothing_has_few_services_and_a_service_has_an_end_of_instances() {
     assert!((there..MAX_INSTANCES).all(|n| register(&mut world, 1000 + n).is_ok()));
     assert_eq!(register(&mut world, 9999), Err(Refusal::TooManyInstances));
     assert_eq!(register(&mut world, 1000 + there), Ok(()));
+}
+
+#[test]
+fn an_explanation_goes_by_what_was_heard_and_says_what_is_not_known() {
+    let mut world = world();
+    let demanding = Policy {
+        min_rssi_dbm: Some(-72),
+        max_mobility: Some(1),
+        min_up_kbps: Some(500),
+        delay: Some(Duration::from_millis(1500)),
+        ..Policy::default()
+    };
+    let id = world.bind(A, WORK, Some(PHONE), ANY, demanding);
+    let heard = |rssi| Near { rssi_dbm: Some(rssi), ..near(PHONE) };
+    world.look_up(OFFICE, &[heard(-78)], at(5));
+    let judged = |world: &mut World, radio, signal, now| {
+        let explained = world.m.explain(PHONE, radio, Some(WORK), signal, now).remove(0);
+        let Outcome::Offered { judged, .. } = &explained.outcome else { panic!("{explained}") };
+        ((**judged).clone(), explained.outcome.to_string())
+    };
+    world.instance(A, WORK, 1, at(16)).unwrap();
+    let (weak, said) = judged(&mut world, OFFICE, None, at(16));
+    assert_eq!(said, format!("binding {id}, not shown because −78 dBm < −72 dBm (heard 16 s ago)"));
+    assert_eq!(weak.signal, Some(Signal { dbm: -78, age: Some(at(16)) }));
+    let rest = "if what only the radio knows holds: 500 kbit/s up to spare, near for 1500 ms";
+    let (as_asked, said) = judged(&mut world, OFFICE, Some(-60), at(16));
+    assert_eq!(said, format!("shown because binding {id}, {rest}"));
+    assert_eq!(as_asked.unknown, [Unknown::Up(500), Unknown::Near(Duration::from_millis(1500))]);
+    world.look_up(OFFICE, &[heard(-60)], at(16));
+    let (_, said) = judged(&mut world, OFFICE, None, at(16));
+    assert_eq!(said, format!("shown because binding {id} (-60 dBm, heard 0 s ago), {rest}"));
+    // After ten minutes nobody knows any more.
+    world.radio(A, OFFICE, at(900)).unwrap();
+    world.instance(A, WORK, 1, at(900)).unwrap();
+    let (none, _) = judged(&mut world, OFFICE, None, at(900));
+    assert_eq!((none.signal, none.unknown.len()), (None, 4));
 }

@@ -80,8 +80,9 @@ pub async fn run(
             };
             lists::usage(client, out, output, request).await?;
         }
-        Command::Explain { client: device, radio, service, .. } => {
-            let request = ExplainRequest { client: device, radio, service: service.unwrap_or_default() };
+        Command::Explain { client: device, radio, service, signal, .. } => {
+            let service = service.unwrap_or_default();
+            let request = ExplainRequest { client: device, radio, service, rssi_dbm: signal };
             objects::explain(client, out, output, request).await?;
         }
         Command::Drain { gateway, off, .. } => {

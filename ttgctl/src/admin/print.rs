@@ -103,6 +103,7 @@ pub(super) fn explanations(
                 json!({
                     "service": e.service, "text": e.text, "offered": e.offered, "binding": e.binding,
                     "policy": policy(e.policy.as_ref()), "reason": e.reason, "refused_seconds": e.refused_seconds,
+                    "verdict": e.verdict, "rssi_dbm": e.rssi_dbm, "heard_seconds": e.heard_seconds, "unknown": e.unknown,
                 })
             };
             writeln!(out, "{:#}", Value::Array(explanations.iter().map(object).collect()))

@@ -251,6 +251,10 @@ impl Radios {
         (place.account, place.band, usize::from(place.bssids))
     }
 
+    pub(crate) fn mac(&self, at: u32) -> MacAddr {
+        self.places.get(at).mac
+    }
+
     pub(crate) fn endpoint(&self, at: u32) -> SocketAddr {
         self.places.get(at).endpoint()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use matchmaker::{
-    Change, Explanation, Outcome, Uuid, WhyNot,
+    Change, Explanation, Outcome, Unknown, Uuid, WhyNot,
     objects::{Owner, Radio, Service},
     presence::{Instance, RadioView},
 };
@@ -16,7 +16,7 @@ use proto::admin::{
 };
 use records::Draft;
 use tonic::Status;
-use visibility::Band;
+use visibility::{Band, Verdict};
 
 use super::{AdminService, PLACES, page::Page, text};
 use crate::{
@@ -168,7 +168,9 @@ impl AdminService {
         let radio = text::mac("radio", &asked.radio)?;
         let service =
             (!asked.service.is_empty()).then(|| text::uuid("service", &asked.service)).transpose()?;
-        let explain = move |desk: &mut Desk, now| desk.matchmaker.explain(client, radio, service, None, now);
+        let signal = text::dbm("rssi_dbm", asked.rssi_dbm)?;
+        let explain =
+            move |desk: &mut Desk, now| desk.matchmaker.explain(client, radio, service, signal, now);
         let explanations = super::there(self.matchmaker()?.ask(explain).await)?;
         Ok(ExplainResponse { explanations: explanations.iter().map(explanation_message).collect() })
     }
@@ -262,6 +264,20 @@ fn instance_message(instance: &Instance) -> admin::Instance {
     }
 }
 
+/// Of the policy.
+fn field(unknown: &Unknown) -> &'static str {
+    match unknown {
+        Unknown::Signal(_) => "min_rssi_dbm",
+        Unknown::Mobility(_) => "max_mobility",
+        Unknown::Clients(_) => "max_clients",
+        Unknown::Up(_) => "min_up_kbps",
+        Unknown::Down(_) => "min_down_kbps",
+        Unknown::Near(_) => "delay_ms",
+        Unknown::Steered(_) => "steer_delay_ms",
+        Unknown::Home => "yields_to_home",
+    }
+}
+
 fn explanation_message(explanation: &Explanation) -> admin::Explanation {
     let mut message = admin::Explanation {
         service: explanation.service.to_string(),
@@ -269,9 +285,19 @@ fn explanation_message(explanation: &Explanation) -> admin::Explanation {
         ..admin::Explanation::default()
     };
     match &explanation.outcome {
-        Outcome::Offered { binding, policy, .. } => {
+        Outcome::Offered { binding, policy, judged } => {
             (message.offered, message.binding) = (true, *binding);
             message.policy = text::policy_message(policy);
+            message.verdict = match judged.verdict {
+                Verdict::No(_) => "not_shown",
+                _ if judged.unknown.is_empty() => "shown",
+                _ => "depends",
+            }
+            .to_owned();
+            message.rssi_dbm = judged.signal.map(|signal| signal.dbm.into());
+            let age = judged.signal.and_then(|signal| signal.age);
+            message.heard_seconds = age.map(|age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX));
+            message.unknown = judged.unknown.iter().map(|unknown| field(unknown).to_owned()).collect();
         }
         Outcome::Not(why) => {
             let (reason, binding) = match why {

@@ -81,29 +81,27 @@ pub(super) fn grant_message(grant: &Grant) -> admin::Grant {
     admin::Grant { radios_of: grant.radios_of.to_string(), services_of }
 }
 
+/// A signal.
+pub(super) fn dbm(field: &str, dbm: Option<i32>) -> Result<Option<i8>, Status> {
+    let read = |dbm: i32| i8::try_from(dbm).ok().filter(|&dbm| dbm <= 0).ok_or(dbm);
+    dbm.map(read).transpose().map_err(|dbm| {
+        Status::invalid_argument(format!("{field}: {dbm} dBm is no signal such as -75; it is -128 to 0"))
+    })
+}
+
 pub(super) fn policy(said: Option<&admin::Policy>) -> Result<Policy, Status> {
     let Some(said) = said else { return Ok(Policy::default()) };
-    let dbm = |field: &str, dbm: Option<i32>| {
-        dbm.map(|dbm| {
-            i8::try_from(dbm).ok().filter(|&dbm| dbm <= 0).ok_or_else(|| {
-                Status::invalid_argument(format!(
-                    "policy.{field}: {dbm} dBm is no signal such as -75; it is -128 to 0"
-                ))
-            })
-        })
-        .transpose()
-    };
     let milliseconds = |time: u32| Duration::from_millis(time.into());
     Ok(Policy {
-        min_rssi_dbm: dbm("min_rssi_dbm", said.min_rssi_dbm)?,
+        min_rssi_dbm: dbm("policy.min_rssi_dbm", said.min_rssi_dbm)?,
         min_up_kbps: said.min_up_kbps,
         min_down_kbps: said.min_down_kbps,
         delay: said.delay_ms.map(milliseconds),
         max_mobility: said.max_mobility,
         steer_delay: said.steer_delay_ms.map(milliseconds),
         dwell: said.dwell_seconds.map(|seconds| Duration::from_secs(seconds.into())),
-        kick_rssi_dbm: dbm("kick_rssi_dbm", said.kick_rssi_dbm)?,
-        suppress_rssi_dbm: dbm("suppress_rssi_dbm", said.suppress_rssi_dbm)?,
+        kick_rssi_dbm: dbm("policy.kick_rssi_dbm", said.kick_rssi_dbm)?,
+        suppress_rssi_dbm: dbm("policy.suppress_rssi_dbm", said.suppress_rssi_dbm)?,
         max_clients: said.max_clients,
         hidden: said.hidden,
         yields_to_home: said.yields_to_home,
