@@ -9,8 +9,8 @@ use proto::{
         Account, Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest,
         DeleteAccountRequest, DeleteBindingRequest, DeleteGrantRequest, DrainGatewayRequest, ExplainRequest,
         ForgiveClientRequest, GetStatsRequest, Grant, ListAccountsRequest, ListBindingsRequest,
-        ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, Policy,
-        admin_client::AdminClient,
+        ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest,
+        ListSuggestionsRequest, Policy, admin_client::AdminClient,
     },
     gateway::{self as pb, Event, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
@@ -224,6 +224,35 @@ async fn bindings_come_in_pages() {
     let refused = served.admin.delete_binding(delete).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("remove its [[binding]] there"), "{refused}");
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_network_that_nobody_sees_is_suggested_until_it_is_bound() {
+    let enterprise = SERVICE.replace("security = \"open\"", "security = \"eap\"\nradius = \"aaa\"");
+    let radius = "[[radius]]\nname = \"aaa\"\nauth = [\"127.0.0.1:9\"]\nsecret = \"s\"\n";
+    let (control, _state) = control(&[&enterprise, radius, MATCHMAKER].concat()).await;
+    let mut served = serve(control).await;
+    let suggestions = async |served: &mut Served| {
+        served
+            .admin
+            .list_suggestions(ListSuggestionsRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .suggestions
+    };
+    let _link = served.gateway().await;
+    // Nobody could show it.
+    assert_eq!(suggestions(&mut served).await, []);
+    let _radio = served.radio().await;
+    let suggested = suggestions(&mut served).await;
+    assert_eq!((suggested.len(), suggested[0].service.as_str()), (1, UUID));
+    served.admin.create_binding(phone()).await.unwrap();
+    assert_eq!(suggestions(&mut served).await, suggested);
+    let broadcast = suggested[0].binding.clone().unwrap();
+    assert!(served.admin.create_binding(broadcast).await.unwrap().into_inner().created);
+    assert_eq!(suggestions(&mut served).await, []);
     served.stop().await;
 }
 

@@ -160,6 +160,18 @@ pub enum Command {
         #[command(flatten)]
         pages: Pages,
     },
+    /// Bindings that nobody has made, and without which nobody sees a network.
+    Suggestions {
+        /// Only so many, and how to get the next ones on standard error; otherwise all.
+        #[arg(long, value_name = "N")]
+        page_size: Option<u32>,
+        /// Those behind the page that said so.
+        #[arg(long, value_name = "TOKEN")]
+        page_token: Option<String>,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
     /// Whose radios and services there are.
     Accounts {
         /// What to do; a list unless told.
@@ -300,7 +312,8 @@ impl Command {
             Command::Sessions { list, .. } | Command::Services(list) | Command::Gateways(list) => {
                 list.show.form()
             }
-            Command::Usage { show, .. }
+            Command::Suggestions { show, .. }
+            | Command::Usage { show, .. }
             | Command::Explain { show, .. }
             | Command::Forgive { show, .. }
             | Command::Drain { show, .. }

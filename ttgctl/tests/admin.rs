@@ -123,6 +123,8 @@ async fn every_object_is_shown_and_changed() {
     );
     assert!(ttgctl(&server, "radios --page-size 3").await.unwrap_err().contains("--registered"));
     assert!(said("networks").await.starts_with("SSID"));
+    assert!(said("suggestions").await.starts_with("SSID"));
+    assert_eq!(json("suggestions --json").await, Value::Array(Vec::new()));
     let set = ttgctl(&server, &format!("networks set {UUID} --min-rssi -70")).await.unwrap_err();
     assert!(set.contains("no service") && set.contains("ttgctl networks"), "{set}");
     assert!(said("usage --last 24 --page-size 5").await.starts_with("CLIENT"));

@@ -19,6 +19,7 @@ mod refusal;
 mod refusals;
 pub mod scope;
 pub mod shared;
+mod suggest;
 
 pub use bindings::{Bindings, DuplicateBinding};
 pub use connect::{Connect, Introduction, MARGIN};

@@ -14,7 +14,7 @@ use crate::look_up::Likely;
 use crate::memory::Seed;
 use crate::objects::{
     AccountId, BindingId, Cause, Change, Contract, ContractId, KeyId, NewBinding, Origin, Owner, Pattern,
-    Security, Service, Subscriber,
+    Service, Subscriber,
 };
 use crate::presence::{
     Instance, InstanceId, Introductions, Load, Peer, RadioRegistration, RadioView, Radios, RadiosMemory,
@@ -404,28 +404,6 @@ impl Matchmaker {
         let delete =
             |(account, id)| Change::DeleteBinding { account: self.accounts.id(account).cloned(), id };
         Ok(self.bindings.asked_for(service, None).map(delete).collect())
-    }
-
-    /// Services that nobody will see without a broadcast binding, as people forget to make: enterprise services of accounts
-    /// that have radios, without a binding that names no client.
-    pub fn broadcast_suggestions(&self, account: &AccountId) -> Vec<NewBinding> {
-        let Some(account) = self.accounts.find(Some(account)) else { return Vec::new() };
-        if self.radios.of_account(account) == 0 {
-            return Vec::new();
-        }
-        let lonely = |(at, state): &(ServiceRef, &crate::presence::ServiceState)| {
-            state.account == account
-                && state.record.security == Security::Enterprise
-                && !self.bindings.has_broadcast(*at)
-        };
-        let broadcast = |service| NewBinding {
-            service,
-            client: Pattern::Any,
-            radio: Pattern::Any,
-            policy: Default::default(),
-            origin: Origin::Administrator,
-        };
-        self.services.iter().filter(lonely).map(|(_, state)| broadcast(state.record.uuid)).collect()
     }
 
     /// The contract of a subscriber with a service.

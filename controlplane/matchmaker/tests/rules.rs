@@ -359,6 +359,11 @@ fn an_enterprise_service_that_nobody_can_see_is_noticed() {
     let peer = world.peer(B, STREET.0[5]);
     world.m.unregister_radio(peer, STREET).unwrap();
     assert_eq!(suggested(&world, "b@example.org"), []);
+    // Nobody of its own, but others may show it.
+    world.grant("a@example.org", Some("b@example.org"));
+    assert_eq!(suggested(&world, "b@example.org").len(), 1);
+    let lonely = world.m.lonely_services().map(|(owner, service)| (owner.cloned(), service.uuid));
+    assert_eq!(lonely.collect::<Vec<_>>(), [(B.map(account), CARRIER)]);
 }
 
 #[test]

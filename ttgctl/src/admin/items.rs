@@ -2,7 +2,7 @@
 
 use proto::admin::{
     Account, Binding, Contract, Gateway, Grant, Network, Policy, Radio, RegisteredRadio, Service, Session,
-    Usage, UsageTotals,
+    Suggestion, Usage, UsageTotals,
 };
 use serde_json::{Value, json};
 
@@ -256,6 +256,29 @@ impl Item for Contract {
             "identity": self.identity, "kind": self.kind, "max_bandwidth_up": self.max_bandwidth_up,
             "max_bandwidth_down": self.max_bandwidth_down, "capture": self.capture,
         })
+    }
+}
+
+impl Item for Suggestion {
+    const HEADER: &'static [&'static str] = &["SSID", "SERVICE", "ACCOUNT", "NOBODY SEES IT WITHOUT"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            dash(&self.ssid),
+            self.service.clone(),
+            dash(&self.account),
+            format!("ttgctl bindings add --service {}", self.service),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        let binding = self.binding.as_ref().map(|binding| {
+            json!({
+                "service": binding.service, "client": binding.client, "radio": binding.radio,
+                "account": binding.account,
+            })
+        });
+        json!({"service": self.service, "ssid": self.ssid, "account": self.account, "binding": binding})
     }
 }
 

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use proto::admin::{
     ListAccountsRequest, ListBindingsRequest, ListContractsRequest, ListGatewaysRequest, ListGrantsRequest,
     ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest, ListServicesRequest,
-    ListSessionsRequest, ListUsageRequest, ObjectKind, WatchRequest, WatchSessionsRequest,
-    object_change::Object, session_change::Kind,
+    ListSessionsRequest, ListSuggestionsRequest, ListUsageRequest, ObjectKind, WatchRequest,
+    WatchSessionsRequest, object_change::Object, session_change::Kind,
 };
 
 use super::{
@@ -113,6 +113,17 @@ async fn watch(
         }
         out.flush()?;
     }
+    Ok(())
+}
+
+/// What operators forgot.
+pub(super) async fn suggestions(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    pages: &Pages,
+) -> anyhow::Result<()> {
+    pages!(client, list_suggestions, ListSuggestionsRequest, suggestions, pages, out, output);
     Ok(())
 }
 

@@ -55,6 +55,10 @@ pub async fn run(
         Command::Bindings { verb: None, pages } => {
             lists::list(client, out, output, ObjectKind::Binding, &pages).await?;
         }
+        Command::Suggestions { page_size, page_token, .. } => {
+            let pages = Pages { page_size, page_token, ..Pages::default() };
+            lists::suggestions(client, out, output, &pages).await?;
+        }
         Command::Accounts { verb: Some(verb), .. } => objects::accounts(client, out, output, verb).await?,
         Command::Accounts { verb: None, pages } => {
             lists::list(client, out, output, ObjectKind::Account, &pages).await?;

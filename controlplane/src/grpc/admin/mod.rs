@@ -4,6 +4,7 @@ mod contracts;
 mod objects;
 mod page;
 mod presence;
+mod suggestions;
 mod text;
 mod usage;
 mod watch;
@@ -22,8 +23,9 @@ use proto::admin::{
     ListGatewaysRequest, ListGatewaysResponse, ListGrantsRequest, ListGrantsResponse, ListNetworksRequest,
     ListNetworksResponse, ListRadiosRequest, ListRadiosResponse, ListRegisteredRadiosRequest,
     ListRegisteredRadiosResponse, ListServicesRequest, ListServicesResponse, ListSessionsRequest,
-    ListSessionsResponse, ListUsageRequest, ListUsageResponse, Network, ObjectChange, RegisteredRadio,
-    RekeyRequest, RekeyResponse, SessionChange, UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
+    ListSessionsResponse, ListSuggestionsRequest, ListSuggestionsResponse, ListUsageRequest,
+    ListUsageResponse, Network, ObjectChange, RegisteredRadio, RekeyRequest, RekeyResponse, SessionChange,
+    UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
     admin_server::{Admin, AdminServer},
 };
 use records::{Draft, Outcome};
@@ -151,6 +153,13 @@ impl Admin for AdminService {
         request: Request<ListRegisteredRadiosRequest>,
     ) -> Result<Response<ListRegisteredRadiosResponse>, Status> {
         self.registered_radios(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_suggestions(
+        &self,
+        request: Request<ListSuggestionsRequest>,
+    ) -> Result<Response<ListSuggestionsResponse>, Status> {
+        self.suggestions(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_networks(
