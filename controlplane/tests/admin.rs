@@ -272,7 +272,8 @@ async fn a_drained_gateway_gets_no_newcomers() {
     let drain = |drain| DrainGatewayRequest { gateway: "g".into(), drain };
     assert!(served.admin.drain_gateway(drain(true)).await.unwrap().into_inner().changed);
     assert!(!served.admin.drain_gateway(drain(true)).await.unwrap().into_inner().changed);
-    let gateways = served.admin.list_gateways(ListGatewaysRequest {}).await.unwrap().into_inner().gateways;
+    let gateways =
+        served.admin.list_gateways(ListGatewaysRequest::default()).await.unwrap().into_inner().gateways;
     assert!(gateways[0].draining);
     // The core told the matchmaker before it answered.
     let networks = served.admin.list_networks(ListNetworksRequest::default()).await.unwrap().into_inner();
@@ -419,7 +420,8 @@ async fn a_drained_gateway_is_drained_when_it_is_back() {
 
     let mut served = serve(control_in(state.path(), &text).await).await;
     let _link = served.gateway().await;
-    let gateways = served.admin.list_gateways(ListGatewaysRequest {}).await.unwrap().into_inner().gateways;
+    let gateways =
+        served.admin.list_gateways(ListGatewaysRequest::default()).await.unwrap().into_inner().gateways;
     assert!(!gateways[0].draining);
     served.stop().await;
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use controlplane::{Control, Link, config, core::Query};
+use controlplane::{
+    Control, Link, config,
+    core::{Query, SessionKey, SessionsOf, SessionsPart},
+};
 use proto::{
     admin,
     gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
@@ -54,7 +57,16 @@ async fn hear(link: &mut Link) -> Vec<C> {
 }
 
 async fn sessions(control: &Control) -> Vec<admin::Session> {
-    control.ask(Query::Sessions).await.unwrap()
+    some_sessions(control, SessionsOf::default(), None, 1000).await.sessions
+}
+
+async fn some_sessions(
+    control: &Control,
+    of: SessionsOf,
+    after: Option<SessionKey>,
+    most: usize,
+) -> SessionsPart {
+    control.ask(|reply| Query::Sessions { of, after, most, reply }).await.unwrap()
 }
 
 fn hello() -> Ev {
@@ -223,4 +235,32 @@ async fn nobody_is_let_in_where_no_binding_introduces_him() {
     );
     let stats = control.ask(Query::Stats).await.unwrap();
     assert_eq!(stats.control["frames_not_introduced"], 2);
+}
+
+#[tokio::test]
+async fn sessions_come_in_parts_by_bssid_and_device() {
+    let (control, _state) = control().await;
+    let mut link = control.attach().await.unwrap();
+    let mut events = vec![hello(), synced(), request(1, 1)];
+    events.extend([5, 3, 1, 4, 2].map(|n| authentication([2, 0, 0, 0, 1, n])));
+    say(&link, events).await;
+    hear(&mut link).await;
+    let (mut after, mut sizes, mut clients) = (None, Vec::new(), Vec::new());
+    loop {
+        let part = some_sessions(&control, SessionsOf::default(), after, 2).await;
+        sizes.push(part.sessions.len());
+        clients.extend(part.sessions.into_iter().map(|session| session.client));
+        after = part.more;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [2, 2, 1]);
+    assert_eq!(clients, [1, 2, 3, 4, 5].map(|n| format!("02:00:00:00:01:{n:02x}")));
+    let client = Some("02:00:00:00:01:03".parse().unwrap());
+    let one = some_sessions(&control, SessionsOf { client, service: None }, None, 2).await;
+    assert_eq!((one.sessions.len(), one.more), (1, None));
+    let service = Some(matchmaker::Uuid::from_u128(77));
+    let none = some_sessions(&control, SessionsOf { client: None, service }, None, 2).await;
+    assert_eq!((none.sessions.len(), none.more), (0, None));
 }

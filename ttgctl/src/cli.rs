@@ -124,7 +124,7 @@ pub enum Command {
         service: Option<String>,
         /// How it is shown.
         #[command(flatten)]
-        list: List,
+        pages: Pages,
     },
     /// Virtual BSSes now on radios, or the radios themselves.
     Radios {
@@ -139,7 +139,7 @@ pub enum Command {
         pages: Pages,
     },
     /// Networks of this control process's configuration, and how many devices they have.
-    Services(List),
+    Services(Pages),
     /// Networks that the matchmaker knows, and the gateways that serve them.
     Networks {
         /// What to do; a list unless told.
@@ -150,7 +150,7 @@ pub enum Command {
         pages: Pages,
     },
     /// Attached gateways.
-    Gateways(List),
+    Gateways(Pages),
     /// Which radio may show which service to whom.
     Bindings {
         /// What to do; a list unless told.
@@ -309,8 +309,8 @@ impl Command {
     /// The form of the answer, where one is said behind the verb.
     pub fn output(&self) -> Option<Output> {
         match self {
-            Command::Sessions { list, .. } | Command::Services(list) | Command::Gateways(list) => {
-                list.show.form()
+            Command::Sessions { pages, .. } | Command::Services(pages) | Command::Gateways(pages) => {
+                pages.list.show.form()
             }
             Command::Suggestions { show, .. }
             | Command::Usage { show, .. }

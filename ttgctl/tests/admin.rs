@@ -121,7 +121,11 @@ async fn every_object_is_shown_and_changed() {
     assert!(
         ttgctl(&server, "radios show 02:00:00:00:00:09").await.unwrap_err().contains("is not registered")
     );
-    assert!(ttgctl(&server, "radios --page-size 3").await.unwrap_err().contains("--registered"));
+    for list in ["sessions", "radios", "services", "gateways"] {
+        assert!(json(&format!("{list} --page-size 1 --json")).await.is_array(), "{list}");
+    }
+    let page = ttgctl(&server, "sessions --page-token x").await.unwrap_err();
+    assert!(page.contains("page_token: `x` is not the next_page_token"), "{page}");
     assert!(said("networks").await.starts_with("SSID"));
     assert!(said("suggestions").await.starts_with("SSID"));
     assert_eq!(json("suggestions --json").await, Value::Array(Vec::new()));

@@ -47,7 +47,8 @@ use self::{
     timers::{Subject, Timers},
 };
 
-pub(crate) use self::{registration::Matchmaker, sessions::SessionKey};
+pub(crate) use self::registration::Matchmaker;
+pub use self::sessions::SessionKey;
 
 /// Names one attachment of a gateway; a gateway that attaches again gets another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,19 +103,65 @@ pub(crate) enum Said {
 /// What operators ask; each carries where the answer goes.
 #[allow(missing_docs)]
 pub enum Query {
-    Sessions(oneshot::Sender<Vec<admin::Session>>),
-    Radios(oneshot::Sender<Vec<admin::Radio>>),
-    Radio { bssid: MacAddr, reply: oneshot::Sender<Option<admin::Radio>> },
+    /// Up to so many by BSSID and device, behind one; the last that was looked at, if there may be more.
+    Sessions {
+        of: SessionsOf,
+        after: Option<SessionKey>,
+        most: usize,
+        reply: oneshot::Sender<SessionsPart>,
+    },
+    /// Up to so many by radio and BSSID, behind one; whether there are more.
+    Radios {
+        after: Option<(MacAddr, MacAddr)>,
+        most: usize,
+        reply: oneshot::Sender<(Vec<admin::Radio>, bool)>,
+    },
+    Radio {
+        bssid: MacAddr,
+        reply: oneshot::Sender<Option<admin::Radio>>,
+    },
     WatchRadios(oneshot::Sender<broadcast::Receiver<MacAddr>>),
     Services(oneshot::Sender<Vec<admin::Service>>),
     Gateways(oneshot::Sender<Vec<admin::Gateway>>),
     Bindings(oneshot::Sender<Vec<admin::Binding>>),
     Stats(oneshot::Sender<admin::GetStatsResponse>),
-    Watch(oneshot::Sender<(Vec<admin::Session>, broadcast::Receiver<admin::SessionChange>)>),
-    Disconnect { client: MacAddr, reason: u16, reply: oneshot::Sender<u32> },
-    RekeyClient { client: MacAddr, reply: oneshot::Sender<u32> },
-    RekeyService { service: Uuid, reply: oneshot::Sender<u32> },
-    Drain { gateway: String, drain: bool, reply: oneshot::Sender<Drained> },
+    Watch(oneshot::Sender<broadcast::Receiver<admin::SessionChange>>),
+    Disconnect {
+        client: MacAddr,
+        reason: u16,
+        reply: oneshot::Sender<u32>,
+    },
+    RekeyClient {
+        client: MacAddr,
+        reply: oneshot::Sender<u32>,
+    },
+    RekeyService {
+        service: Uuid,
+        reply: oneshot::Sender<u32>,
+    },
+    Drain {
+        gateway: String,
+        drain: bool,
+        reply: oneshot::Sender<Drained>,
+    },
+}
+
+/// Which sessions are meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionsOf {
+    /// Only of this device.
+    pub client: Option<MacAddr>,
+    /// Only of this service.
+    pub service: Option<Uuid>,
+}
+
+/// Some sessions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SessionsPart {
+    /// Those that are meant.
+    pub sessions: Vec<admin::Session>,
+    /// The last that was looked at, if there may be more behind it.
+    pub more: Option<SessionKey>,
 }
 
 /// What became of a wish to drain a gateway.

@@ -32,8 +32,10 @@ use crate::{
 
 /// Names a session: one device on one virtual BSS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct SessionKey {
+pub struct SessionKey {
+    /// Of the virtual BSS.
     pub bssid: MacAddr,
+    /// Of the device.
     pub mac: MacAddr,
 }
 

@@ -1,25 +1,36 @@
 //! What operators are shown, and what they may ask for.
 
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+};
+
 use authenticator::{Input, ReasonCode, State, TerminateCause};
 use dot11::MacAddr;
+use matchmaker::Uuid;
 use proto::admin::{self, session_change::Kind};
 
 use tokio::sync::oneshot;
 
-use super::{Core, Query, sessions::SessionKey};
+use super::{Core, Query, SessionsOf, SessionsPart, sessions::SessionKey};
+
+/// Sessions that are looked at before devices are heard again: about a millisecond.
+const LOOKED_AT: usize = 2000;
 
 impl Core {
     pub(super) fn query(&mut self, query: Query) {
         match query {
-            Query::Sessions(reply) => answer(reply, self.list_sessions()),
-            Query::Radios(reply) => answer(reply, self.list_radios()),
+            Query::Sessions { of, after, most, reply } => {
+                answer(reply, self.some_sessions(of, after, most));
+            }
+            Query::Radios { after, most, reply } => answer(reply, self.some_radios(after, most)),
             Query::Radio { bssid, reply } => answer(reply, self.radio_view(bssid)),
             Query::WatchRadios(reply) => answer(reply, self.touched.subscribe()),
             Query::Services(reply) => answer(reply, self.list_services()),
             Query::Gateways(reply) => answer(reply, self.list_gateways()),
             Query::Bindings(reply) => answer(reply, self.list_bindings()),
             Query::Stats(reply) => answer(reply, self.stats()),
-            Query::Watch(reply) => answer(reply, (self.list_sessions(), self.changes.subscribe())),
+            Query::Watch(reply) => answer(reply, self.changes.subscribe()),
             Query::Disconnect { client, reason, reply } => {
                 let keys = self.sessions.of_client(client);
                 for &key in &keys {
@@ -60,8 +71,31 @@ impl Core {
         let _ = self.touched.send(bssid);
     }
 
-    fn list_sessions(&self) -> Vec<admin::Session> {
-        self.sessions.keys().filter_map(|&key| self.view(key)).collect()
+    /// Looks at so many sessions at most that devices do not wait for it.
+    fn some_sessions(&self, of: SessionsOf, after: Option<SessionKey>, most: usize) -> SessionsPart {
+        let mut part = SessionsPart::default();
+        let meant = |key: &SessionKey| {
+            of.service.is_none_or(|uuid| self.sessions.get(key).is_some_and(|s| s.service == uuid))
+        };
+        if let Some(client) = of.client {
+            let mut keys = self.sessions.of_client(client);
+            keys.retain(|key| after.is_none_or(|after| *key > after) && meant(key));
+            keys.sort_unstable();
+            part.more = keys.get(most.wrapping_sub(1)).copied().filter(|_| keys.len() > most);
+            part.sessions = keys.into_iter().take(most).filter_map(|key| self.view(key)).collect();
+            return part;
+        }
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut behind = self.sessions.range((from, Bound::Unbounded)).map(|(key, _)| *key).peekable();
+        for looked_at in 1.. {
+            let Some(key) = behind.next() else { break };
+            part.sessions.extend(meant(&key).then(|| self.view(key)).flatten());
+            if behind.peek().is_some() && (part.sessions.len() >= most || looked_at >= LOOKED_AT) {
+                part.more = Some(key);
+                break;
+            }
+        }
+        part
     }
 
     fn view(&self, key: SessionKey) -> Option<admin::Session> {
@@ -101,10 +135,21 @@ impl Core {
         })
     }
 
-    fn list_radios(&self) -> Vec<admin::Radio> {
-        let mut radios: Vec<_> = self.radios.keys().filter_map(|&bssid| self.radio_view(bssid)).collect();
-        radios.sort_by(|a, b| (&a.radio, &a.bssid).cmp(&(&b.radio, &b.bssid)));
-        radios
+    fn some_radios(&self, after: Option<(MacAddr, MacAddr)>, most: usize) -> (Vec<admin::Radio>, bool) {
+        let mut first = BTreeSet::new();
+        for (bssid, radio) in &self.radios {
+            let key = (radio.tunnel.radio, *bssid);
+            if after.is_none_or(|after| key > after)
+                && (first.len() <= most || first.last().is_some_and(|last| key < *last))
+            {
+                first.insert(key);
+                if first.len() > most + 1 {
+                    first.pop_last();
+                }
+            }
+        }
+        let more = first.len() > most;
+        (first.into_iter().take(most).filter_map(|(_, bssid)| self.radio_view(bssid)).collect(), more)
     }
 
     fn radio_view(&self, bssid: MacAddr) -> Option<admin::Radio> {
@@ -124,6 +169,10 @@ impl Core {
 
     fn list_services(&self) -> Vec<admin::Service> {
         let now = self.clock.now();
+        let mut clients: HashMap<Uuid, usize> = HashMap::new();
+        for session in self.sessions.values() {
+            *clients.entry(session.service).or_default() += 1;
+        }
         let mut services: Vec<_> = self
             .services
             .iter()
@@ -132,7 +181,7 @@ impl Core {
                 ssid: service.config.ssid.clone(),
                 security: service.config.security.name().to_owned(),
                 vlan: service.config.vlan.into(),
-                clients: count(self.sessions.values().filter(|session| session.service == *uuid).count()),
+                clients: count(clients.get(uuid).copied().unwrap_or_default()),
                 blocked: count(service.failures.iter_blocked(now).count()),
             })
             .collect();

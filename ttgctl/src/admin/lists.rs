@@ -19,8 +19,16 @@ use crate::cli::{Output, Pages};
 /// A page if one is asked for, otherwise all of them, each asked for by the token of the one before.
 macro_rules! pages {
     ($client:expr, $rpc:ident, $request:ty, $items:ident, $pages:expr, $out:expr, $output:expr) => {{
-        let mut all = Vec::new();
         let mut asked = <$request>::default();
+        asked_pages!($client, $rpc, asked, $items, $pages, $out, $output)
+    }};
+}
+
+/// The same, of those that are asked for.
+macro_rules! asked_pages {
+    ($client:expr, $rpc:ident, $asked:ident, $items:ident, $pages:expr, $out:expr, $output:expr) => {{
+        let asked = &mut $asked;
+        let mut all = Vec::new();
         asked.page_size = $pages.page_size.unwrap_or_default();
         asked.page_token = $pages.page_token.clone().unwrap_or_default();
         loop {
@@ -49,12 +57,6 @@ pub(super) async fn list(
     if pages.list.watch {
         return watch(client, out, output, of).await;
     }
-    let paged = pages.page_size.is_some() || pages.page_token.is_some();
-    if paged && of == ObjectKind::Radio {
-        return Err(anyhow!(
-            "virtual BSSes come in one list; --page-size and --page-token go with --registered"
-        ));
-    }
     match of {
         ObjectKind::Account => {
             pages!(client, list_accounts, ListAccountsRequest, accounts, pages, out, output)
@@ -73,16 +75,11 @@ pub(super) async fn list(
             pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios, pages, out, output);
         }
         ObjectKind::Service => {
-            let answer = client.list_services(ListServicesRequest {}).await.map_err(said)?;
-            print::list(out, output, &answer.into_inner().services)?;
+            pages!(client, list_services, ListServicesRequest, services, pages, out, output);
         }
-        ObjectKind::Radio => {
-            let answer = client.list_radios(ListRadiosRequest {}).await.map_err(said)?;
-            print::list(out, output, &answer.into_inner().radios)?;
-        }
+        ObjectKind::Radio => pages!(client, list_radios, ListRadiosRequest, radios, pages, out, output),
         ObjectKind::Gateway => {
-            let answer = client.list_gateways(ListGatewaysRequest {}).await.map_err(said)?;
-            print::list(out, output, &answer.into_inner().gateways)?;
+            pages!(client, list_gateways, ListGatewaysRequest, gateways, pages, out, output);
         }
         ObjectKind::Unspecified => return Err(anyhow!("not a kind of objects")),
     }
@@ -155,12 +152,12 @@ pub(super) async fn sessions(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
-    request: ListSessionsRequest,
-    watch: bool,
+    mut request: ListSessionsRequest,
+    pages: &Pages,
 ) -> anyhow::Result<()> {
-    if !watch {
-        let sessions = client.list_sessions(request).await.map_err(said)?.into_inner().sessions;
-        return Ok(print::list(out, output, &sessions)?);
+    if !pages.list.watch {
+        asked_pages!(client, list_sessions, request, sessions, pages, out, output);
+        return Ok(());
     }
     let wanted = |wanted: &str, is: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(is);
     let mut changes = client.watch_sessions(WatchSessionsRequest {}).await.map_err(said)?.into_inner();

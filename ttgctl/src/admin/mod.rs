@@ -29,22 +29,23 @@ pub async fn run(
     let out = &mut out;
     let client = &mut client;
     match command {
-        Command::Sessions { client: mac, service, list } => {
-            let request =
-                ListSessionsRequest { client: mac.unwrap_or_default(), service: service.unwrap_or_default() };
-            lists::sessions(client, out, output, request, list.watch).await?;
+        Command::Sessions { client: mac, service, pages } => {
+            let request = ListSessionsRequest {
+                client: mac.unwrap_or_default(),
+                service: service.unwrap_or_default(),
+                ..ListSessionsRequest::default()
+            };
+            lists::sessions(client, out, output, request, &pages).await?;
         }
         Command::Radios { verb: Some(verb), .. } => objects::radios(client, out, output, verb).await?,
         Command::Radios { verb: None, registered, pages } => {
             let of = if registered { ObjectKind::RegisteredRadio } else { ObjectKind::Radio };
             lists::list(client, out, output, of, &pages).await?;
         }
-        Command::Services(list) => {
-            let pages = Pages { list, ..Pages::default() };
+        Command::Services(pages) => {
             lists::list(client, out, output, ObjectKind::Service, &pages).await?;
         }
-        Command::Gateways(list) => {
-            let pages = Pages { list, ..Pages::default() };
+        Command::Gateways(pages) => {
             lists::list(client, out, output, ObjectKind::Gateway, &pages).await?;
         }
         Command::Networks { verb: Some(verb), .. } => objects::networks(client, out, output, verb).await?,

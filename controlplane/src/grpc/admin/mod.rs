@@ -1,6 +1,7 @@
 //! `ttg.admin.v1.Admin`: asks the core and translates what people write.
 
 mod contracts;
+mod live;
 mod objects;
 mod page;
 mod presence;
@@ -94,37 +95,28 @@ impl Admin for AdminService {
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
-        let filter = request.into_inner();
-        let client = (!filter.client.is_empty()).then(|| text::mac("client", &filter.client)).transpose()?;
-        let service =
-            (!filter.service.is_empty()).then(|| text::uuid("service", &filter.service)).transpose()?;
-        let mut sessions = self.ask(Query::Sessions).await?;
-        sessions.retain(|session| {
-            client.is_none_or(|c| session.client == c.to_string())
-                && service.is_none_or(|s| session.service == s.to_string())
-        });
-        Ok(Response::new(ListSessionsResponse { sessions }))
+        self.sessions(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_radios(
         &self,
-        _: Request<ListRadiosRequest>,
+        request: Request<ListRadiosRequest>,
     ) -> Result<Response<ListRadiosResponse>, Status> {
-        Ok(Response::new(ListRadiosResponse { radios: self.ask(Query::Radios).await? }))
+        self.radios(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_services(
         &self,
-        _: Request<ListServicesRequest>,
+        request: Request<ListServicesRequest>,
     ) -> Result<Response<ListServicesResponse>, Status> {
-        Ok(Response::new(ListServicesResponse { services: self.ask(Query::Services).await? }))
+        self.services(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_gateways(
         &self,
-        _: Request<ListGatewaysRequest>,
+        request: Request<ListGatewaysRequest>,
     ) -> Result<Response<ListGatewaysResponse>, Status> {
-        Ok(Response::new(ListGatewaysResponse { gateways: self.ask(Query::Gateways).await? }))
+        self.gateways(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_bindings(

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 use tonic::Status;
 
 /// Most items of a page, and how many there are unless told.
-const MAX: u32 = 1000;
+pub(super) const MAX: usize = 1000;
 
 /// A page while it is gathered. It never holds more than its items and one.
 pub(super) struct Page<K, V> {
@@ -17,24 +17,8 @@ pub(super) struct Page<K, V> {
 impl<K: Ord + Clone, V> Page<K, V> {
     /// As it was asked for; `read` makes a key of a token.
     pub fn asked(size: u32, token: &str, read: impl FnOnce(&str) -> Option<K>) -> Result<Page<K, V>, Status> {
-        let size = match size {
-            0 => MAX,
-            1..=MAX => size,
-            _ => {
-                let text = format!("page_size: {size} is more than {MAX}; ask for the rest with page_token");
-                return Err(Status::invalid_argument(text));
-            }
-        };
-        let after = match token {
-            "" => None,
-            token => Some(read(token).ok_or_else(|| {
-                let text = format!(
-                    "page_token: `{token}` is not the next_page_token of an answer; leave it out for the first page"
-                );
-                Status::invalid_argument(text)
-            })?),
-        };
-        Ok(Page { size: size as usize, after, items: BTreeMap::new() })
+        let (size, after) = size_and_token(size, token, read)?;
+        Ok(Page { size, after, items: BTreeMap::new() })
     }
 
     /// Whether an item belongs to the page as far as is known; `compare` says how it is to another.
@@ -65,6 +49,32 @@ impl<K: Ord + Clone, V> Page<K, V> {
         let next = self.items.last_key_value().filter(|_| more).map(|(key, _)| key.clone());
         (self.items.into_values().collect(), next)
     }
+}
+
+/// How large a page is to be, and behind which item it begins.
+pub(super) fn size_and_token<K>(
+    size: u32,
+    token: &str,
+    read: impl FnOnce(&str) -> Option<K>,
+) -> Result<(usize, Option<K>), Status> {
+    let size = match size as usize {
+        0 => MAX,
+        size @ 1..=MAX => size,
+        size => {
+            let text = format!("page_size: {size} is more than {MAX}; ask for the rest with page_token");
+            return Err(Status::invalid_argument(text));
+        }
+    };
+    let after = match token {
+        "" => None,
+        token => Some(read(token).ok_or_else(|| {
+            let text = format!(
+                "page_token: `{token}` is not the next_page_token of an answer; leave it out for the first page"
+            );
+            Status::invalid_argument(text)
+        })?),
+    };
+    Ok((size, after))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{AdminService, contracts, objects, presence, text};
+use super::{AdminService, contracts, live, objects, presence, text};
 use crate::{
     Control,
     core::Query,
@@ -107,8 +107,9 @@ impl AdminService {
 async fn sessions(control: Control, watcher: Watcher<SessionChange>) -> Told {
     let change = |kind: Kind, session| SessionChange { kind: kind.into(), session, reason: String::new() };
     loop {
-        let (present, mut changes) = control.ask(Query::Watch).await.ok_or(Over)?;
-        for session in present {
+        // Before the first is looked at: what changes meanwhile comes behind them all.
+        let mut changes = control.ask(Query::Watch).await.ok_or(Over)?;
+        for session in live::all_sessions(&control).await.ok_or(Over)? {
             watcher.tell(change(Kind::Present, Some(session))).await?;
         }
         watcher.tell(change(Kind::Synced, None)).await?;
@@ -133,7 +134,7 @@ async fn radios(control: Control, watcher: Watcher<ObjectChange>) -> Told {
         let mut touched = control.ask(Query::WatchRadios).await.ok_or(Over)?;
         // What was told last: a session that says how it is touches its virtual BSS as well.
         let mut told = BTreeMap::new();
-        for radio in control.ask(Query::Radios).await.ok_or(Over)? {
+        for radio in live::all_radios(&control).await.ok_or(Over)? {
             told.insert(radio.bssid.clone(), radio.clone());
             watcher.object(Kind::Present, Object::Radio(radio)).await?;
         }
