@@ -1,6 +1,6 @@
 //! The verbs about objects of the matchmaker, typed at a control process.
 
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use controlplane::{Control, config, grpc};
 use serde_json::Value;
@@ -30,8 +30,20 @@ async fn serve(text: &str) -> (String, grpc::Server, tempfile::TempDir) {
 async fn bindings_and_accounts_are_made_listed_and_removed() {
     let (server, _running, state) = serve("[matchmaker]\nlisten = \"127.0.0.1:0\"\n").await;
     let key = state.path().join("key");
-    std::fs::write(&key, format!("{}\n", "7f".repeat(32))).unwrap();
     let add = format!("accounts add info@example.org --key-file {}", key.display());
+    for nothing in ["", " \n"] {
+        tls::testkit::secret(&key, nothing);
+        let refused = ttgctl(&server, &add).await.unwrap_err();
+        assert!(refused.contains("there is no key in") && refused.contains("64 hexadecimal"), "{refused}");
+        let refused = ttgctl(&server, &format!("{add} --replace-key")).await.unwrap_err();
+        assert!(refused.contains("there is no key in"), "{refused}");
+    }
+    assert!(!ttgctl(&server, "accounts").await.unwrap().contains("info@example.org"));
+    tls::testkit::secret(&key, &format!("{}\n", "7f".repeat(32)));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let refused = ttgctl(&server, &add).await.unwrap_err();
+    assert!(refused.contains("everybody may read the key file"), "{refused}");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(ttgctl(&server, &add).await.unwrap(), "account info@example.org made\n");
     assert_eq!(ttgctl(&server, &add).await.unwrap(), "account info@example.org is there\n");
     let accounts = ttgctl(&server, "accounts").await.unwrap();

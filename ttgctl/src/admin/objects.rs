@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use proto::admin::{
     Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
     CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
@@ -10,6 +10,7 @@ use proto::admin::{
     ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetContractRequest, GetNetworkRequest,
     GetRegisteredRadioRequest, Grant, Policy, UpdateNetworkRequest,
 };
+use tls::files;
 
 use super::{
     connect::{Client, said},
@@ -159,12 +160,20 @@ pub(super) async fn accounts(
 /// A key is in a file, so that no list of processes shows it.
 fn read_key(path: &Path) -> anyhow::Result<String> {
     let text = if path == Path::new("-") {
-        std::io::read_to_string(std::io::stdin())
+        std::io::read_to_string(std::io::stdin()).context("cannot read the key from standard input")?
     } else {
-        std::fs::read_to_string(path)
+        String::from_utf8_lossy(&files::secret("key file", path)?).into_owned()
     };
-    let text = text.with_context(|| format!("cannot read the key from {}", path.display()))?;
-    Ok(text.trim().to_owned())
+    let key = text.trim();
+    // No text would be no key: an account that everybody may act for.
+    if key.is_empty() {
+        bail!(
+            "there is no key in {}: it must have 64 hexadecimal digits (`openssl rand -hex 32` makes them); without --key-file the \
+             account needs none",
+            path.display()
+        );
+    }
+    Ok(key.to_owned())
 }
 
 pub(super) async fn grants(
