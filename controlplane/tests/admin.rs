@@ -101,6 +101,12 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     assert_eq!((binding.client.as_str(), binding.radio.as_str()), (PHONE_TEXT, "*"));
     assert_eq!(binding.policy.as_ref().unwrap().min_rssi_dbm, Some(-75));
     assert_eq!(offered(&mut radio).await, [binding.id]);
+    // Where devices that no binding names were lately nobody knows.
+    let roams = Policy { max_mobility: Some(2), ..Policy::default() };
+    let anybody = CreateBindingRequest { client: "*".into(), policy: Some(roams), ..phone() };
+    let refused = served.admin.create_binding(anybody).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().starts_with("policy.max_mobility: it counts for devices that"), "{refused}");
     // Saying it again, differently or not, changes nothing.
     let again = CreateBindingRequest { policy: None, ..phone() };
     let again = served.admin.create_binding(again).await.unwrap().into_inner();

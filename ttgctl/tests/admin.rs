@@ -114,7 +114,8 @@ async fn every_object_is_shown_and_changed() {
     let flags = "--min-rssi -75 --min-up 1 --min-down 2 --delay 3 --max-mobility 4 --steer-delay 5 --dwell 6 \
                  --kick-rssi -85 --suppress-rssi -80 --max-clients 7 --hidden --yields-to-home=false";
     let flags = flags.split_whitespace().collect::<Vec<_>>().join(" ");
-    let made = json(&format!("bindings add --service {UUID} {flags} --json")).await;
+    let made =
+        json(&format!("bindings add --service {UUID} --client 02:00:00:00:00:07 {flags} --json")).await;
     let policy = &made["binding"]["policy"];
     assert_eq!((&made["created"], policy.as_object().unwrap().len()), (&true.into(), 12), "{policy}");
     assert_eq!((&policy["hidden"], &policy["yields_to_home"]), (&true.into(), &false.into()));

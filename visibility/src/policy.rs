@@ -16,7 +16,7 @@ pub struct Policy {
     pub min_down_kbps: Option<u32>,
     /// How long the device must have been near.
     pub delay: Option<Duration>,
-    /// Greatest mobility: radios that the device was near in the last ten minutes.
+    /// Greatest mobility: radios that the device was near in the last ten minutes. Known of devices that a binding names; others have none.
     pub max_mobility: Option<u32>,
     /// More delay at 2.4 GHz, for devices that can do another band.
     pub steer_delay: Option<Duration>,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use matchmaker::Pattern;
+
 use super::{Config, Service};
 
 impl Config {
@@ -26,6 +28,12 @@ impl Config {
             if !uuids.contains(&binding.service) && (self.matchmaker.is_none() || binding.fixed) {
                 return Err(format!(
                     "a [[binding]] names the service {}, but no [[service]] has that uuid",
+                    binding.service
+                ));
+            }
+            if binding.client == Pattern::Any && binding.policy.max_mobility.is_some_and(|most| most != 0) {
+                return Err(format!(
+                    "the [[binding]] of service {} has max_mobility, which counts for devices that a binding names: say which client, or leave it out",
                     binding.service
                 ));
             }

@@ -1,7 +1,7 @@
 //! Objects that administrators make and delete: bindings, accounts, grants. Durable before the answer.
 
 use matchmaker::{
-    Change, Uuid,
+    Change, Pattern, Uuid,
     objects::{Account, AccountId, Grantee, NewBinding, Origin},
     scope::AccountRef,
 };
@@ -73,6 +73,12 @@ impl AdminService {
             policy: text::policy(asked.policy.as_ref())?,
             origin: Origin::Administrator,
         };
+        // Where a device was lately is known of those that a binding names.
+        if binding.client == Pattern::Any && binding.policy.max_mobility.is_some_and(|most| most != 0) {
+            return Err(Status::invalid_argument(
+                "policy.max_mobility: it counts for devices that a binding names, and this one is for any; name the client, or leave it out",
+            ));
+        }
         let account = text::account_or_none("account", &asked.account)?;
         let configured = self.control.services.contains(&binding.service);
         let plan = move |desk: &mut Desk, _| {
