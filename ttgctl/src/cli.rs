@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod objects;
 
 pub use objects::{
-    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract,
-    PolicyFlags, RadiosVerb,
+    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Numbered,
+    OfGrant, PolicyFlags, RadiosVerb,
 };
 
 /// Shows and steers Wi-Fi over IP sessions, and decrypts captures with the gateway's own code.

@@ -109,7 +109,10 @@ async fn every_object_is_shown_and_changed() {
     assert_eq!(said(&format!("grants add {grant}")).await, format!("{may}\n"));
     assert_eq!(said(&format!("grants add {grant}")).await, format!("{may} already\n"));
     assert_eq!(json("grants --json").await[0]["radios_of"], "a1@example.org");
+    assert_eq!(json(&format!("grants show {grant} --json")).await["services_of"], "a2@example.org");
     assert!(said(&format!("grants remove {grant}")).await.contains("may not be shown any more"));
+    let gone = ttgctl(&server, &format!("grants show {grant}")).await.unwrap_err();
+    assert!(gone.contains("`ttgctl grants`"), "{gone}");
 
     let flags = "--min-rssi -75 --min-up 1 --min-down 2 --delay 3 --max-mobility 4 --steer-delay 5 --dwell 6 \
                  --kick-rssi -85 --suppress-rssi -80 --max-clients 7 --hidden --yields-to-home=false";

@@ -7,8 +7,8 @@ use proto::admin::{
     Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
     CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
     DeleteGrantRequest, DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, ExplainRequest,
-    ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetContractRequest, GetNetworkRequest,
-    GetRegisteredRadioRequest, Grant, Policy, UpdateNetworkRequest,
+    ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetContractRequest, GetGrantRequest,
+    GetNetworkRequest, GetRegisteredRadioRequest, Grant, Policy, UpdateNetworkRequest,
 };
 use tls::files;
 
@@ -17,8 +17,8 @@ use super::{
     print,
 };
 use crate::cli::{
-    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Output,
-    PolicyFlags, RadiosVerb,
+    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Numbered,
+    OfGrant, Output, PolicyFlags, RadiosVerb,
 };
 
 pub(super) async fn bindings(
@@ -37,12 +37,12 @@ pub(super) async fn bindings(
             };
             print::made(out, output, answer.created, &binding, "binding", &sentence)?;
         }
-        BindingsVerb::Remove { id, account, .. } => {
+        BindingsVerb::Remove(Numbered { id, account, .. }) => {
             let request = DeleteBindingRequest { account: account.unwrap_or_default(), id };
             client.delete_binding(request).await.map_err(said)?;
             print::done(out, output, "removed", 1, &format!("binding {id} removed"))?;
         }
-        BindingsVerb::Show { id, account, .. } => {
+        BindingsVerb::Show(Numbered { id, account, .. }) => {
             let request = GetBindingRequest { account: account.unwrap_or_default(), id };
             print::one(out, output, &client.get_binding(request).await.map_err(said)?.into_inner())?;
         }
@@ -187,7 +187,7 @@ pub(super) async fn grants(
         format!("services of {whose} on radios of {}", grant.radios_of)
     };
     match verb {
-        GrantsVerb::Add { radios_of, services_of, .. } => {
+        GrantsVerb::Add(OfGrant { radios_of, services_of, .. }) => {
             let grant = Grant { radios_of, services_of };
             let request = CreateGrantRequest { grant: Some(grant.clone()) };
             let created = client.create_grant(request).await.map_err(said)?.into_inner().created;
@@ -195,10 +195,14 @@ pub(super) async fn grants(
             let sentence = format!("{} may be shown{already}", words(&grant));
             print::made(out, output, created, &grant, "grant", &sentence)?;
         }
-        GrantsVerb::Remove { radios_of, services_of, .. } => {
+        GrantsVerb::Remove(OfGrant { radios_of, services_of, .. }) => {
             let grant = Grant { radios_of, services_of };
             client.delete_grant(DeleteGrantRequest { grant: Some(grant.clone()) }).await.map_err(said)?;
             print::done(out, output, "removed", 1, &format!("{} may not be shown any more", words(&grant)))?;
+        }
+        GrantsVerb::Show(OfGrant { radios_of, services_of, .. }) => {
+            let request = GetGrantRequest { grant: Some(Grant { radios_of, services_of }) };
+            print::one(out, output, &client.get_grant(request).await.map_err(said)?.into_inner())?;
         }
     }
     Ok(())
@@ -219,12 +223,12 @@ pub(super) async fn contracts(
             let sentence = format!("contract {} {what}", contract.id);
             print::made(out, output, answer.created, &contract, "contract", &sentence)?;
         }
-        ContractsVerb::Remove { id, account, .. } => {
+        ContractsVerb::Remove(Numbered { id, account, .. }) => {
             let request = DeleteContractRequest { account: account.unwrap_or_default(), id };
             client.delete_contract(request).await.map_err(said)?;
             print::done(out, output, "removed", 1, &format!("contract {id} removed"))?;
         }
-        ContractsVerb::Show { id, account, .. } => {
+        ContractsVerb::Show(Numbered { id, account, .. }) => {
             let request = GetContractRequest { account: account.unwrap_or_default(), id };
             print::one(out, output, &client.get_contract(request).await.map_err(said)?.into_inner())?;
         }

@@ -82,27 +82,22 @@ pub enum BindingsVerb {
     /// Makes a service visible to a device, or to any, near a radio, or near any.
     Add(NewBinding),
     /// Takes a binding back.
-    Remove {
-        /// Its identifier.
-        id: u64,
-        /// Whose it is: an e-mail address; nobody's unless told.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Remove(Numbered),
     /// Shows one.
-    Show {
-        /// Its identifier.
-        id: u64,
-        /// Whose it is: an e-mail address; nobody's unless told.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Show(Numbered),
+}
+
+/// One of an account.
+#[derive(Debug, clap::Args)]
+pub struct Numbered {
+    /// Its identifier.
+    pub id: u64,
+    /// Whose it is: an e-mail address; nobody's unless told.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Form of the answer.
+    #[command(flatten)]
+    pub show: Show,
 }
 
 /// What a new binding says.
@@ -209,29 +204,25 @@ pub enum AccountsVerb {
 #[derive(Debug, Subcommand)]
 pub enum GrantsVerb {
     /// Lets services of one account be shown on the radios of another.
-    Add {
-        /// On whose radios.
-        #[arg(long, value_name = "ACCOUNT")]
-        radios_of: String,
-        /// Whose services; * is anybody's.
-        #[arg(long, value_name = "ACCOUNT")]
-        services_of: String,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Add(OfGrant),
     /// Takes that back.
-    Remove {
-        /// On whose radios.
-        #[arg(long, value_name = "ACCOUNT")]
-        radios_of: String,
-        /// Whose services; * is anybody's.
-        #[arg(long, value_name = "ACCOUNT")]
-        services_of: String,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Remove(OfGrant),
+    /// Shows it, if it is in force.
+    Show(OfGrant),
+}
+
+/// What a grant says.
+#[derive(Debug, clap::Args)]
+pub struct OfGrant {
+    /// On whose radios.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub radios_of: String,
+    /// Whose services; * is anybody's.
+    #[arg(long, value_name = "ACCOUNT")]
+    pub services_of: String,
+    /// Form of the answer.
+    #[command(flatten)]
+    pub show: Show,
 }
 
 /// What can be done with contracts.
@@ -240,27 +231,9 @@ pub enum ContractsVerb {
     /// Makes a contract of a service with a device, or an EAP user.
     Add(NewContract),
     /// Ends one.
-    Remove {
-        /// Its identifier.
-        id: u64,
-        /// Whose it is: an e-mail address; nobody's unless told.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Remove(Numbered),
     /// Shows one.
-    Show {
-        /// Its identifier.
-        id: u64,
-        /// Whose it is: an e-mail address; nobody's unless told.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<String>,
-        /// Form of the answer.
-        #[command(flatten)]
-        show: Show,
-    },
+    Show(Numbered),
 }
 
 /// What a new contract says.
@@ -308,8 +281,8 @@ macro_rules! shows {
 shows! { show:
     RadiosVerb(RadiosVerb::Add { show, .. } | RadiosVerb::Remove { show, .. } | RadiosVerb::Show { show, .. });
     NetworksVerb(NetworksVerb::Set { show, .. } | NetworksVerb::Remove { show, .. } | NetworksVerb::Show { show, .. });
-    BindingsVerb(BindingsVerb::Add(NewBinding { show, .. }) | BindingsVerb::Remove { show, .. } | BindingsVerb::Show { show, .. });
+    BindingsVerb(BindingsVerb::Add(NewBinding { show, .. }) | BindingsVerb::Remove(Numbered { show, .. }) | BindingsVerb::Show(Numbered { show, .. }));
     AccountsVerb(AccountsVerb::Add { show, .. } | AccountsVerb::Remove { show, .. } | AccountsVerb::Show { show, .. });
-    GrantsVerb(GrantsVerb::Add { show, .. } | GrantsVerb::Remove { show, .. });
-    ContractsVerb(ContractsVerb::Add(NewContract { show, .. }) | ContractsVerb::Remove { show, .. } | ContractsVerb::Show { show, .. });
+    GrantsVerb(GrantsVerb::Add(OfGrant { show, .. }) | GrantsVerb::Remove(OfGrant { show, .. }) | GrantsVerb::Show(OfGrant { show, .. }));
+    ContractsVerb(ContractsVerb::Add(NewContract { show, .. }) | ContractsVerb::Remove(Numbered { show, .. }) | ContractsVerb::Show(Numbered { show, .. }));
 }

@@ -18,15 +18,15 @@ use proto::admin::{
     DeleteContractResponse, DeleteGrantRequest, DeleteGrantResponse, DeleteNetworkRequest,
     DeleteNetworkResponse, DeleteRadioRequest, DeleteRadioResponse, DisconnectRequest, DisconnectResponse,
     DrainGatewayRequest, DrainGatewayResponse, ExplainRequest, ExplainResponse, ForgiveClientRequest,
-    ForgiveClientResponse, GetAccountRequest, GetBindingRequest, GetContractRequest, GetNetworkRequest,
-    GetRegisteredRadioRequest, GetStatsRequest, GetStatsResponse, ListAccountsRequest, ListAccountsResponse,
-    ListBindingsRequest, ListBindingsResponse, ListContractsRequest, ListContractsResponse,
-    ListGatewaysRequest, ListGatewaysResponse, ListGrantsRequest, ListGrantsResponse, ListNetworksRequest,
-    ListNetworksResponse, ListRadiosRequest, ListRadiosResponse, ListRegisteredRadiosRequest,
-    ListRegisteredRadiosResponse, ListServicesRequest, ListServicesResponse, ListSessionsRequest,
-    ListSessionsResponse, ListSuggestionsRequest, ListSuggestionsResponse, ListUsageRequest,
-    ListUsageResponse, Network, ObjectChange, RegisteredRadio, RekeyRequest, RekeyResponse, SessionChange,
-    UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
+    ForgiveClientResponse, GetAccountRequest, GetBindingRequest, GetContractRequest, GetGrantRequest,
+    GetNetworkRequest, GetRegisteredRadioRequest, GetStatsRequest, GetStatsResponse, Grant,
+    ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse,
+    ListContractsRequest, ListContractsResponse, ListGatewaysRequest, ListGatewaysResponse,
+    ListGrantsRequest, ListGrantsResponse, ListNetworksRequest, ListNetworksResponse, ListRadiosRequest,
+    ListRadiosResponse, ListRegisteredRadiosRequest, ListRegisteredRadiosResponse, ListServicesRequest,
+    ListServicesResponse, ListSessionsRequest, ListSessionsResponse, ListSuggestionsRequest,
+    ListSuggestionsResponse, ListUsageRequest, ListUsageResponse, Network, ObjectChange, RegisteredRadio,
+    RekeyRequest, RekeyResponse, SessionChange, UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
     admin_server::{Admin, AdminServer},
 };
 use records::{Draft, Outcome};
@@ -187,6 +187,10 @@ impl Admin for AdminService {
         request: Request<ListGrantsRequest>,
     ) -> Result<Response<ListGrantsResponse>, Status> {
         self.grants(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_grant(&self, request: Request<GetGrantRequest>) -> Result<Response<Grant>, Status> {
+        self.grant(request.into_inner()).await.map(Response::new)
     }
 
     async fn create_grant(

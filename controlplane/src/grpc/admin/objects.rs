@@ -9,8 +9,8 @@ use proto::admin::{
     self, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest, CreateBindingResponse,
     CreateGrantRequest, CreateGrantResponse, DeleteAccountRequest, DeleteAccountResponse,
     DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse, GetAccountRequest,
-    GetBindingRequest, ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse,
-    ListGrantsRequest, ListGrantsResponse,
+    GetBindingRequest, GetGrantRequest, ListAccountsRequest, ListAccountsResponse, ListBindingsRequest,
+    ListBindingsResponse, ListGrantsRequest, ListGrantsResponse,
 };
 use records::Draft;
 use tonic::Status;
@@ -247,6 +247,16 @@ impl AdminService {
         Ok(ListGrantsResponse { grants, next_page_token: next.map(token).unwrap_or_default() })
     }
 
+    pub(super) async fn grant(&self, asked: GetGrantRequest) -> Result<admin::Grant, Status> {
+        let grant = text::grant(asked.grant.as_ref())?;
+        let message = text::grant_message(&grant);
+        let find = move |desk: &mut Desk, _| desk.matchmaker.accounts().grants().any(|other| other == grant);
+        if !super::there(self.matchmaker()?.ask(find).await)? {
+            return Err(no_grant());
+        }
+        Ok(message)
+    }
+
     pub(super) async fn new_grant(&self, asked: CreateGrantRequest) -> Result<CreateGrantResponse, Status> {
         let grant = text::grant(asked.grant.as_ref())?;
         let message = Some(text::grant_message(&grant));
@@ -266,7 +276,7 @@ impl AdminService {
         let grant = text::grant(asked.grant.as_ref())?;
         let outcome = self.commit(Draft::Change(Change::DeleteGrant(grant))).await?;
         if !outcome.made {
-            return Err(Status::not_found("grant: there is none such; ListGrants tells which there are"));
+            return Err(no_grant());
         }
         Ok(DeleteGrantResponse {})
     }
@@ -331,6 +341,10 @@ fn no_binding(account: Option<&AccountId>, id: u64) -> Status {
     Status::not_found(format!(
         "id: {whose} has no binding {id}; `ttgctl bindings` shows which there are, and whose"
     ))
+}
+
+fn no_grant() -> Status {
+    Status::not_found("grant: there is none such; `ttgctl grants` shows which there are")
 }
 
 pub(super) fn no_account(field: &str, id: &AccountId) -> Status {
