@@ -58,6 +58,8 @@ enum Then {
     Instances { process: ProcessId },
     Tunnels { radio: MacAddr },
     Refusals,
+    RefusalsThere,
+    InstancesThere,
     Pmk { service: Uuid, client: MacAddr },
     PmkGone { service: Uuid, client: MacAddr },
 }
@@ -99,6 +101,8 @@ pub(super) struct Driver<S> {
     greeted: u32,
     others: HashMap<ProcessId, Other>,
     waiting: VecDeque<Waiting>,
+    /// There were refusals at the last beat.
+    refusals_there: bool,
     /// PMKs that are to be forgotten when the store is back.
     kept: VecDeque<(Uuid, MacAddr)>,
     last_number: u64,
@@ -141,6 +145,7 @@ impl<S: Store> Driver<S> {
             greeted: 0,
             others: HashMap::new(),
             waiting: VecDeque::new(),
+            refusals_there: false,
             kept: VecDeque::new(),
             last_number: 0,
             seen: HashSet::new(),

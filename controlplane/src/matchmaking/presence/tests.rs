@@ -275,7 +275,7 @@ async fn refusals<S: Store>(store: S) {
     assert_eq!((phone, laptop), (Some(struck(1, at)), Some(forgiven)));
     // What others write again after it has read all, it does not miss for long.
     let began = std::time::Instant::now();
-    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LATE, struck(3, at))] }).await;
+    first.say(Share::Everything { tunnels: vec![], refusals: vec![(LATE.into(), struck(3, at))] }).await;
     assert_eq!(hears(&mut third, LATE).await, struck(3, at));
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
@@ -457,6 +457,38 @@ async fn what_is_flushed_is_said_again() {
     let server = Server::start(&[]);
     let store = redis(&[&server], false, None);
     emptied(store, || drop(server.ask(&["FLUSHALL"])), async || {}).await;
+}
+
+/// One part of it is, as when one node of a cluster starts again: nobody who still speaks with it is told.
+#[tokio::test]
+async fn what_is_lost_in_part_is_said_again() {
+    let server = Server::start(&[]);
+    let store = redis(&[&server], false, None);
+    let mut first = Process::start(store.clone(), 1);
+    first.is_up().await;
+    let at = Duration::from_secs(now().as_secs());
+    let struck = Struck { strikes: 3, until: at + Duration::from_secs(60), at };
+    first.say(Share::Instance(instance(1, 10))).await;
+    first.say(Share::Refusal(PHONE.into(), struck)).await;
+    let beat = |shared| matches!(shared, Shared::Beat { .. }).then_some(());
+    // Two beats later it has seen them there.
+    for _ in 0..3 {
+        first.hears(beat).await;
+    }
+    let keys = String::from_utf8(server.ask(&["KEYS", "ttg:1:instances*"])).unwrap();
+    for key in keys.split_whitespace().chain(["ttg:1:refused"]) {
+        assert_eq!(server.ask(&["DEL", key]), b"1\n", "{key}");
+    }
+    first.is_up().await;
+    first.say(Share::Everything { tunnels: vec![], refusals: vec![(PHONE.into(), struck)] }).await;
+    let mut second = Process::start(store, 1);
+    let refused = second.hears(|shared| match shared {
+        Shared::Refusals(all) => all.first().map(|(_, struck)| *struck),
+        _ => None,
+    });
+    assert_eq!(refused.await, struck);
+    let mut third = Process::start(redis(&[&server], false, None), 1);
+    third.hears_of(1).await;
 }
 
 /// It stands still, and takes connections all the same: that is noticed, and nobody waits meanwhile.

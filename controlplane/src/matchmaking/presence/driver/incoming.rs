@@ -55,6 +55,16 @@ impl<S: Store> Driver<S> {
                 }
             }
             (Then::Refusals, Found::Fields(fields)) => self.refusals(fields).await,
+            (Then::InstancesThere, Found::Flag(false)) if !self.own.is_empty() => {
+                // Who has read that there is none reads again.
+                self.revision += 1;
+                self.write_instances();
+            }
+            (Then::RefusalsThere, Found::Flag(there)) => {
+                if std::mem::replace(&mut self.refusals_there, there) && !there {
+                    self.write_everything().await;
+                }
+            }
             (Then::Pmk { service, client }, Found::Value(value)) => {
                 let key = pmk_key(service, client);
                 let opened = self.sealer.open(&[key.as_bytes()], &value);

@@ -118,10 +118,15 @@ impl<S: Store> Driver<S> {
         }
     }
 
-    /// The store knows nothing, or may not.
-    pub(super) async fn write_everything(&mut self) {
+    /// Those of this process.
+    pub(super) fn write_instances(&mut self) {
         let own: Vec<SharedInstance> = self.own.values().cloned().collect();
         own.iter().for_each(|said| self.put_instance(said));
+    }
+
+    /// The store knows nothing, or may not.
+    pub(super) async fn write_everything(&mut self) {
+        self.write_instances();
         for (service, client) in std::mem::take(&mut self.kept) {
             self.delete_pmk(service, client);
         }
@@ -139,7 +144,9 @@ impl<S: Store> Driver<S> {
         let value = self.sealer.seal(&[PROCESSES.as_bytes(), &field], now(), &hello);
         let ttl = FORGOTTEN * BEAT;
         self.op(Op::PutField { key: PROCESSES.to_owned(), field, value, ttl: 2 * ttl });
-        self.op(Op::Keep { key: instances_key(self.id), ttl });
+        // One part of the store may have been emptied, and no connection tell.
+        self.ops.push((Op::Keep { key: instances_key(self.id), ttl }, Then::InstancesThere));
+        self.ops.push((Op::Keep { key: REFUSED.to_owned(), ttl: REFUSALS }, Then::RefusalsThere));
         let value = self.sealer.fingerprint.to_vec();
         self.op(Op::PutAbsent { key: KEY.to_owned(), value, ttl });
         self.op(Op::Keep { key: KEY.to_owned(), ttl });
