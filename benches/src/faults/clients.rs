@@ -28,8 +28,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// Bindings that one administrator keeps.
 const FEW: usize = 20;
 const MANY: usize = 80;
-/// Services that one gateway registers; then it registers these again.
-const SERVICES: u64 = 500;
+/// Services that one gateway registers, as many as one key may have; then it registers these again.
+const SERVICES: u64 = matchmaker::MAX_SERVICES as u64;
 /// What all bindings name; control has it in its configuration.
 pub(super) const SERVICE: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
 
