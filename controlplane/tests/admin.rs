@@ -6,11 +6,13 @@ use common::*;
 use controlplane::{Control, Sessions, grpc};
 use proto::{
     admin::{
-        Account, Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest,
-        DeleteAccountRequest, DeleteBindingRequest, DeleteGrantRequest, DrainGatewayRequest, ExplainRequest,
-        ForgiveClientRequest, GetStatsRequest, Grant, ListAccountsRequest, ListBindingsRequest,
-        ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest,
-        ListSuggestionsRequest, Policy, admin_client::AdminClient,
+        Account, Binding, CreateAccountRequest, CreateBindingRequest, CreateClientRequest,
+        CreateGrantRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteClientRequest,
+        DeleteGrantRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
+        Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListGatewaysRequest,
+        ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, ListSuggestionsRequest,
+        ObjectKind, Policy, WatchRequest, admin_client::AdminClient, object_change::Object,
+        session_change::Kind,
     },
     gateway::{self as pb, Event, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
@@ -349,6 +351,34 @@ async fn whose_a_binding_is_must_be_known() {
     served.stop().await;
 }
 
+#[tokio::test]
+async fn devices_on_record_outlive_the_process_and_come_in_pages() {
+    let state = tempfile::tempdir().unwrap();
+    let mut served = serve(control_in(state.path(), MATCHMAKER).await).await;
+    for n in [3, 1, 2] {
+        let request =
+            CreateClientRequest { client: format!("02:00:00:00:00:0{n}"), name: format!("phone {n}") };
+        let made = served.admin.create_client(request.clone()).await.unwrap().into_inner();
+        assert!(made.created && made.client.unwrap().recorded);
+        assert!(!served.admin.create_client(request).await.unwrap().into_inner().created);
+    }
+    let group = CreateClientRequest { client: "01:00:00:00:00:01".into(), name: String::new() };
+    let refused = served.admin.create_client(group).await.unwrap_err();
+    assert!(refused.message().starts_with("client: 01:00:00:00:00:01 is no device's"), "{refused}");
+    served.stop().await;
+    let mut served = serve(control_in(state.path(), MATCHMAKER).await).await;
+    let asked = ListClientsRequest { page_size: 2, ..ListClientsRequest::default() };
+    let page = served.admin.list_clients(asked.clone()).await.unwrap().into_inner();
+    assert_eq!(page.clients.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["phone 1", "phone 2"]);
+    let rest = ListClientsRequest { page_token: page.next_page_token, ..asked };
+    let rest = served.admin.list_clients(rest).await.unwrap().into_inner();
+    assert_eq!((rest.clients[0].name.as_str(), rest.next_page_token.as_str()), ("phone 3", ""));
+    let delete = DeleteClientRequest { client: rest.clients[0].client.clone() };
+    served.admin.delete_client(delete.clone()).await.unwrap();
+    assert_eq!(served.admin.delete_client(delete).await.unwrap_err().code(), Code::NotFound);
+    served.stop().await;
+}
+
 /// An operator's word reaches the gateways, which count for themselves.
 #[tokio::test]
 async fn a_forgiven_client_is_forgiven_everywhere() {
@@ -373,10 +403,20 @@ async fn a_forgiven_client_is_forgiven_everywhere() {
         radio: RADIO.to_vec(),
         failures: 5,
     };
+    let watch = WatchRequest { of: ObjectKind::Client.into() };
+    let mut changes = served.admin.watch(watch).await.unwrap().into_inner();
+    assert_eq!(changes.message().await.unwrap().unwrap().kind(), Kind::Synced);
     assert!(matches!(gateway.ask(Request::AuthenticationFailures(report)).await, Answer::Done(_)));
     assert!(matches!(radio.connect(PHONE).await, Answer::Failure(_)));
+    let change = changes.message().await.unwrap().unwrap();
+    let Some(Object::Client(refused)) = change.object else { panic!("{change:?}") };
+    assert!(refused.client == PHONE_TEXT && refused.strikes == 1 && !refused.recorded, "{refused:?}");
+    assert!(refused.refused_until_unix_ms > 0);
+    let listed = served.admin.list_clients(ListClientsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.clients, [refused]);
     let forgive = ForgiveClientRequest { client: PHONE_TEXT.into() };
     assert!(served.admin.forgive_client(forgive.clone()).await.unwrap().into_inner().was_refused);
+    assert_eq!(changes.message().await.unwrap().unwrap().kind(), Kind::Removed);
     assert!(!served.admin.forgive_client(forgive).await.unwrap().into_inner().was_refused);
     assert!(matches!(radio.connect(PHONE).await, Answer::Connected(_)));
     let began = std::time::Instant::now();

@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod objects;
 
 pub use objects::{
-    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Numbered,
-    OfGrant, PolicyFlags, RadiosVerb,
+    AccountsVerb, BindingsVerb, ClientsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding,
+    NewContract, Numbered, OfGrant, PolicyFlags, RadiosVerb,
 };
 
 /// Shows and steers Wi-Fi over IP sessions, and decrypts captures with the gateway's own code.
@@ -156,6 +156,15 @@ pub enum Command {
         /// What to do; a list unless told.
         #[command(subcommand)]
         verb: Option<BindingsVerb>,
+        /// How it is shown.
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// Devices that have a name, and those that are refused because they failed to authenticate too often.
+    Clients {
+        /// What to do; a list unless told.
+        #[command(subcommand)]
+        verb: Option<ClientsVerb>,
         /// How it is shown.
         #[command(flatten)]
         pages: Pages,
@@ -323,6 +332,7 @@ impl Command {
             Command::Radios { verb, pages, .. } => of(verb.as_ref().map(RadiosVerb::show), pages),
             Command::Networks { verb, pages } => of(verb.as_ref().map(NetworksVerb::show), pages),
             Command::Bindings { verb, pages } => of(verb.as_ref().map(BindingsVerb::show), pages),
+            Command::Clients { verb, pages } => of(verb.as_ref().map(ClientsVerb::show), pages),
             Command::Accounts { verb, pages } => of(verb.as_ref().map(AccountsVerb::show), pages),
             Command::Grants { verb, pages } => of(verb.as_ref().map(GrantsVerb::show), pages),
             Command::Contracts { verb, pages } => of(verb.as_ref().map(ContractsVerb::show), pages),

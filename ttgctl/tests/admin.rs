@@ -149,6 +149,17 @@ async fn every_object_is_shown_and_changed() {
     assert!(set.contains("no service") && set.contains("ttgctl networks"), "{set}");
     assert!(said("usage --last 24 --page-size 5").await.starts_with("CLIENT"));
     assert_eq!(json("usage --account a1@example.org --json").await, Value::Array(Vec::new()));
+    let phone = "02:00:00:00:00:07";
+    assert_eq!(
+        said(&format!("clients add {phone} --name phone")).await,
+        format!("device {phone} is on record\n")
+    );
+    assert!(said(&format!("clients add {phone} --name phone")).await.contains("already"));
+    assert_eq!(json("clients --json").await[0]["name"], "phone");
+    assert!(said(&format!("clients show {phone}")).await.contains("refused for  -"));
+    assert_eq!(said(&format!("clients remove {phone}")).await, format!("device {phone} removed\n"));
+    let gone = ttgctl(&server, &format!("clients show {phone}")).await.unwrap_err();
+    assert!(gone.contains("there is no record of"), "{gone}");
     let forgiven = said("forgive 02:00:00:00:00:07").await;
     assert!(forgiven.starts_with("02:00:00:00:00:07 may come again"), "{forgiven}");
 }

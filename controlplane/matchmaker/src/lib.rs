@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bindings;
+mod clients;
 mod connect;
 mod explain;
 pub mod gate;
@@ -22,6 +23,7 @@ pub mod shared;
 mod suggest;
 
 pub use bindings::{Bindings, DuplicateBinding};
+pub use clients::ClientView;
 pub use connect::{Connect, Introduction, MARGIN};
 pub use explain::{Elsewhere, Explanation, Judged, Outcome, Signal, Unknown, WhyNot};
 pub use look_up::{MAX_AHEAD, MAX_DEVICES, Near, Offer, Offers};

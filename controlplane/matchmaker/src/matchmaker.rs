@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Refusal;
 use crate::bindings::{Bindings, BindingsMemory, Match, ServiceRef};
+use crate::clients::Clients;
 use crate::gate::{Failures, Rates, Sources, Strikes};
 use crate::look_up::Likely;
 use crate::memory::Seed;
@@ -101,6 +102,7 @@ pub struct Matchmaker {
     /// Of devices that are refused by the services of one owner only.
     pub(crate) failures_within: Failures<(Scope, MacAddr)>,
     pub(crate) predictions: Predictions,
+    pub(crate) clients: Clients,
     sources: Sources,
     account_rates: Vec<Duration>,
     contracts: HashMap<(AccountRef, ContractId), Contract, Seed>,
@@ -124,6 +126,7 @@ impl Matchmaker {
             failures: Failures::new(seed, settings.strikes),
             failures_within: Failures::new(seed, settings.strikes),
             predictions: Predictions::default(),
+            clients: Clients::default(),
             sources: Sources::new(seed, settings.rates.sources),
             account_rates: Vec::new(),
             contracts: HashMap::with_hasher(seed),
@@ -160,8 +163,7 @@ impl Matchmaker {
                     self.bindings.release(at);
                 }
             }
-            // Nothing is decided by them.
-            Change::PutClient(_) | Change::DeleteClient(_) => {}
+            Change::PutClient(_) | Change::DeleteClient(_) => self.clients.apply(change),
             Change::PutBinding { account, binding } => {
                 let account = self.accounts.number(account.as_ref());
                 self.bindings.put(account, binding);

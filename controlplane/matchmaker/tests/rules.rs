@@ -340,7 +340,31 @@ fn auto_bind_is_idempotent_limited_and_can_be_reset() {
         world.m.apply(&Change::PutBinding { account: None, binding: binding.with_id(100 + n as u64) });
     }
     assert_eq!(plan(&world, PHONE), Err(Refusal::TooManyBindings));
-    world.m.apply(&Change::PutClient(Client { mac: PHONE, name: "phone".to_owned() }));
+}
+
+#[test]
+fn recorded_and_refused_devices_are_known() {
+    let mut world = world();
+    world.bind(A, WORK, Some(LAPTOP), ANY, Policy::default());
+    let put = |world: &mut World, n, name: &str| {
+        world.m.apply(&Change::PutClient(Client { mac: mac(2, n), name: name.to_owned() }))
+    };
+    (1..=4).for_each(|n| put(&mut world, n, "phone"));
+    put(&mut world, 4, "tablet");
+    world.m.apply(&Change::DeleteClient(mac(2, 1)));
+    assert_eq!(world.m.recorded_clients(None).collect::<Vec<_>>(), [mac(2, 2), mac(2, 3), mac(2, 4)]);
+    assert_eq!(world.m.client(mac(2, 4), at(1)).and_then(|client| client.name), Some("tablet"));
+    assert_eq!(world.m.client(LAPTOP, at(1)), None);
+    world.m.connect(&connect(LAPTOP, WORK, OFFICE), at(1), [0; 16]).unwrap();
+    world.m.report_failures(world.peer(A, 100), WORK, LAPTOP, 9, at(1)).unwrap();
+    let refused = world.m.client(LAPTOP, at(1)).unwrap();
+    assert_eq!((refused.name, refused.refused, refused.strikes), (None, Some(at(61)), 1));
+    let count = |world: &World, after, most, now| world.m.clients(after, most, now).count();
+    assert_eq!(count(&world, None, 10, at(1)), 4);
+    assert_eq!(count(&world, None, 10, at(61)), 3);
+    assert_eq!(count(&world, Some(mac(2, 3)), 10, at(61)), 1);
+    // Being on record changes nothing of what is decided.
+    assert_eq!(world.seen(OFFICE, &[near(mac(2, 4))], at(62)), []);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn few_names(desk: &Desk) -> Vec<Name> {
     let services = matchmaker.services().map(|(service, _)| Name::Service(service.uuid));
     let contracts =
         matchmaker.contracts().map(|(account, contract)| Name::Contract(account.cloned(), contract.id));
-    grants.chain(accounts.known().cloned().map(Name::Account)).chain(services).chain(contracts).collect()
+    let clients = matchmaker.recorded_clients(None).map(Name::Client);
+    let accounts = accounts.known().cloned().map(Name::Account);
+    grants.chain(accounts).chain(services).chain(contracts).chain(clients).collect()
 }
 
 fn bindings_within(desk: &Desk, places: std::ops::Range<u32>) -> Vec<Name> {

@@ -1,12 +1,12 @@
 //! How each object is shown: a row of a table for people, an object of JSON for programs.
 
 use proto::admin::{
-    Account, Binding, Contract, Gateway, Grant, Network, Policy, Radio, RegisteredRadio, Service, Session,
-    Suggestion, Usage, UsageTotals,
+    Account, Binding, Client, Contract, Gateway, Grant, Network, Policy, Radio, RegisteredRadio, Service,
+    Session, Suggestion, Usage, UsageTotals,
 };
 use serde_json::{Value, json};
 
-use super::print::{age, dash, octets};
+use super::print::{age, dash, octets, until};
 
 /// Something that is listed.
 pub(super) trait Item {
@@ -255,6 +255,26 @@ impl Item for Contract {
             "id": self.id, "account": self.account, "service": self.service, "client": self.client,
             "identity": self.identity, "kind": self.kind, "max_bandwidth_up": self.max_bandwidth_up,
             "max_bandwidth_down": self.max_bandwidth_down, "capture": self.capture,
+        })
+    }
+}
+
+impl Item for Client {
+    const HEADER: &'static [&'static str] = &["CLIENT", "NAME", "REFUSED FOR", "STRIKES"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.client.clone(),
+            dash(&self.name),
+            until(self.refused_until_unix_ms),
+            self.strikes.to_string(),
+        ]
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "client": self.client, "recorded": self.recorded, "name": self.name,
+            "refused_until_unix_ms": self.refused_until_unix_ms, "strikes": self.strikes,
         })
     }
 }

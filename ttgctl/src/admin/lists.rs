@@ -4,10 +4,10 @@ use std::io::Write;
 
 use anyhow::anyhow;
 use proto::admin::{
-    ListAccountsRequest, ListBindingsRequest, ListContractsRequest, ListGatewaysRequest, ListGrantsRequest,
-    ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest, ListServicesRequest,
-    ListSessionsRequest, ListSuggestionsRequest, ListUsageRequest, ObjectKind, WatchRequest,
-    WatchSessionsRequest, object_change::Object, session_change::Kind,
+    ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListContractsRequest, ListGatewaysRequest,
+    ListGrantsRequest, ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest,
+    ListServicesRequest, ListSessionsRequest, ListSuggestionsRequest, ListUsageRequest, ObjectKind,
+    WatchRequest, WatchSessionsRequest, object_change::Object, session_change::Kind,
 };
 
 use super::{
@@ -68,6 +68,7 @@ pub(super) async fn list(
         ObjectKind::Network => {
             pages!(client, list_networks, ListNetworksRequest, networks, pages, out, output)
         }
+        ObjectKind::Client => pages!(client, list_clients, ListClientsRequest, clients, pages, out, output),
         ObjectKind::Contract => {
             pages!(client, list_contracts, ListContractsRequest, contracts, pages, out, output)
         }
@@ -104,6 +105,7 @@ async fn watch(
             Some(Object::Contract(item)) => print::change(out, output, kind, item, "contract")?,
             Some(Object::Service(item)) => print::change(out, output, kind, item, "service")?,
             Some(Object::Radio(item)) => print::change(out, output, kind, item, "radio")?,
+            Some(Object::Client(item)) => print::change(out, output, kind, item, "client")?,
             Some(Object::Gateway(item)) => print::change(out, output, kind, item, "gateway")?,
             None if change.kind() == Kind::Lost => print::lost(out, output)?,
             None => {}

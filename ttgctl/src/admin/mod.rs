@@ -56,6 +56,10 @@ pub async fn run(
         Command::Bindings { verb: None, pages } => {
             lists::list(client, out, output, ObjectKind::Binding, &pages).await?;
         }
+        Command::Clients { verb: Some(verb), .. } => objects::clients(client, out, output, verb).await?,
+        Command::Clients { verb: None, pages } => {
+            lists::list(client, out, output, ObjectKind::Client, &pages).await?;
+        }
         Command::Suggestions { page_size, page_token, .. } => {
             let pages = Pages { page_size, page_token, ..Pages::default() };
             lists::suggestions(client, out, output, &pages).await?;

@@ -4,11 +4,12 @@ use std::{io::Write, path::Path};
 
 use anyhow::{Context, bail};
 use proto::admin::{
-    Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
-    CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
-    DeleteGrantRequest, DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, ExplainRequest,
-    ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetContractRequest, GetGrantRequest,
-    GetNetworkRequest, GetRegisteredRadioRequest, Grant, Policy, UpdateNetworkRequest,
+    Contract, CreateAccountRequest, CreateBindingRequest, CreateClientRequest, CreateContractRequest,
+    CreateGrantRequest, CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteClientRequest,
+    DeleteContractRequest, DeleteGrantRequest, DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest,
+    ExplainRequest, ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetClientRequest,
+    GetContractRequest, GetGrantRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, Policy,
+    UpdateNetworkRequest,
 };
 use tls::files;
 
@@ -17,8 +18,8 @@ use super::{
     print,
 };
 use crate::cli::{
-    AccountsVerb, BindingsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding, NewContract, Numbered,
-    OfGrant, Output, PolicyFlags, RadiosVerb,
+    AccountsVerb, BindingsVerb, ClientsVerb, ContractsVerb, GrantsVerb, NetworksVerb, NewBinding,
+    NewContract, Numbered, OfGrant, Output, PolicyFlags, RadiosVerb,
 };
 
 pub(super) async fn bindings(
@@ -124,6 +125,32 @@ pub(super) async fn radios(
             let radio =
                 client.get_registered_radio(GetRegisteredRadioRequest { radio }).await.map_err(said)?;
             print::one(out, output, &radio.into_inner())?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn clients(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    verb: ClientsVerb,
+) -> anyhow::Result<()> {
+    match verb {
+        ClientsVerb::Add { client: device, name, .. } => {
+            let request = CreateClientRequest { client: device.clone(), name };
+            let answer = client.create_client(request).await.map_err(said)?.into_inner();
+            let what = if answer.created { "is on record" } else { "is on record already" };
+            let made = answer.client.unwrap_or_default();
+            print::made(out, output, answer.created, &made, "client", &format!("device {device} {what}"))?;
+        }
+        ClientsVerb::Remove { client: device, .. } => {
+            client.delete_client(DeleteClientRequest { client: device.clone() }).await.map_err(said)?;
+            print::done(out, output, "removed", 1, &format!("device {device} removed"))?;
+        }
+        ClientsVerb::Show { client: device, .. } => {
+            let found = client.get_client(GetClientRequest { client: device }).await.map_err(said)?;
+            print::one(out, output, &found.into_inner())?;
         }
     }
     Ok(())

@@ -180,7 +180,16 @@ pub(super) fn age(since_unix_ms: i64) -> String {
         return "-".to_owned();
     };
     let then = UNIX_EPOCH + Duration::from_millis(since);
-    let seconds = SystemTime::now().duration_since(then).unwrap_or_default().as_secs();
+    for_people(SystemTime::now().duration_since(then).unwrap_or_default().as_secs())
+}
+
+/// How long it is until then; nothing, if that is over or there is no such time.
+pub(super) fn until(unix_ms: i64) -> String {
+    let then = UNIX_EPOCH + Duration::from_millis(u64::try_from(unix_ms).unwrap_or_default());
+    then.duration_since(SystemTime::now()).map_or("-".to_owned(), |left| for_people(left.as_secs()))
+}
+
+fn for_people(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),

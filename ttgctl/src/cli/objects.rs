@@ -76,6 +76,38 @@ pub enum NetworksVerb {
     },
 }
 
+/// What can be done with devices.
+#[derive(Debug, Subcommand)]
+pub enum ClientsVerb {
+    /// Gives a device a name. Bindings name it by its address all the same.
+    Add {
+        /// The address that it uses towards its network.
+        client: String,
+        /// How people call it.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        name: String,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Forgets its name; whether it is refused is for `forgive`.
+    Remove {
+        /// The device.
+        client: String,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+    /// Shows one.
+    Show {
+        /// The device.
+        client: String,
+        /// Form of the answer.
+        #[command(flatten)]
+        show: Show,
+    },
+}
+
 /// What can be done with bindings.
 #[derive(Debug, Subcommand)]
 pub enum BindingsVerb {
@@ -280,6 +312,7 @@ macro_rules! shows {
 
 shows! { show:
     RadiosVerb(RadiosVerb::Add { show, .. } | RadiosVerb::Remove { show, .. } | RadiosVerb::Show { show, .. });
+    ClientsVerb(ClientsVerb::Add { show, .. } | ClientsVerb::Remove { show, .. } | ClientsVerb::Show { show, .. });
     NetworksVerb(NetworksVerb::Set { show, .. } | NetworksVerb::Remove { show, .. } | NetworksVerb::Show { show, .. });
     BindingsVerb(BindingsVerb::Add(NewBinding { show, .. }) | BindingsVerb::Remove(Numbered { show, .. }) | BindingsVerb::Show(Numbered { show, .. }));
     AccountsVerb(AccountsVerb::Add { show, .. } | AccountsVerb::Remove { show, .. } | AccountsVerb::Show { show, .. });

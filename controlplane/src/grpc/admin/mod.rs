@@ -1,5 +1,6 @@
 //! `ttg.admin.v1.Admin`: asks the core and translates what people write.
 
+mod clients;
 mod contracts;
 mod live;
 mod objects;
@@ -11,16 +12,17 @@ mod usage;
 mod watch;
 
 use proto::admin::{
-    Account, Binding, Contract, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest,
-    CreateBindingResponse, CreateContractRequest, CreateContractResponse, CreateGrantRequest,
-    CreateGrantResponse, CreateRadioRequest, CreateRadioResponse, DeleteAccountRequest,
-    DeleteAccountResponse, DeleteBindingRequest, DeleteBindingResponse, DeleteContractRequest,
-    DeleteContractResponse, DeleteGrantRequest, DeleteGrantResponse, DeleteNetworkRequest,
-    DeleteNetworkResponse, DeleteRadioRequest, DeleteRadioResponse, DisconnectRequest, DisconnectResponse,
-    DrainGatewayRequest, DrainGatewayResponse, ExplainRequest, ExplainResponse, ForgiveClientRequest,
-    ForgiveClientResponse, GetAccountRequest, GetBindingRequest, GetContractRequest, GetGrantRequest,
-    GetNetworkRequest, GetRegisteredRadioRequest, GetStatsRequest, GetStatsResponse, Grant,
-    ListAccountsRequest, ListAccountsResponse, ListBindingsRequest, ListBindingsResponse,
+    Account, Binding, Client, Contract, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest,
+    CreateBindingResponse, CreateClientRequest, CreateClientResponse, CreateContractRequest,
+    CreateContractResponse, CreateGrantRequest, CreateGrantResponse, CreateRadioRequest, CreateRadioResponse,
+    DeleteAccountRequest, DeleteAccountResponse, DeleteBindingRequest, DeleteBindingResponse,
+    DeleteClientRequest, DeleteClientResponse, DeleteContractRequest, DeleteContractResponse,
+    DeleteGrantRequest, DeleteGrantResponse, DeleteNetworkRequest, DeleteNetworkResponse, DeleteRadioRequest,
+    DeleteRadioResponse, DisconnectRequest, DisconnectResponse, DrainGatewayRequest, DrainGatewayResponse,
+    ExplainRequest, ExplainResponse, ForgiveClientRequest, ForgiveClientResponse, GetAccountRequest,
+    GetBindingRequest, GetClientRequest, GetContractRequest, GetGrantRequest, GetNetworkRequest,
+    GetRegisteredRadioRequest, GetStatsRequest, GetStatsResponse, Grant, ListAccountsRequest,
+    ListAccountsResponse, ListBindingsRequest, ListBindingsResponse, ListClientsRequest, ListClientsResponse,
     ListContractsRequest, ListContractsResponse, ListGatewaysRequest, ListGatewaysResponse,
     ListGrantsRequest, ListGrantsResponse, ListNetworksRequest, ListNetworksResponse, ListRadiosRequest,
     ListRadiosResponse, ListRegisteredRadiosRequest, ListRegisteredRadiosResponse, ListServicesRequest,
@@ -145,6 +147,31 @@ impl Admin for AdminService {
         request: Request<ListRegisteredRadiosRequest>,
     ) -> Result<Response<ListRegisteredRadiosResponse>, Status> {
         self.registered_radios(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_clients(
+        &self,
+        request: Request<ListClientsRequest>,
+    ) -> Result<Response<ListClientsResponse>, Status> {
+        self.clients(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn get_client(&self, request: Request<GetClientRequest>) -> Result<Response<Client>, Status> {
+        self.client(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn create_client(
+        &self,
+        request: Request<CreateClientRequest>,
+    ) -> Result<Response<CreateClientResponse>, Status> {
+        self.new_client(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn delete_client(
+        &self,
+        request: Request<DeleteClientRequest>,
+    ) -> Result<Response<DeleteClientResponse>, Status> {
+        self.remove_client(request.into_inner()).await.map(Response::new)
     }
 
     async fn list_suggestions(

@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashSet},
+    collections::{BTreeMap, BinaryHeap, HashMap},
     ops::Range,
     pin::Pin,
     sync::Arc,
@@ -23,7 +23,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{AdminService, contracts, live, objects, presence, text};
+use super::{AdminService, clients, contracts, live, objects, presence, text};
 use crate::{
     Control,
     core::Query,
@@ -210,27 +210,32 @@ async fn looked_at<F: Future<Output = Option<Looked>>>(
     }
 }
 
-/// A radio that says nothing more is gone when its time is over; until then it may have registered again, which is no change.
+/// A radio that says nothing more is gone when its time is over; until then it may have registered again, which is no change. A device
+/// that is refused is not when its time is over.
 #[derive(Default)]
 struct Lifetimes {
-    known: HashSet<[u8; 6]>,
+    known: HashMap<[u8; 6], Duration>,
     ends: BinaryHeap<Reverse<(Duration, [u8; 6])>>,
 }
 
 impl Lifetimes {
     fn until(&mut self, radio: MacAddr, until: Duration) {
-        if self.known.insert(radio.0) {
+        if self.known.get(&radio.0).is_none_or(|known| until < *known) {
+            self.known.insert(radio.0, until);
             self.ends.push(Reverse((until, radio.0)));
         }
     }
 
     fn over(&mut self, now: Duration) -> Option<MacAddr> {
-        let Reverse((until, radio)) = self.ends.peek().copied()?;
-        if until > now {
-            return None;
+        loop {
+            let Reverse((until, radio)) =
+                self.ends.peek().copied().filter(|Reverse((until, _))| *until <= now)?;
+            self.ends.pop();
+            if self.known.get(&radio) == Some(&until) {
+                self.known.remove(&radio);
+                return Some(MacAddr(radio));
+            }
         }
-        self.ends.pop();
-        self.known.remove(&radio).then_some(MacAddr(radio))
     }
 }
 
@@ -285,11 +290,19 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
                         }
                     }
                 }
-                _ = looks.tick(), if of == ObjectKind::RegisteredRadio => {
+                _ = looks.tick(), if of == ObjectKind::RegisteredRadio || of == ObjectKind::Client => {
                     let now = matchmaking.ask(|_, now| now).await.ok_or(Over)?;
-                    while let Some(radio) = lifetimes.over(now) {
-                        match what.find(Touched::Radio(radio)).await? {
-                            (_, Some(still)) => remember(&mut lifetimes, &still),
+                    while let Some(mac) = lifetimes.over(now) {
+                        let over =
+                            if of == ObjectKind::Client { Touched::Client(mac) } else { Touched::Radio(mac) };
+                        match what.find(over).await? {
+                            (_, Some(still)) => {
+                                remember(&mut lifetimes, &still);
+                                // One that there is a record of may come again.
+                                if of == ObjectKind::Client {
+                                    watcher.object(Kind::Updated, still).await?;
+                                }
+                            }
                             (gone, None) => watcher.object(Kind::Removed, gone).await?,
                         }
                     }
@@ -301,9 +314,14 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
 }
 
 fn remember(lifetimes: &mut Lifetimes, object: &Object) {
-    if let Object::RegisteredRadio(radio) = object
-        && let (Ok(mac), Ok(until)) = (radio.radio.parse::<MacAddr>(), u64::try_from(radio.until_unix_ms))
-    {
+    let (mac, until) = match object {
+        Object::RegisteredRadio(radio) => (&radio.radio, radio.until_unix_ms),
+        Object::Client(client) if client.refused_until_unix_ms != 0 => {
+            (&client.client, client.refused_until_unix_ms)
+        }
+        _ => return,
+    };
+    if let (Ok(mac), Ok(until)) = (mac.parse::<MacAddr>(), u64::try_from(until)) {
         lifetimes.until(mac, Duration::from_millis(until));
     }
 }
@@ -316,6 +334,7 @@ fn kind(what: &Touched) -> ObjectKind {
         Touched::Network(_) => ObjectKind::Network,
         Touched::Radio(_) => ObjectKind::RegisteredRadio,
         Touched::Contract(..) => ObjectKind::Contract,
+        Touched::Client(_) => ObjectKind::Client,
     }
 }
 
@@ -362,6 +381,10 @@ fn there_is(
                 |(account, contract): (Option<&AccountId>, &_)| contracts::message(account, contract);
             (matchmaker.contracts().map(message).map(Object::Contract).collect(), 0)
         }
+        ObjectKind::Client => {
+            let all = matchmaker.clients(None, usize::MAX, now);
+            (all.map(|client| Object::Client(clients::message(&client))).collect(), 0)
+        }
         // These are the core's.
         ObjectKind::Service | ObjectKind::Radio | ObjectKind::Gateway | ObjectKind::Unspecified => {
             (Vec::new(), 0)
@@ -401,6 +424,10 @@ fn find(desk: &Desk, what: &Touched, configured: &[AccountId], now: Duration) ->
             let there = matchmaker.radio(*mac, now).filter(|radio| radio.registered);
             let there = there.map(|radio| Object::RegisteredRadio(presence::radio_message(desk, &radio)));
             (Object::RegisteredRadio(gone), there)
+        }
+        Touched::Client(mac) => {
+            let gone = admin::Client { client: mac.to_string(), ..admin::Client::default() };
+            (Object::Client(gone), clients::of(desk, *mac, now).map(Object::Client))
         }
         Touched::Contract(account, id) => {
             let gone = admin::Contract {

@@ -14,7 +14,7 @@ use matchmaker::{
 use proto::matchmaking::messages::{self as pb, push::Push};
 
 use super::{
-    Desk, Output,
+    Desk, Output, Touched,
     routes::{Route, Which},
 };
 use crate::matchmaking::{
@@ -212,6 +212,7 @@ impl Desk {
 
     /// All instances that are registered here, and that it concerns, hear for how long more the client is refused.
     pub(super) fn tell_instances(&mut self, whom: &Whom, refused: Duration, now: Duration) {
+        self.touch(Touched::Client(whom.client));
         let seconds = u32::try_from(refused.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
         let refusals = pb::Refusals { clients: vec![whom.client.0.to_vec()], seconds };
         let concerned = |service| match &whom.within {

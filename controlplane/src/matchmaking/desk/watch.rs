@@ -21,6 +21,7 @@ pub(crate) enum Touched {
     Network(Uuid),
     Radio(MacAddr),
     Contract(Option<AccountId>, ContractId),
+    Client(MacAddr),
 }
 
 /// A watcher may be so many changes behind; then it loses some, and is told.
@@ -52,7 +53,7 @@ impl Desk {
         if self.watchers() == 0 {
             return Vec::new();
         }
-        let mut touched: Vec<Touched> = Touched::by(change).into_iter().collect();
+        let mut touched = vec![Touched::by(change)];
         // With an account go the grants by and to it.
         if let Change::DeleteAccount(id) = change {
             let of =
@@ -70,9 +71,9 @@ impl Desk {
 }
 
 impl Touched {
-    /// What a change is of, if it can be watched.
-    fn by(change: &Change) -> Option<Touched> {
-        Some(match change {
+    /// What a change is of.
+    fn by(change: &Change) -> Touched {
+        match change {
             Change::PutAccount(account) => Touched::Account(account.id.clone()),
             Change::DeleteAccount(id) => Touched::Account(id.clone()),
             Change::PutRadio(radio) => Touched::Radio(radio.mac),
@@ -84,7 +85,8 @@ impl Touched {
             Change::PutContract { account, contract } => Touched::Contract(account.clone(), contract.id),
             Change::DeleteContract { account, id } => Touched::Contract(account.clone(), *id),
             Change::PutGrant(grant) | Change::DeleteGrant(grant) => Touched::Grant(grant.clone()),
-            Change::PutClient(_) | Change::DeleteClient(_) => return None,
-        })
+            Change::PutClient(client) => Touched::Client(client.mac),
+            Change::DeleteClient(mac) => Touched::Client(*mac),
+        }
     }
 }
