@@ -1,4 +1,4 @@
-//! What is known of devices: those that there is a record of, which says how people call them, and those that are refused. A record decides
+//! What is known of devices: those that there is a record of, which says how people call them, and those that are refused everywhere. A record decides
 //! nothing: whoever has no record is offered networks like everybody else.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub struct ClientView<'a> {
     pub mac: MacAddr,
     /// How people call it, if there is a record of it.
     pub name: Option<&'a str>,
-    /// It is refused until then, if it is.
+    /// It is refused everywhere until then, if it is.
     pub refused: Option<Duration>,
     /// How often it was refused since it was last forgiven.
     pub strikes: u32,
@@ -41,10 +41,10 @@ impl Clients {
 }
 
 impl Matchmaker {
-    /// A device that there is a record of, or that is refused.
+    /// A device that there is a record of, or that is refused everywhere.
     pub fn client(&self, mac: MacAddr, now: Duration) -> Option<ClientView<'_>> {
         let name = self.clients.0.get(&mac).map(|name| &**name);
-        let struck = self.struck(mac).filter(|struck| now < struck.until);
+        let struck = self.failures.get(mac).filter(|struck| now < struck.until);
         (name.is_some() || struck.is_some()).then(|| ClientView {
             mac,
             name,
@@ -61,7 +61,7 @@ impl Matchmaker {
         now: Duration,
     ) -> impl Iterator<Item = ClientView<'_>> {
         let recorded = self.recorded_clients(after).take(most);
-        let refused = self.all_struck().filter(move |(mac, struck)| {
+        let refused = self.failures.iter().filter(move |(mac, struck)| {
             now < struck.until && after.is_none_or(|after| *mac > after) && !self.clients.0.contains_key(mac)
         });
         recorded.chain(refused.map(|(mac, _)| mac)).filter_map(move |mac| self.client(mac, now))

@@ -356,7 +356,7 @@ fn recorded_and_refused_devices_are_known() {
     assert_eq!(world.m.client(mac(2, 4), at(1)).and_then(|client| client.name), Some("tablet"));
     assert_eq!(world.m.client(LAPTOP, at(1)), None);
     world.m.connect(&connect(LAPTOP, WORK, OFFICE), at(1), [0; 16]).unwrap();
-    world.m.report_failures(world.peer(A, 100), WORK, LAPTOP, 9, at(1)).unwrap();
+    world.m.report_failures((world.peer(A, 100), true), WORK, LAPTOP, 9, at(1)).unwrap();
     let refused = world.m.client(LAPTOP, at(1)).unwrap();
     assert_eq!((refused.name, refused.refused, refused.strikes), (None, Some(at(61)), 1));
     let count = |world: &World, after, most, now| world.m.clients(after, most, now).count();

@@ -61,7 +61,8 @@ impl<S: Store> Driver<S> {
                 self.write_instances();
             }
             (Then::RefusalsThere, Found::Flag(there)) => {
-                if std::mem::replace(&mut self.refusals_there, there) && !there {
+                let were_there = std::mem::replace(&mut self.refusals_there, there);
+                if were_there && !there {
                     self.write_everything().await;
                 }
             }
