@@ -134,8 +134,14 @@ impl PmkCache {
         good
     }
 
-    /// Forgets a PMK that is good no longer elsewhere.
-    pub fn forget(&mut self, mac: MacAddr) {
+    /// What was made until then is good no longer elsewhere.
+    pub fn forget(&mut self, mac: MacAddr, until: Time) {
+        if self.entries.get(&mac).is_some_and(|entry| entry.made <= until) {
+            self.take_out(mac);
+        }
+    }
+
+    fn take_out(&mut self, mac: MacAddr) {
         if let Some(entry) = self.entries.remove(&mac) {
             self.expiry.remove(&(entry.expires, mac));
         }
@@ -148,7 +154,7 @@ impl PmkCache {
     }
 
     fn put(&mut self, mac: MacAddr, entry: CachedPmk) {
-        self.forget(mac);
+        self.take_out(mac);
         if self.capacity == 0 {
             return;
         }
@@ -171,7 +177,7 @@ impl PmkCache {
         if let Some(changes) = &mut self.changes {
             changes.push_back((mac, PmkChange::Gone));
         }
-        self.forget(mac);
+        self.take_out(mac);
     }
 
     /// Entries held.
@@ -236,7 +242,9 @@ mod tests {
         assert!(!cache.adopt(Time(5), MacAddr([2; 6]), entry(1, 5)), "it is over");
         assert_eq!((cache.len(), cache.iter(Time(89)).count(), cache.iter(Time(90)).count()), (1, 1, 0));
         assert!(cache.get(Time(6), PHONE, Akm::Ieee8021x).is_some());
-        cache.forget(PHONE);
+        cache.forget(PHONE, Time(1));
+        assert_eq!(cache.len(), 1, "it was made later");
+        cache.forget(PHONE, Time(2));
         assert!(cache.is_empty() && cache.poll_change().is_none());
     }
 
@@ -247,7 +255,7 @@ mod tests {
         assert_eq!(cache.poll_change(), None);
         cache.watch();
         cache.adopt(Time(0), PHONE, entry(2, 9));
-        cache.forget(PHONE);
+        cache.forget(PHONE, Time(2));
         cache.insert(PHONE, entry(3, 9));
         cache.remove(PHONE);
         // Perhaps somebody else has it.

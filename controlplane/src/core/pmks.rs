@@ -1,7 +1,7 @@
 //! PMKs that other processes cached, and ours for them. One is fetched when its device is introduced, which is before it asks to associate: so
 //! no authenticator waits, and a PMK that does not come in time costs a full authentication.
 
-use authenticator::PmkChange;
+use authenticator::{PmkChange, Time};
 use dot11::MacAddr;
 use matchmaker::Uuid;
 
@@ -23,11 +23,14 @@ impl Core {
 
     /// What authenticators of a service did to its PMKs.
     pub(super) fn share_pmks(&mut self, service: Uuid) {
+        let now = self.clock.now();
         let Some(entry) = self.services.get_mut(&service) else { return };
         while let Some((client, change)) = entry.pmks.poll_change() {
             let share = match change {
                 PmkChange::Made(entry) => Share::Pmk { service, client, entry: Box::new(entry) },
-                PmkChange::Gone => Share::PmkGone { service, client },
+                PmkChange::Gone => {
+                    Share::PmkGone { service, client, at: std::time::Duration::from_micros(now.0) }
+                }
             };
             if let Some(presence) = self.matchmaker.local().and_then(|local| local.presence.as_ref()) {
                 presence.say(share);
@@ -54,9 +57,9 @@ impl Core {
                     self.counters.add("pmks_from_others", 1);
                 }
             }
-            ForCore::Forget { service, client } => {
+            ForCore::Forget { service, client, at } => {
                 if let Some(of) = self.services.get_mut(&service) {
-                    of.pmks.forget(client);
+                    of.pmks.forget(client, Time::default() + at);
                 }
             }
         }

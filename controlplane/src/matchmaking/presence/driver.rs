@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use authenticator::CachedPmk;
 use dot11::MacAddr;
 use matchmaker::{Uuid, presence::InstanceId, shared::SharedInstance};
 use tokio::{
@@ -41,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ROUND: usize = 256;
 /// Pushes that wait to be acknowledged.
 const MAX_WAITING: usize = 4096;
-/// PMKs to be forgotten while the store is away.
-const MAX_KEPT: usize = 4096;
+/// PMKs that this process revoked and remembers.
+const MAX_REVOKED: usize = 4096;
 /// Pushes remembered, so that none is heeded twice.
 const MAX_SEEN: usize = 8192;
 
@@ -50,18 +51,41 @@ const KEY: &str = "ttg:1:key";
 const PROCESSES: &str = "ttg:1:processes";
 const REFUSED: &str = "ttg:1:refused";
 const ALL: &str = "ttg:1:all";
+const PMK: &[u8] = b"pmk";
+const GONE: &[u8] = b"gone";
 
 /// What follows from an operation.
 enum Then {
     Nothing,
     Processes,
-    Instances { process: ProcessId },
-    Tunnels { radio: MacAddr },
+    Instances {
+        process: ProcessId,
+    },
+    Tunnels {
+        radio: MacAddr,
+    },
     Refusals,
     RefusalsThere,
     InstancesThere,
-    Pmk { service: Uuid, client: MacAddr },
-    PmkGone { service: Uuid, client: MacAddr },
+    Pmk {
+        service: Uuid,
+        client: MacAddr,
+    },
+    /// One of ours: it is written, unless it was revoked.
+    OwnPmk {
+        service: Uuid,
+        client: MacAddr,
+        entry: Box<CachedPmk>,
+    },
+    PmkGone(Revoked),
+}
+
+/// PMKs of a client that were made until then are good no longer.
+#[derive(Clone, Copy)]
+struct Revoked {
+    service: Uuid,
+    client: MacAddr,
+    at: Duration,
 }
 
 /// Another process.
@@ -103,8 +127,8 @@ pub(super) struct Driver<S> {
     waiting: VecDeque<Waiting>,
     /// There were refusals at the last beat.
     refusals_there: bool,
-    /// PMKs that are to be forgotten when the store is back.
-    kept: VecDeque<(Uuid, MacAddr)>,
+    /// What this process revoked: the store may be away, or forget it.
+    revoked: VecDeque<Revoked>,
     last_number: u64,
     seen: HashSet<(ProcessId, u64)>,
     seen_order: VecDeque<(ProcessId, u64)>,
@@ -146,7 +170,7 @@ impl<S: Store> Driver<S> {
             others: HashMap::new(),
             waiting: VecDeque::new(),
             refusals_there: false,
-            kept: VecDeque::new(),
+            revoked: VecDeque::new(),
             last_number: 0,
             seen: HashSet::new(),
             seen_order: VecDeque::new(),
@@ -289,11 +313,7 @@ impl<S: Store> Driver<S> {
                     }
                 }
                 Err(error) => {
-                    for then in
-                        thens.into_iter().chain(std::mem::take(&mut self.ops).into_iter().map(|op| op.1))
-                    {
-                        self.not_done(then);
-                    }
+                    self.ops.clear();
                     return Err(error);
                 }
             }
@@ -320,10 +340,9 @@ impl<S: Store> Driver<S> {
             tracing::error!(%error, "presence is not shared with other processes; this one goes on by itself and tries again");
         }
         self.counters.processes.store(0, Ordering::Relaxed);
-        let lost = std::mem::take(&mut self.ops).into_iter().chain(std::mem::take(&mut self.backlog));
-        for (_, then) in lost.collect::<Vec<_>>() {
-            self.not_done(then);
-        }
+        // What matters of it is said again when the store is back.
+        self.ops.clear();
+        self.backlog.clear();
     }
 
     async fn tell_desk(&self, shared: Shared) {
@@ -360,8 +379,9 @@ fn tunnels_key(radio: MacAddr) -> String {
     format!("ttg:1:tunnels:{radio}")
 }
 
+/// Its fields are the PMK that was made last, and when PMKs were revoked last.
 fn pmk_key(service: Uuid, client: MacAddr) -> String {
-    format!("ttg:1:pmk:{service}:{client}")
+    format!("ttg:1:pmks:{service}:{client}")
 }
 
 fn instance_field(service: Uuid, instance: InstanceId) -> Vec<u8> {

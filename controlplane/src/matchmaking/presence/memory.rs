@@ -58,7 +58,6 @@ impl Connection for Memory {
 impl Inner {
     fn run(&mut self, op: Op) -> Found {
         match op {
-            Op::Put { key, value, .. } => drop(self.values.insert(key, value)),
             Op::PutAbsent { key, value, .. } => drop(self.values.entry(key).or_insert(value)),
             Op::Get { key } => return self.values.get(&key).cloned().map_or(Found::Nothing, Found::Value),
             Op::Delete { key } => {

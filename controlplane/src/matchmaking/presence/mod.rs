@@ -12,7 +12,7 @@
 //! | `ttg:1:instances:PROCESS` | field: service and instance; an instance that is registered with the process |
 //! | `ttg:1:tunnels:RADIO` | field: BSSID; its tunnel |
 //! | `ttg:1:refused` | field: client, and by whose services if not everywhere; how often and until when it is refused, or that it was forgiven |
-//! | `ttg:1:pmk:SERVICE:CLIENT` | a cached PMK with what RADIUS decided |
+//! | `ttg:1:pmks:SERVICE:CLIENT` | fields: `pmk`, a cached PMK with what RADIUS decided; `gone`, until when what was made is revoked |
 //!
 //! Channels: `ttg:1:all`, `ttg:1:to:PROCESS`. What must arrive is repeated until it is acknowledged.
 
@@ -32,6 +32,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use authenticator::CachedPmk;
@@ -70,9 +71,9 @@ pub(crate) enum Share {
     Everything { tunnels: Vec<SharedTunnel>, refusals: Vec<(Whom, Struck)> },
     /// A client's PMK of a service was made.
     Pmk { service: Uuid, client: MacAddr, entry: Box<CachedPmk> },
-    /// It is good no longer.
-    PmkGone { service: Uuid, client: MacAddr },
-    /// Is there one? [`ForCore::Pmk`] comes back if there is.
+    /// What was made until then is good no longer, for as long as it would have been.
+    PmkGone { service: Uuid, client: MacAddr, at: Duration },
+    /// Is there one? [`ForCore::Pmk`] comes back if there is, [`ForCore::Forget`] if one was revoked.
     PmkWanted { service: Uuid, client: MacAddr },
     /// All that the store may have lost.
     AllPmks(Vec<(Uuid, MacAddr, CachedPmk)>),
@@ -104,8 +105,8 @@ pub(crate) enum ForCore {
     Up,
     /// A client's PMK.
     Pmk { service: Uuid, client: MacAddr, entry: Box<CachedPmk> },
-    /// It is good no longer.
-    Forget { service: Uuid, client: MacAddr },
+    /// What was made until then is good no longer.
+    Forget { service: Uuid, client: MacAddr, at: Duration },
 }
 
 /// What happened so far.

@@ -141,6 +141,9 @@ pub(super) struct ForgetPmk {
     pub service: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub client: Vec<u8>,
+    /// What was made until then, in milliseconds.
+    #[prost(uint64, tag = "3")]
+    pub at: u64,
 }
 
 /// Not more than anybody needs: what another version says beyond is not for us.

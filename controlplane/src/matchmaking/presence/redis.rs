@@ -31,7 +31,10 @@ const PUT_FIELD: &str = "local old = redis.call('HGET', KEYS[1], ARGV[1])
 if not old or #old < 9 or struct.unpack('>I8', old, 2) <= struct.unpack('>I8', ARGV[2], 2) then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[3])";
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+end
+return 1";
 
 /// Where it is.
 #[derive(Clone)]
@@ -216,7 +219,6 @@ fn ms(time: Duration) -> u64 {
 fn command(op: Op) -> Cmd {
     let mut command = Cmd::new();
     match op {
-        Op::Put { key, value, ttl } => command.arg("SET").arg(key).arg(value).arg("PX").arg(ms(ttl)),
         Op::PutAbsent { key, value, ttl } => {
             command.arg("SET").arg(key).arg(value).arg("NX").arg("PX").arg(ms(ttl))
         }

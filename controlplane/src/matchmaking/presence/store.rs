@@ -7,9 +7,7 @@ use tokio::sync::mpsc;
 /// One operation on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Op {
-    /// A value, for some time.
-    Put { key: String, value: Vec<u8>, ttl: Duration },
-    /// The same, unless there is one.
+    /// A value, for some time, unless there is one.
     PutAbsent { key: String, value: Vec<u8>, ttl: Duration },
     /// [`Found::Value`].
     Get { key: String },
@@ -17,7 +15,8 @@ pub(super) enum Op {
     Delete { key: String },
     /// It stays so long from now. [`Found::Flag`]: it is there.
     Keep { key: String, ttl: Duration },
-    /// One field of a key, unless there is one whose octets 1 to 8 are higher: of two values the later stays. `ttl` is the key's.
+    /// One field of a key, unless there is one whose octets 1 to 8 are higher: of two values the later stays. `ttl` is the
+    /// key's, which stays at least so long.
     PutField { key: String, field: Vec<u8>, value: Vec<u8>, ttl: Duration },
     /// A field.
     DeleteField { key: String, field: Vec<u8> },
@@ -31,8 +30,7 @@ impl Op {
     /// What it is about.
     pub fn key(&self) -> &str {
         match self {
-            Op::Put { key, .. }
-            | Op::PutAbsent { key, .. }
+            Op::PutAbsent { key, .. }
             | Op::Get { key }
             | Op::Delete { key }
             | Op::Keep { key, .. }

@@ -31,7 +31,7 @@ use super::{
     memory::Memory,
     redis::Redis,
     seal::Sealer,
-    store::{Connection, Found, Op, Store},
+    store::{Connection, Op, Store},
 };
 use crate::{
     config, core,
@@ -311,20 +311,66 @@ async fn pmks<S: Store>(store: S) {
     second.is_up().await;
     let entry = pmk(now(), Duration::from_secs(3600));
     first.say(Share::Pmk { service: HOME, client: PHONE, entry: Box::new(entry.clone()) }).await;
-    // A second one that is told with all must not replace the first.
-    let older = CachedPmk { identity: b"before".to_vec(), ..entry.clone() };
-    first.say(Share::AllPmks(vec![(HOME, PHONE, older)])).await;
+    // An older one that is told with all must not replace the first.
+    let older = CachedPmk { made: Time(entry.made.0 - 1_000_000), ..entry.clone() };
+    first.say(Share::AllPmks(vec![(HOME, PHONE, older.clone())])).await;
     let found = fetch(&mut second, PHONE).await;
     assert_eq!(found, entry);
-    second.say(Share::PmkGone { service: HOME, client: PHONE }).await;
-    let forgotten = first.core_hears(|said| match said {
-        ForCore::Forget { service, client } => Some((service, client)),
+    second.say(Share::PmkGone { service: HOME, client: PHONE, at: now() }).await;
+    assert!(forgets(&mut first, PHONE).await >= Duration::from_micros(entry.made.0));
+    // Who did not hear of it, and says again what it has, is told, and hides it from nobody.
+    let mut third = Process::start(store.clone(), 1);
+    third.is_up().await;
+    third.say(Share::AllPmks(vec![(HOME, PHONE, entry.clone())])).await;
+    forgets(&mut third, PHONE).await;
+    third.say(Share::Pmk { service: HOME, client: PHONE, entry: Box::new(older) }).await;
+    second.say(Share::PmkWanted { service: HOME, client: PHONE }).await;
+    let revoked = second.core_hears(|said| match said {
+        ForCore::Pmk { .. } => Some(false),
+        ForCore::Forget { .. } => Some(true),
+        ForCore::Up => None,
+    });
+    assert!(revoked.await, "a revoked PMK is found");
+    let anew = pmk(now() + Duration::from_millis(5), Duration::from_secs(3600));
+    first.say(Share::Pmk { service: HOME, client: PHONE, entry: Box::new(anew.clone()) }).await;
+    assert_eq!(fetch(&mut third, PHONE).await, anew);
+}
+
+/// Until when PMKs that were made are good no longer.
+async fn forgets(process: &mut Process, client: MacAddr) -> Duration {
+    let forgotten = process.core_hears(|said| match said {
+        ForCore::Forget { service: HOME, client: of, at } if of == client => Some(at),
         _ => None,
     });
-    assert_eq!(forgotten.await, (HOME, PHONE));
-    let (connection, _messages) = store.connect(vec!["nothing".into()]).await.unwrap();
-    let key = format!("ttg:1:pmk:{HOME}:{PHONE}");
-    assert_eq!(connection.run(vec![Op::Get { key }]).await.unwrap(), [Found::Nothing]);
+    forgotten.await
+}
+
+/// A PMK that is revoked while the store is away is known as revoked when it is back, even empty.
+#[tokio::test]
+async fn a_pmk_is_revoked_while_the_store_is_away() {
+    let store = Memory::default();
+    store.set_away(false);
+    let mut first = Process::start(store.clone(), 1);
+    let mut second = Process::start(store.clone(), 1);
+    first.is_up().await;
+    second.is_up().await;
+    let entry = pmk(now(), Duration::from_secs(3600));
+    store.set_away(true);
+    first.say(Share::PmkGone { service: HOME, client: PHONE, at: now() }).await;
+    store.set_away(false);
+    // Whatever comes first: the one's revocation, or what the other has.
+    second.is_up().await;
+    second.say(Share::AllPmks(vec![(HOME, PHONE, entry)])).await;
+    forgets(&mut second, PHONE).await;
+    let mut third = Process::start(store, 1);
+    third.is_up().await;
+    third.say(Share::PmkWanted { service: HOME, client: PHONE }).await;
+    let revoked = third.core_hears(|said| match said {
+        ForCore::Pmk { .. } => Some(false),
+        ForCore::Forget { .. } => Some(true),
+        ForCore::Up => None,
+    });
+    assert!(revoked.await, "a revoked PMK is found");
 }
 
 async fn fetch(process: &mut Process, client: MacAddr) -> CachedPmk {
@@ -531,7 +577,7 @@ async fn redis_sees_no_keys() {
     assert_eq!(fetch(&mut second, PHONE).await, entry);
     let login = ["--no-auth-warning", "-a", "correct horse"];
     let ask = |question: &[&str]| server.ask(&[&login[..], question].concat());
-    let key = format!("ttg:1:pmk:{HOME}:{PHONE}");
+    let key = format!("ttg:1:pmks:{HOME}:{PHONE}");
     let life: u64 = String::from_utf8(ask(&["PTTL", &key])).unwrap().trim().parse().unwrap();
     assert!((3_000_000..=3_600_000).contains(&life), "{life}");
     let names = String::from_utf8(ask(&["KEYS", "*"])).unwrap();

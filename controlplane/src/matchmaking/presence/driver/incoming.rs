@@ -3,14 +3,15 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use authenticator::CachedPmk;
+use dot11::MacAddr;
 use matchmaker::Uuid;
 use prost::Message;
 use proto::matchmaking::messages as pb;
 use tokio::time::Instant;
 
 use super::{
-    Driver, FORGOTTEN, MAX_SEEN, Other, PROCESSES, REFUSED, SILENT, Then, channel, instances_key, now,
-    pmk_key, tunnels_key,
+    Driver, FORGOTTEN, GONE, MAX_SEEN, Other, PMK, PROCESSES, REFUSED, SILENT, Then, channel, instances_key,
+    now, pmk_key, tunnels_key,
 };
 use crate::matchmaking::presence::{
     ForCore, ProcessId, Shared,
@@ -66,17 +67,28 @@ impl<S: Store> Driver<S> {
                     self.write_everything().await;
                 }
             }
-            (Then::Pmk { service, client }, Found::Value(value)) => {
-                let key = pmk_key(service, client);
-                let opened = self.sealer.open(&[key.as_bytes()], &value);
-                match opened.and_then(|(_, text)| CachedPmk::from_octets(&text).ok()) {
-                    Some(entry) => {
-                        self.tell_core(ForCore::Pmk { service, client, entry: Box::new(entry) }).await
-                    }
-                    None => self.bad(),
+            (Then::Pmk { service, client }, Found::Fields(fields)) => {
+                let (entry, gone) = self.pmk(service, client, fields);
+                // Perhaps nobody told us.
+                if let Some(at) = gone {
+                    self.tell_core(ForCore::Forget { service, client, at }).await;
+                }
+                if let Some(entry) = entry.filter(|entry| !is_revoked(entry, gone)) {
+                    self.tell_core(ForCore::Pmk { service, client, entry: Box::new(entry) }).await;
                 }
             }
-            (Then::PmkGone { service, client }, Found::Flag(true)) => self.forget_pmk(service, client),
+            (Then::OwnPmk { service, client, entry }, Found::Fields(fields)) => {
+                match self.pmk(service, client, fields).1 {
+                    Some(at) if is_revoked(&entry, Some(at)) => {
+                        self.tell_core(ForCore::Forget { service, client, at }).await;
+                    }
+                    _ => {
+                        let op = self.put_pmk(service, client, &entry);
+                        self.op(op);
+                    }
+                }
+            }
+            (Then::PmkGone(revoked), _) => self.forget_pmk(revoked),
             _ => {}
         }
     }
@@ -113,7 +125,10 @@ impl<S: Store> Driver<S> {
         }
         if let Some(forget) = envelope.forget_pmk {
             match (Uuid::from_slice(&forget.service), records::mac(&forget.client)) {
-                (Ok(service), Some(client)) => self.tell_core(ForCore::Forget { service, client }).await,
+                (Ok(service), Some(client)) => {
+                    let at = Duration::from_millis(forget.at);
+                    self.tell_core(ForCore::Forget { service, client, at }).await;
+                }
                 _ => self.bad(),
             }
         }
@@ -237,8 +252,29 @@ impl<S: Store> Driver<S> {
         }
     }
 
+    /// The PMK that was made last, and until when what was made is good no longer.
+    fn pmk(&self, service: Uuid, client: MacAddr, fields: Fields) -> (Option<CachedPmk>, Option<Duration>) {
+        let (key, mut entry, mut gone) = (pmk_key(service, client), None, None);
+        for (field, value) in fields {
+            let opened = self.sealer.open(&[key.as_bytes(), &field], &value);
+            match (&field[..], opened) {
+                (PMK, Some((_, text))) => match CachedPmk::from_octets(&text) {
+                    Ok(read) => entry = Some(read),
+                    Err(_) => self.bad(),
+                },
+                (GONE, Some((at, _))) => gone = Some(at),
+                _ => self.bad(),
+            }
+        }
+        (entry, gone)
+    }
+
     fn read<M: Message + Default>(&self, place: &[&[u8]], value: &[u8]) -> Option<M> {
         let (_, text) = self.sealer.open(place, value)?;
         M::decode(&*text).ok()
     }
+}
+
+fn is_revoked(entry: &CachedPmk, gone: Option<Duration>) -> bool {
+    gone.is_some_and(|at| Duration::from_micros(entry.made.0) <= at)
 }

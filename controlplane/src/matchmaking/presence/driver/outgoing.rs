@@ -12,8 +12,9 @@ use proto::matchmaking::messages as pb;
 use tokio::time::Instant;
 
 use super::{
-    ALL, BEAT, Driver, FORGOTTEN, KEY, MAX_KEPT, MAX_WAITING, PROCESSES, REFUSALS_EVERY, REFUSED, Share,
-    Shared, Then, Waiting, channel, instance_field, instances_key, now, pmk_key, tunnels_key,
+    ALL, BEAT, Driver, FORGOTTEN, GONE, KEY, MAX_REVOKED, MAX_WAITING, PMK, PROCESSES, REFUSALS_EVERY,
+    REFUSED, Revoked, Share, Shared, Then, Waiting, channel, instance_field, instances_key, now, pmk_key,
+    tunnels_key,
 };
 use crate::matchmaking::presence::{
     ForCore, ProcessId,
@@ -25,6 +26,8 @@ use crate::matchmaking::presence::{
 const TUNNELS: Duration = Duration::from_secs(3600);
 /// Refusals are forgotten so long after the last one; a device is forgiven by itself before.
 const REFUSALS: Duration = Duration::from_secs(3 * 24 * 3600);
+/// No PMK is good for longer than this (with what clocks may differ), so revocations need not be known for longer.
+const PMKS: Duration = Duration::from_secs(13 * 3600);
 /// A push is repeated after this, then twice as seldom each time.
 const REPEAT: Duration = Duration::from_millis(500);
 /// And given up after this: the device that it is about has begun anew by then.
@@ -74,18 +77,23 @@ impl<S: Store> Driver<S> {
                 self.backlog.extend(all);
             }
             Share::Pmk { service, client, entry } => {
-                let (key, value, ttl) = self.sealed_pmk(service, client, &entry);
-                self.op(Op::Put { key, value, ttl });
+                let op = self.put_pmk(service, client, &entry);
+                self.op(op);
             }
             Share::AllPmks(all) => {
                 for (service, client, entry) in all {
-                    let (key, value, ttl) = self.sealed_pmk(service, client, &entry);
-                    self.backlog.push_back((Op::PutAbsent { key, value, ttl }, Then::Nothing));
+                    // Somebody may have revoked it while we did not hear.
+                    let read = Op::Fields { key: pmk_key(service, client) };
+                    let then = Then::OwnPmk { service, client, entry: Box::new(entry) };
+                    self.backlog.push_back((read, then));
                 }
             }
-            Share::PmkGone { service, client } => self.delete_pmk(service, client),
+            Share::PmkGone { service, client, at } => {
+                let revoked = self.remember_revoked(service, client, at);
+                self.put_revoked(revoked);
+            }
             Share::PmkWanted { service, client } => {
-                self.ops.push((Op::Get { key: pmk_key(service, client) }, Then::Pmk { service, client }));
+                self.ops.push((Op::Fields { key: pmk_key(service, client) }, Then::Pmk { service, client }));
             }
         }
     }
@@ -102,19 +110,14 @@ impl<S: Store> Driver<S> {
                 self.own.remove(&(service, instance));
             }
             Share::Push { to, which, push } => self.wait(to, which, push),
-            Share::PmkGone { service, client } => self.keep(service, client),
+            Share::PmkGone { service, client, at } => {
+                self.remember_revoked(service, client, at);
+            }
             // It sits in the desk's or the core's memory.
             Share::Tunnel(_) | Share::Refusal(..) | Share::Everything { .. } => {}
             Share::Pmk { .. } | Share::AllPmks(_) => {}
             // Nothing depends on it.
             Share::Released { .. } | Share::Fetch(_) | Share::PmkWanted { .. } => {}
-        }
-    }
-
-    /// An operation was not done.
-    pub(super) fn not_done(&mut self, then: Then) {
-        if let Then::PmkGone { service, client } = then {
-            self.keep(service, client);
         }
     }
 
@@ -127,8 +130,10 @@ impl<S: Store> Driver<S> {
     /// The store knows nothing, or may not.
     pub(super) async fn write_everything(&mut self) {
         self.write_instances();
-        for (service, client) in std::mem::take(&mut self.kept) {
-            self.delete_pmk(service, client);
+        let over = now().saturating_sub(PMKS);
+        self.revoked.retain(|revoked| revoked.at > over);
+        for revoked in self.revoked.clone() {
+            self.put_revoked(revoked);
         }
         self.ops.push((Op::Fields { key: REFUSED.to_owned() }, Then::Refusals));
         self.tell_desk(Shared::Up).await;
@@ -188,8 +193,10 @@ impl<S: Store> Driver<S> {
     }
 
     /// The others are to forget a PMK that they may have fetched.
-    pub(super) fn forget_pmk(&mut self, service: Uuid, client: MacAddr) {
-        let forget = ForgetPmk { service: service.as_bytes().to_vec(), client: client.0.to_vec() };
+    pub(super) fn forget_pmk(&mut self, revoked: Revoked) {
+        let Revoked { service, client, at } = revoked;
+        let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let forget = ForgetPmk { service: service.as_bytes().to_vec(), client: client.0.to_vec(), at };
         self.publish(ALL.to_owned(), &Envelope { forget_pmk: Some(forget), ..self.envelope() });
     }
 
@@ -197,16 +204,24 @@ impl<S: Store> Driver<S> {
         self.ops.push((op, Then::Nothing));
     }
 
-    fn keep(&mut self, service: Uuid, client: MacAddr) {
-        if self.kept.len() < MAX_KEPT {
-            self.kept.push_back((service, client));
-        } else {
-            self.counters.lost.fetch_add(1, Ordering::Relaxed);
+    /// In whole milliseconds, as it is sealed: what was made a moment before is not good either.
+    fn remember_revoked(&mut self, service: Uuid, client: MacAddr, at: Duration) -> Revoked {
+        let at = Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(u64::MAX).saturating_add(1));
+        let revoked = Revoked { service, client, at };
+        self.revoked.retain(|other| (other.service, other.client) != (service, client));
+        if self.revoked.len() >= MAX_REVOKED {
+            self.revoked.pop_front();
         }
+        self.revoked.push_back(revoked);
+        revoked
     }
 
-    fn delete_pmk(&mut self, service: Uuid, client: MacAddr) {
-        self.ops.push((Op::Delete { key: pmk_key(service, client) }, Then::PmkGone { service, client }));
+    /// Beside the PMK, so that no process that writes an old one hides it.
+    fn put_revoked(&mut self, revoked: Revoked) {
+        let key = pmk_key(revoked.service, revoked.client);
+        let value = self.sealer.seal(&[key.as_bytes(), GONE], revoked.at, &[]);
+        let put = Op::PutField { key, field: GONE.to_vec(), value, ttl: PMKS };
+        self.ops.push((put, Then::PmkGone(revoked)));
     }
 
     fn wait(&mut self, to: ProcessId, which: (Uuid, [u8; 16]), push: pb::push::Push) {
@@ -244,17 +259,12 @@ impl<S: Store> Driver<S> {
         Op::PutField { key: REFUSED.to_owned(), field, value, ttl: REFUSALS }
     }
 
-    /// Key, value and lifetime.
-    fn sealed_pmk(
-        &self,
-        service: Uuid,
-        client: MacAddr,
-        entry: &authenticator::CachedPmk,
-    ) -> (String, Vec<u8>, Duration) {
+    pub(super) fn put_pmk(&self, service: Uuid, client: MacAddr, entry: &authenticator::CachedPmk) -> Op {
         let key = pmk_key(service, client);
         let made = Duration::from_micros(entry.made.0);
-        let value = self.sealer.seal(&[key.as_bytes()], made, &entry.to_octets());
-        (key, value, Duration::from_micros(entry.expires.0).saturating_sub(now()))
+        let value = self.sealer.seal(&[key.as_bytes(), PMK], made, &entry.to_octets());
+        let ttl = Duration::from_micros(entry.expires.0).saturating_sub(now());
+        Op::PutField { key, field: PMK.to_vec(), value, ttl }
     }
 
     fn changed(&mut self, instance: Instance, gone: bool) {
