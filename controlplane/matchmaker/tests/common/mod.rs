@@ -199,3 +199,17 @@ pub fn connect(client: MacAddr, service: Uuid, radio: MacAddr) -> Connect {
     let bssid = MacAddr([0x02, 0xbb, radio.0[4], radio.0[5], 0, service.as_u128() as u8]);
     Connect { radio, client, service, bssid, session_id: [radio.0[5]; 16], rssi_dbm: Some(-60), tunnel: None }
 }
+
+/// Two accounts with a radio and a service each, and a pool with both.
+pub fn two_accounts() -> World {
+    let mut world = World::new();
+    world.account("a@example.org");
+    world.account("b@example.org");
+    world.radio(None, KITCHEN, at(0)).unwrap();
+    world.radio(Some("a@example.org"), OFFICE, at(0)).unwrap();
+    world.radio(Some("b@example.org"), STREET, at(0)).unwrap();
+    world.service(None, HOME, "home", Policy::default(), at(0));
+    world.service(Some("a@example.org"), WORK, "work", Policy::default(), at(0));
+    world.service(Some("b@example.org"), CARRIER, "carrier", Policy::default(), at(0));
+    world
+}
