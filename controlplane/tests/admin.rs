@@ -382,11 +382,17 @@ async fn devices_on_record_outlive_the_process_and_come_in_pages() {
 /// An operator's word reaches the gateways, which count for themselves.
 #[tokio::test]
 async fn a_forgiven_client_is_forgiven_everywhere() {
-    let (control, _state) = control(&[MATCHMAKER, BINDING].concat()).await;
+    // What is to count everywhere must be said by somebody who proves who it is.
+    let key = "07".repeat(32);
+    let account =
+        format!("account = \"info@example.org\"\n[[account]]\nid = \"info@example.org\"\nkey = \"{key}\"\n");
+    let (control, _state) = control(&[MATCHMAKER, &account, BINDING].concat()).await;
     let mut served = serve(control).await;
-    let mut radio = served.radio().await;
     let at = served.control.matchmaker().unwrap();
-    let mut gateway = Radio::new((at.listen, at.key)).await;
+    let account = Some(("info@example.org", [7; 32]));
+    let mut radio = Radio::of((at.listen, at.key), account).await;
+    radio.register().await;
+    let mut gateway = Radio::of((at.listen, at.key), account).await;
     let register = mm::RegisterService {
         service: uuid(),
         instance: vec![7; 16],

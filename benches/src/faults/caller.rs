@@ -6,7 +6,7 @@ use std::{
 };
 
 use proto::matchmaking::{
-    StaticSecret,
+    Key, StaticSecret,
     messages::{answer::Answer, push::Push, request::Request},
     peer::{self, Output, Peer},
 };
@@ -23,6 +23,8 @@ const SOON: Duration = Duration::from_millis(20);
 pub struct Caller {
     secret: StaticSecret,
     address: Address,
+    /// Name and key.
+    account: Option<(String, Key)>,
     peer: Peer,
     socket: UdpSocket,
     clock: Instant,
@@ -33,14 +35,15 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// With a key of its own.
-    pub async fn new(address: Address) -> anyhow::Result<Caller> {
+    /// With a key of its own, of this account.
+    pub async fn new(address: Address, account: Option<(String, Key)>) -> anyhow::Result<Caller> {
         let secret = StaticSecret::generate(&mut entropy);
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let peer = peer(&secret, &address);
+        let peer = peer(&secret, &address, account.clone());
         Ok(Caller {
             secret,
             address,
+            account,
             peer,
             socket,
             clock: Instant::now(),
@@ -51,7 +54,7 @@ impl Caller {
 
     /// As if it had been started again.
     pub fn restart(&mut self) {
-        (self.peer, self.clock) = (peer(&self.secret, &self.address), Instant::now());
+        (self.peer, self.clock) = (peer(&self.secret, &self.address, self.account.clone()), Instant::now());
     }
 
     /// The answer; `None`: none came.
@@ -104,11 +107,11 @@ impl Caller {
     }
 }
 
-fn peer(secret: &StaticSecret, address: &Address) -> Peer {
+fn peer(secret: &StaticSecret, address: &Address, account: Option<(String, Key)>) -> Peer {
     let config = peer::Config {
         secret: secret.clone(),
         matchmaker: address.key,
-        account: None,
+        account,
         software: "faults".to_owned(),
         instance: 1,
         patience: PATIENCE,

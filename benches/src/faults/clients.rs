@@ -18,7 +18,7 @@ use proto::{
 use tokio::sync::RwLock;
 use tonic::Code;
 
-use super::{caller::Caller, control::Address, model::Model, random::Random};
+use super::{caller::Caller, control::Address, model::Model, presence::ACCOUNT, random::Random};
 
 /// Between two changes of one administrator, and between two registrations of one gateway.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -120,16 +120,17 @@ async fn create(world: &World, random: &mut Random) -> Option<u64> {
 }
 
 async fn delete(world: &World, random: &mut Random, id: u64) {
-    let asked = DeleteBindingRequest { account: String::new(), id };
-    let began = Instant::now();
+    let asked = DeleteBindingRequest { account: ACCOUNT.to_owned(), id };
+    let (began, mut again) = (Instant::now(), false);
     loop {
         let mut admin = random.of(&world.controls).admin.clone();
         match admin.delete_binding(asked.clone()).await {
             Ok(_) => return world.model().deleted(id, began.elapsed()),
-            Err(status) if status.code() == Code::NotFound => {
+            // It was done the last time, and the answer got lost.
+            Err(status) if status.code() == Code::NotFound && again => {
                 return world.model().deleted(id, began.elapsed());
             }
-            Err(status) if world.transient(&status) => {}
+            Err(status) if world.transient(&status) => again = true,
             Err(_) => return,
         }
         tokio::time::sleep(AGAIN).await;
@@ -138,7 +139,7 @@ async fn delete(world: &World, random: &mut Random, id: u64) {
 
 /// Registers services at one control process.
 pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> anyhow::Result<()> {
-    let mut caller = Caller::new(world.controls[place].clone()).await?;
+    let mut caller = Caller::new(world.controls[place].clone(), None).await?;
     let mut registered = 0;
     while !world.stopped() {
         {

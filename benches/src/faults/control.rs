@@ -18,7 +18,7 @@ use proto::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::{clients::SERVICE, model::Contents};
+use super::{clients::SERVICE, model::Contents, presence};
 
 /// A process that has not started by then does not.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,10 +67,11 @@ impl Control {
         let (admin, matchmaker) = ((ip, 7400).into(), (ip, 5248).into());
         let config = state.join("controlplane.toml");
         let text = format!(
-            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\nkey_file = \"{}\"\n{shared}\
+            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\nkey_file = \"{}\"\n{}{shared}\
              [[service]]\nuuid = \"{SERVICE}\"\nssid = \"bound\"\nsecurity = \"open\"\n",
             state.display(),
-            directory.join("matchmaker.key").display()
+            directory.join("matchmaker.key").display(),
+            presence::owner(),
         );
         std::fs::write(&config, text)?;
         let (log, program) = (Arc::default(), program.to_owned());

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::Context;
 use matchmaker::Uuid;
+use proto::matchmaking::Key;
 use proto::matchmaking::messages::{
     AuthenticationFailures, Connect, Device, Load, LookUp, RegisterRadio, RegisterService, Release, Security,
     answer::Answer, failure::Reason, push::Push, request::Request,
@@ -36,6 +37,18 @@ type Mac = [u8; 6];
 /// That of a control process; nobody registers that of number 0.
 fn service(number: usize) -> Uuid {
     Uuid::from_u64_pair(u64::from(u32::MAX), number as u64)
+}
+
+/// Whose everything is: what a gateway says of a device counts everywhere only if it proves whose it is.
+pub(super) const ACCOUNT: &str = "faults@example.org";
+
+fn account() -> (String, Key) {
+    (ACCOUNT.to_owned(), Key([7; 32]))
+}
+
+/// For the configuration of the matchmaker: the account, and that all that is configured is its own.
+pub fn owner() -> String {
+    format!("account = \"{ACCOUNT}\"\n[[account]]\nid = \"{ACCOUNT}\"\nkey = \"{}\"\n", "07".repeat(32))
 }
 
 /// For the configuration: everybody may use the services of so many processes, and the one that is not there.
@@ -84,9 +97,9 @@ impl Presence {
         let (mut radios, mut senders) = (Vec::new(), Vec::new());
         for (place, address) in world.controls.iter().enumerate() {
             let (sender, failed) = mpsc::channel(8);
-            let caller = Caller::new(address.clone()).await?;
+            let caller = Caller::new(address.clone(), Some(account())).await?;
             gateways.push(Gateway { place, caller, failed, heard: Arc::clone(&heard) });
-            let (caller, name) = (Caller::new(address.clone()).await?, address.name.clone());
+            let (caller, name) = (Caller::new(address.clone(), Some(account())).await?, address.name.clone());
             radios.push(Radio { caller, name, mac: [2, 0xfe, 0, 0, 0, place as u8] });
             senders.push(sender);
         }

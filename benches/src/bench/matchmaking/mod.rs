@@ -435,7 +435,7 @@ mod tests {
         };
         let section = run(&plan).unwrap();
         let look_ups = section.json["look_ups"].as_array().unwrap();
-        assert_eq!(look_ups.len(), 4);
+        assert_eq!(look_ups.len(), 2 * KINDS.len());
         for look_up in look_ups {
             // One for anybody, seldom another, and those of the half that is bound.
             let (devices, offers) =
