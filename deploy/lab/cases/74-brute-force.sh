@@ -1,6 +1,6 @@
 # A device that guesses the passphrase is refused after two attempts, and then by the matchmaker: at another radio, before another gateway, and
 # with the right passphrase too; nobody answers it there. Others are not concerned, and an operator can let it in.
-refused_everywhere() { tail -n 100 "$work/logs/controlplane" | grep -q "client refused everywhere.*$(mac sta2)"; }
+refused_everywhere() { tail -n 100 "$work/logs/controlplane" | grep -q "client refused client=$(mac sta2) .*everywhere=true"; }
 gateway_at() { ctl radios -o json | jq -r ".[] | select(.radio == \"$(radio $1)\" and .ssid == \"ttg-vault\") | .gateway"; }
 second_gateway_start
 two_radios
