@@ -235,7 +235,7 @@ fn peers(plan: &Plan, text: &mut String) -> anyhow::Result<serde_json::Value> {
     text.push_str(&format!(
         "\nOthers, over their sockets on this machine, 64 questions at a time:\n\n{}\n\
          \"its core\": in a second of the server's processor time, its system calls included; what it takes to ask is not. Ours has\n\
-         no socket in the table above.\n",
+         no socket in the first table above.\n",
         table(&["", "objects", "its core", "by the clock"], measured.iter().map(line)),
     ));
     let value = |peer: &peers::Measured| json!({ "peer": peer.name, "objects": peer.objects, "per_second": peer.per_second, "wall": peer.wall });
