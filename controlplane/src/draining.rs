@@ -1,4 +1,5 @@
-//! Which gateways operators want empty, on disk: so that it holds when control is restarted. A name in each line.
+//! Which gateways operators want empty, on disk: so that it holds when control is restarted. A name in each line. Only where the matchmaker is
+//! elsewhere: with one in this process it is on record, and holds at all processes that share the records.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +8,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use matchmaker::Change;
+use records::Draft;
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::matchmaking::Matchmaking;
 
 /// The file.
 pub(crate) struct Drained(Mutex<OnDisk>);
@@ -32,6 +37,24 @@ impl Drained {
         let names: BTreeSet<String> =
             text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         Ok((Drained(Mutex::new(OnDisk { path, names: names.clone() })), names))
+    }
+
+    /// Puts on record what is in it, and gives what is on record. What cannot be put there now is put there at the next start.
+    pub async fn move_to(&self, desk: &Matchmaking, names: &BTreeSet<String>) -> BTreeSet<String> {
+        if !names.is_empty() {
+            let drafts = names.iter().cloned().map(|name| Draft::Change(Change::PutDrained(name))).collect();
+            let moved = match desk.commit(drafts).await {
+                Some(Ok(_)) => {
+                    self.lock().await.write(BTreeSet::new()).await.map_err(|error| error.to_string())
+                }
+                Some(Err(why)) => Err(why.text),
+                None => Err("the matchmaker has ended".to_owned()),
+            };
+            if let Err(error) = moved {
+                tracing::warn!(error, "which gateways are drained holds only at this process");
+            }
+        }
+        desk.ask(|desk, _| desk.matchmaker.drained().clone()).await.unwrap_or_default()
     }
 
     /// For somebody who changes it.

@@ -101,8 +101,11 @@ impl Control {
         let desk = matchmaker.local().cloned();
         let accounts = config.accounts.iter().map(|account| account.id.clone()).collect();
         let services = config.services.iter().map(|service| service.uuid).collect();
-        let (drained, names) = draining::Drained::read(&config.state)
+        let (drained, mut names) = draining::Drained::read(&config.state)
             .map_err(|error| StartError::State { path: config.state.clone(), error })?;
+        if let Some(desk) = &desk {
+            names.extend(drained.move_to(desk, &names).await);
+        }
         let core = Core::new(config, messages.downgrade(), matchmaker, names).await?;
         let task = tokio::spawn(core.run(inbox));
         let drained = Arc::new(drained);

@@ -10,12 +10,13 @@ use std::{
 };
 
 use common::*;
-use controlplane::{Control, config, grpc};
+use controlplane::{Control, config, core::Query, grpc};
 use proto::admin::{
-    Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest, Grant,
-    ListAccountsRequest, ListBindingsRequest, ListGrantsRequest, ListNetworksRequest, Policy,
-    admin_client::AdminClient,
+    Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest,
+    DrainGatewayRequest, Grant, ListAccountsRequest, ListBindingsRequest, ListGrantsRequest,
+    ListNetworksRequest, Policy, admin_client::AdminClient,
 };
+use proto::gateway::{self as pb, Event, event::Event as Ev};
 use records::{Embedded, Postgres, Records, migrate, testkit::Server};
 use tonic::{Code, transport::Channel};
 
@@ -118,6 +119,60 @@ async fn until(admin: &mut AdminClient<Channel>, wanted: &[&str]) {
         assert!(began.elapsed() < PATIENCE, "{found:?} instead of {wanted:?}");
         tokio::task::yield_now().await;
     }
+}
+
+/// A gateway attaches until the link is dropped.
+async fn gateway(control: &Control) -> controlplane::Link {
+    let link = control.attach().await.unwrap();
+    let hello = pb::Hello {
+        gateway: "g".into(),
+        epoch: 1,
+        version: "v".into(),
+        listen: vec!["192.0.2.1:5247".into()],
+    };
+    let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
+    let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
+    link.events.send(events).await.unwrap();
+    link
+}
+
+/// Until the gateway there takes newcomers, or does not.
+async fn drained(control: &Control, wanted: bool) {
+    let began = Instant::now();
+    loop {
+        let gateways = control.ask(Query::Gateways).await.unwrap();
+        if gateways.first().is_some_and(|gateway| gateway.draining == wanted) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{gateways:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_drained_at_one_process_is_drained_at_all() {
+    let server = postgres().await;
+    let text = [&text(&server.database().await), SERVICE].concat();
+    let start = async |state: &tempfile::TempDir| {
+        let path = written(state.path(), &text);
+        Control::start(config::load(&path).unwrap()).await.unwrap().0
+    };
+    let states = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    // What an earlier version wrote down goes on record.
+    std::fs::write(states[0].path().join("draining"), "g\n").unwrap();
+    let one = start(&states[0]).await;
+    assert_eq!(std::fs::read_to_string(states[0].path().join("draining")).unwrap(), "");
+    let two = start(&states[1]).await;
+    let _link = gateway(&two).await;
+    drained(&two, true).await;
+    let listener = grpc::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let at = format!("http://{}", listener.local_addr().unwrap());
+    let _server = grpc::Server::start(listener, one.clone());
+    let mut admin = AdminClient::connect(at).await.unwrap();
+    // It is attached elsewhere, and known here because it is drained.
+    let request = DrainGatewayRequest { gateway: "g".into(), drain: false };
+    assert!(admin.drain_gateway(request).await.unwrap().into_inner().changed);
+    drained(&two, false).await;
 }
 
 #[tokio::test]
@@ -291,7 +346,7 @@ async fn what_is_wrong_with_the_database_is_said() {
 
     client.batch_execute("INSERT INTO records.schema (number) VALUES (9)").await.unwrap();
     let said = fails(&as_guest).await;
-    assert!(said.contains("has records of format 9, and this software knows formats up to 1"), "{said}");
+    assert!(said.contains("has records of format 9, and this software knows formats up to 2"), "{said}");
     client.batch_execute("DELETE FROM records.schema WHERE number = 9").await.unwrap();
 
     // There are records in the file, and none in the database: somebody forgot to move them.

@@ -1,5 +1,6 @@
 //! All that the matchmaker knows, how records change it, and how peers register.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -103,6 +104,7 @@ pub struct Matchmaker {
     pub(crate) failures_within: Failures<(Scope, MacAddr)>,
     pub(crate) predictions: Predictions,
     pub(crate) clients: Clients,
+    drained: BTreeSet<String>,
     sources: Sources,
     account_rates: Vec<Duration>,
     contracts: HashMap<(AccountRef, ContractId), Contract, Seed>,
@@ -127,6 +129,7 @@ impl Matchmaker {
             failures_within: Failures::new(seed, settings.strikes),
             predictions: Predictions::default(),
             clients: Clients::default(),
+            drained: BTreeSet::new(),
             sources: Sources::new(seed, settings.rates.sources),
             account_rates: Vec::new(),
             contracts: HashMap::with_hasher(seed),
@@ -164,6 +167,12 @@ impl Matchmaker {
                 }
             }
             Change::PutClient(_) | Change::DeleteClient(_) => self.clients.apply(change),
+            Change::PutDrained(gateway) => {
+                self.drained.insert(gateway.clone());
+            }
+            Change::DeleteDrained(gateway) => {
+                self.drained.remove(gateway);
+            }
             Change::PutBinding { account, binding } => {
                 let account = self.accounts.number(account.as_ref());
                 self.bindings.put(account, binding);
@@ -466,6 +475,11 @@ impl Matchmaker {
     /// All services that there is a record of, with their instances.
     pub fn services(&self) -> impl Iterator<Item = (&Service, &[Instance])> {
         self.services.iter().map(|(_, state)| (&state.record, &state.instances[..]))
+    }
+
+    /// Gateways that are to take no newcomers, by name.
+    pub fn drained(&self) -> &BTreeSet<String> {
+        &self.drained
     }
 
     /// Introductions that are remembered.

@@ -36,6 +36,7 @@ pub(crate) fn encode(change: &Change) -> Option<Vec<u8>> {
             out.policy(&service.policy);
         }
         Change::PutClient(client) => out.long(client.name.as_bytes()),
+        Change::PutDrained(_) => {}
         Change::PutBinding { binding, .. } => {
             out.bytes(binding.service.as_bytes());
             out.pattern(binding.client);
@@ -64,6 +65,7 @@ pub(crate) fn encode(change: &Change) -> Option<Vec<u8>> {
         | Change::DeleteRadio(_)
         | Change::DeleteService(_)
         | Change::DeleteClient(_)
+        | Change::DeleteDrained(_)
         | Change::DeleteBinding { .. }
         | Change::DeleteContract { .. } => return None,
     }
@@ -99,6 +101,7 @@ pub(crate) fn decode(key: &Key, body: Option<&[u8]>) -> Option<Change> {
             policy: from.policy()?,
         }),
         Name::Client(mac) => Change::PutClient(Client { mac, name: from.text()? }),
+        Name::Drained(gateway) => Change::PutDrained(gateway),
         Name::Binding(account, id) => Change::PutBinding {
             account,
             binding: Binding {

@@ -25,6 +25,8 @@ pub enum Name {
     Binding(Option<AccountId>, BindingId),
     /// By its identifier within its account.
     Contract(Option<AccountId>, ContractId),
+    /// By the name of the gateway.
+    Drained(String),
 }
 
 impl Name {
@@ -44,6 +46,7 @@ impl Name {
             Change::PutContract { account, contract } => Name::Contract(account.clone(), contract.id),
             Change::DeleteContract { account, id } => Name::Contract(account.clone(), *id),
             Change::PutGrant(grant) | Change::DeleteGrant(grant) => Name::Grant(grant.clone()),
+            Change::PutDrained(gateway) | Change::DeleteDrained(gateway) => Name::Drained(gateway.clone()),
         }
     }
 
@@ -57,6 +60,7 @@ impl Name {
             Name::Client(mac) => Change::DeleteClient(mac),
             Name::Binding(account, id) => Change::DeleteBinding { account, id },
             Name::Contract(account, id) => Change::DeleteContract { account, id },
+            Name::Drained(gateway) => Change::DeleteDrained(gateway),
         }
     }
 }
@@ -80,6 +84,7 @@ impl fmt::Display for Name {
             Name::Client(mac) => write!(f, "client {mac}"),
             Name::Binding(account, id) => write!(f, "binding {id} {}", of(account)),
             Name::Contract(account, id) => write!(f, "contract {id} {}", of(account)),
+            Name::Drained(gateway) => write!(f, "drained gateway {gateway}"),
         }
     }
 }
@@ -95,15 +100,24 @@ pub(crate) enum Kind {
     Client = 5,
     Binding = 6,
     Contract = 7,
+    Drained = 8,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 7] =
-        [Kind::Account, Kind::Grant, Kind::Radio, Kind::Service, Kind::Client, Kind::Binding, Kind::Contract];
+    pub(crate) const ALL: [Kind; 8] = [
+        Kind::Account,
+        Kind::Grant,
+        Kind::Radio,
+        Kind::Service,
+        Kind::Client,
+        Kind::Binding,
+        Kind::Contract,
+        Kind::Drained,
+    ];
 
-    /// Whether identifiers count within an account.
+    /// Whether identifiers count within an account; that of a drained gateway is the pool.
     pub(crate) fn is_scoped(self) -> bool {
-        matches!(self, Kind::Grant | Kind::Binding | Kind::Contract)
+        matches!(self, Kind::Grant | Kind::Binding | Kind::Contract | Kind::Drained)
     }
 
     pub(crate) fn of(code: u8) -> Option<Kind> {
@@ -161,6 +175,7 @@ impl Key {
             Name::Client(mac) => everywhere(Kind::Client, &mac.0),
             Name::Binding(account, id) => Key::numbered(Kind::Binding, scope(account.as_ref()), *id),
             Name::Contract(account, id) => Key::numbered(Kind::Contract, scope(account.as_ref()), *id),
+            Name::Drained(gateway) => everywhere(Kind::Drained, gateway.as_bytes()),
         }
     }
 
@@ -198,6 +213,7 @@ impl Key {
             Kind::Client => Name::Client(mac()?),
             Kind::Binding => Name::Binding(unscope(&self.scope)?, self.number()?),
             Kind::Contract => Name::Contract(unscope(&self.scope)?, self.number()?),
+            Kind::Drained => Name::Drained(text()?.to_owned()),
         })
     }
 

@@ -3,7 +3,10 @@
 //! What a gateway reports is the truth. A control process that was restarted knows nothing else; one that only lost
 //! the stream throws its own picture away, since commands may have been lost with it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use authenticator::{TerminateCause, Time};
 use matchmaker::Uuid;
@@ -257,6 +260,19 @@ impl Core {
             self.renew_registrations();
         }
         Drained::Done { changed, all: self.draining.clone() }
+    }
+
+    /// Somebody wants these gateways empty, perhaps at another process.
+    pub(super) fn drained(&mut self, all: BTreeSet<String>) {
+        self.draining = all;
+        let mut changed = false;
+        for gateway in self.gateways.values_mut() {
+            let draining = self.draining.contains(&gateway.name);
+            changed |= std::mem::replace(&mut gateway.draining, draining) != draining;
+        }
+        if changed {
+            self.renew_registrations();
+        }
     }
 
     fn arm_lost(&mut self) {

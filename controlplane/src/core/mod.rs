@@ -80,6 +80,8 @@ pub(crate) enum Message {
         connection: Connection,
         said: Said,
     },
+    /// All gateways that are to be empty, as it is on record.
+    Drained(BTreeSet<String>),
     /// Of what processes share.
     Presence(presence::ForCore),
     MatchmakerResolved {
@@ -330,6 +332,7 @@ impl Core {
                 self.answered(connection, id, answer);
             }
             Message::Matchmaking { connection, said: Said::Push(push) } => self.pushed(connection, push),
+            Message::Drained(all) => self.drained(all),
             Message::Presence(said) => self.presence(said),
             Message::MatchmakerResolved { connection, addresses } => {
                 self.matchmaker_resolved(connection, &addresses);

@@ -78,9 +78,10 @@ fn few_names(desk: &Desk) -> Vec<Name> {
     let services = matchmaker.services().map(|(service, _)| Name::Service(service.uuid));
     let contracts =
         matchmaker.contracts().map(|(account, contract)| Name::Contract(account.cloned(), contract.id));
+    let drained = matchmaker.drained().iter().cloned().map(Name::Drained);
     let clients = matchmaker.recorded_clients(None).map(Name::Client);
     let accounts = accounts.known().cloned().map(Name::Account);
-    grants.chain(accounts).chain(services).chain(contracts).chain(clients).collect()
+    grants.chain(accounts).chain(services).chain(contracts).chain(clients).chain(drained).collect()
 }
 
 fn bindings_within(desk: &Desk, places: std::ops::Range<u32>) -> Vec<Name> {

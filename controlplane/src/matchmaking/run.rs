@@ -195,6 +195,7 @@ pub(super) async fn run(
 ) {
     let mut burst = Burst::new();
     let mut told = metrics::Told::default();
+    let mut drained = desk.matchmaker.drained().clone();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -219,6 +220,10 @@ pub(super) async fn run(
                 desk.tick(now());
                 metrics::tell(&desk, &mut told, now());
             }
+        }
+        if drained != *desk.matchmaker.drained() {
+            drained = desk.matchmaker.drained().clone();
+            tell(&core, core::Message::Drained(drained.clone())).await;
         }
         while let Some(output) = desk.poll_output() {
             match (output, &presence) {

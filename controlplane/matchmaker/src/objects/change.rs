@@ -52,6 +52,10 @@ pub enum Change {
         /// Which.
         id: ContractId,
     },
+    /// The gateway of this name takes no newcomers, wherever it is attached.
+    PutDrained(String),
+    /// It takes newcomers again.
+    DeleteDrained(String),
     /// New.
     PutGrant(Grant),
     /// No longer in force.

@@ -6,7 +6,7 @@ use super::connect::Trouble;
 use crate::RecordsError;
 
 /// Each ends with the next number. A step that was released is never changed.
-const STEPS: [&str; 1] = [include_str!("migrations/1.sql")];
+const STEPS: [&str; 2] = [include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
 
 /// Held while steps are taken, so that processes that start together take each once. "ttg-rec".
 const LOCK: i64 = 0x74_74_67_2d_72_65_63;

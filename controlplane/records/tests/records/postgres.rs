@@ -149,10 +149,10 @@ fn what_is_not_ours_is_refused() {
         let refused = async || place.open().await.err().expect("it must not be opened");
         let client = place.client().await;
         // A newer schema.
-        client.batch_execute("INSERT INTO records.schema (number) VALUES (2)").await.unwrap();
+        client.batch_execute("INSERT INTO records.schema (number) VALUES (3)").await.unwrap();
         let error = refused().await;
-        assert!(matches!(error, RecordsError::Newer { found: 2, known: 1, .. }), "{error}");
-        client.batch_execute("DELETE FROM records.schema WHERE number = 2").await.unwrap();
+        assert!(matches!(error, RecordsError::Newer { found: 3, known: 2, .. }), "{error}");
+        client.batch_execute("DELETE FROM records.schema WHERE number = 3").await.unwrap();
         // A damaged object is reported by those who read it.
         client.batch_execute("UPDATE records.object SET body = '\\x09'").await.unwrap();
         let store = place.open().await.unwrap();

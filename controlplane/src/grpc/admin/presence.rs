@@ -192,11 +192,17 @@ impl AdminService {
         let mut file = self.control.drained.lock().await;
         match self.ask(|reply| Query::Drain { gateway, drain, reply }).await? {
             Drained::Done { changed, all } => {
-                file.write(all).await.map_err(|error| {
-                    Status::unavailable(format!(
-                        "it holds until control restarts, because it cannot be written down ({error}); say it again when that is mended"
-                    ))
-                })?;
+                let written = match &self.control.matchmaker {
+                    Some(_) if drain => self.try_commit(Draft::Change(Change::PutDrained(name))).await?,
+                    Some(_) => self.try_commit(Draft::Change(Change::DeleteDrained(name))).await?,
+                    None => {
+                        let written = file.write(all).await.map_err(|error| error.to_string());
+                        return written
+                            .map(|()| DrainGatewayResponse { changed })
+                            .map_err(|e| not_written(&e));
+                    }
+                };
+                written.map_err(|why| not_written(&why.text))?;
                 Ok(DrainGatewayResponse { changed })
             }
             Drained::NoGateway => Err(Status::not_found(format!(
@@ -205,6 +211,12 @@ impl AdminService {
             Drained::NoMatchmaker => Err(super::no_matchmaker()),
         }
     }
+}
+
+fn not_written(error: &str) -> Status {
+    Status::unavailable(format!(
+        "it holds until control restarts, because it cannot be written down ({error}); say it again when that is mended"
+    ))
 }
 
 pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::RegisteredRadio {

@@ -53,7 +53,7 @@ impl Desk {
         if self.watchers() == 0 {
             return Vec::new();
         }
-        let mut touched = vec![Touched::by(change)];
+        let mut touched: Vec<Touched> = Touched::by(change).into_iter().collect();
         // With an account go the grants by and to it.
         if let Change::DeleteAccount(id) = change {
             let of =
@@ -71,9 +71,9 @@ impl Desk {
 }
 
 impl Touched {
-    /// What a change is of.
-    fn by(change: &Change) -> Touched {
-        match change {
+    /// What a change is of; nothing, if it is the core's to say.
+    fn by(change: &Change) -> Option<Touched> {
+        Some(match change {
             Change::PutAccount(account) => Touched::Account(account.id.clone()),
             Change::DeleteAccount(id) => Touched::Account(id.clone()),
             Change::PutRadio(radio) => Touched::Radio(radio.mac),
@@ -87,6 +87,7 @@ impl Touched {
             Change::PutGrant(grant) | Change::DeleteGrant(grant) => Touched::Grant(grant.clone()),
             Change::PutClient(client) => Touched::Client(client.mac),
             Change::DeleteClient(mac) => Touched::Client(*mac),
-        }
+            Change::PutDrained(_) | Change::DeleteDrained(_) => return None,
+        })
     }
 }

@@ -46,6 +46,8 @@ fn change() -> impl Strategy<Value = Change> {
         (of(), 1..6u64).prop_map(|(of, id)| Change::DeleteContract { account: of.map(account), id }),
         (0..3u8, of()).prop_map(|(by, to)| Change::PutGrant(grant(by, to))),
         (0..3u8, of()).prop_map(|(by, to)| Change::DeleteGrant(grant(by, to))),
+        "[a-b]".prop_map(Change::PutDrained),
+        "[a-b]".prop_map(Change::DeleteDrained),
     ]
 }
 

@@ -32,8 +32,12 @@ pub async fn all(store: &dyn Records) -> (Version, Vec<Object>) {
         Name::Client(_) => 5,
         Name::Binding(..) => 6,
         Name::Contract(..) => 7,
+        Name::Drained(_) => 8,
     };
-    assert!(objects.is_sorted_by_key(|object| rank(object).min(6)), "bindings and contracts come last");
+    assert!(
+        objects.is_sorted_by_key(|object| rank(object).min(6)),
+        "bindings and what comes behind them come last"
+    );
     objects.sort_by_key(|object| (rank(object), format!("{:?}", Name::of(&object.change))));
     (version, objects)
 }

@@ -180,8 +180,11 @@ pub async fn objects_come_back_as_they_were(place: &dyn Place) {
     ];
     let mut changes = puts.to_vec();
     let news = [new_contract(Some(1), 1, "emil@example.org")];
-    let committed = commit(&*store, puts.into_iter().rev().map(Draft::from).chain(news)).await;
+    let drained = Draft::from(Change::PutDrained("ttg-1".to_owned()));
+    let drafts = std::iter::once(drained).chain(puts.into_iter().rev().map(Draft::from)).chain(news);
+    let committed = commit(&*store, drafts).await;
     changes.extend(committed.outcomes.last().map(|outcome| outcome.change.clone()));
+    changes.push(Change::PutDrained("ttg-1".to_owned()));
     drop(store);
     let store = place.open().await.unwrap();
     let (version, objects) = all(&*store).await;
