@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+// The allocator.
+use allocator as _;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use controlplane::{Control, Sessions, config, grpc, logging, metrics, migrate, shutdown};

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(feature = "daemons")]
+use allocator as _;
 use benches::bench::{Options, run};
 
 fn main() -> ExitCode {
