@@ -30,7 +30,7 @@ const NAMESAKES: usize = 4;
 const PLAUSIBLE: usize = 64;
 
 /// A device near a radio.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Near<'a> {
     /// The address that it used.
     pub client: MacAddr,
@@ -59,6 +59,8 @@ pub struct Offer {
     pub rank: u32,
     /// Nobody said that its client is here: it lately was, or was near.
     pub predicted: bool,
+    /// Its place, until something changes.
+    pub(crate) at: ServiceRef,
 }
 
 /// What a radio may show.
@@ -143,7 +145,7 @@ impl Matchmaker {
         for (device, &end) in devices.iter().zip(&ends) {
             let class = if device.connected { Class::Connected } else { Class::Named };
             for found in &matches[start..end] {
-                if self.refused_by(found.service, device.client, now).is_some() {
+                if self.refused_within(found.service, device.client, now).is_some() {
                     continue;
                 }
                 let Some(mut offer) = offer(&self.bindings, &mut self.services, found, device.connected, now)
@@ -189,6 +191,12 @@ impl Matchmaker {
         Ok(())
     }
 
+    /// The beacon template of an offer that was found just now.
+    pub fn template(&self, offer: &Offer) -> &[u8] {
+        let state = self.services.get(offer.at).filter(|state| state.record.uuid == offer.service);
+        state.map_or(&[], |state| &state.record.template)
+    }
+
     /// Makes the processor fetch what look-ups of these radios about these clients will need, for all of them at once: with millions of each,
     /// nearly everything that a look-up reads comes from memory, one after the other. Decides nothing. At most
     /// [`MAX_AHEAD`] are looked at.
@@ -227,7 +235,7 @@ impl Matchmaker {
                     candidates.extend(near.into_iter().take(NAMESAKES));
                 }
                 for service in candidates {
-                    if self.refused_by(service, device.client, now).is_some() {
+                    if self.refused_within(service, device.client, now).is_some() {
                         continue;
                     }
                     let reach = self.accounts.reach(account);
@@ -331,8 +339,8 @@ fn offer(
     let level = state.level(now);
     let policy = bindings.policy(found).copied().unwrap_or_default();
     let policy = Policy::merge(&state.record.policy, &policy, level);
-    let (service, binding) = (state.record.uuid, found.id);
-    Some(Offer { service, client: None, binding, policy, mobility: 0, rank: 0, predicted: false })
+    let (service, binding, at) = (state.record.uuid, found.id, found.service);
+    Some(Offer { service, client: None, binding, policy, mobility: 0, rank: 0, predicted: false, at })
 }
 
 fn serves(state: &ServiceState, connected: bool, now: Duration) -> bool {

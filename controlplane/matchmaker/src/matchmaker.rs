@@ -200,8 +200,12 @@ impl Matchmaker {
 
     /// Who speaks: a peer without account, or of one that there is a record of.
     pub fn peer(&self, account: Option<&AccountId>, key: KeyId) -> Result<Peer, Refusal> {
-        let account = self.accounts.find(account).filter(|&account| self.accounts.is_known(account));
-        Ok(Peer { account: account.ok_or(Refusal::UnknownAccount)?, key })
+        self.peer_of(self.accounts.find(account).ok_or(Refusal::UnknownAccount)?, key)
+    }
+
+    /// The same by the account's number.
+    pub fn peer_of(&self, account: AccountRef, key: KeyId) -> Result<Peer, Refusal> {
+        if self.accounts.is_known(account) { Ok(Peer { account, key }) } else { Err(Refusal::UnknownAccount) }
     }
 
     /// Whether a request may be answered at all.
@@ -241,14 +245,17 @@ impl Matchmaker {
 
     /// Whether the radio is registered, and by whom it may be spoken for.
     pub fn is_radio_of(&self, peer: Peer, mac: MacAddr, now: Duration) -> Result<(), Refusal> {
+        self.radio_of(peer, mac, now).map(drop)
+    }
+
+    fn radio_of(&self, peer: Peer, mac: MacAddr, now: Duration) -> Result<u32, Refusal> {
         let at = self.radios.live(mac, now)?;
-        if self.radios.is_owner(at, peer) { Ok(()) } else { Err(Refusal::NotYours) }
+        if self.radios.is_owner(at, peer) { Ok(at) } else { Err(Refusal::NotYours) }
     }
 
     /// Whether the peer may speak for the radio, which has not asked too much. Who may not uses nothing up of what it may.
     pub fn admit_radio(&mut self, peer: Peer, mac: MacAddr, now: Duration) -> Result<(), Refusal> {
-        self.is_radio_of(peer, mac, now)?;
-        let at = self.radios.live(mac, now)?;
+        let at = self.radio_of(peer, mac, now)?;
         let admitted = self.radios.admit(at, self.settings.rates.radio, now);
         admitted.map_err(|retry| Refusal::Rate { of: Asker::Radio, retry })
     }

@@ -59,9 +59,18 @@ impl Matchmaker {
 
     /// For how long more the client is refused by this service.
     pub(crate) fn refused_by(&self, service: ServiceRef, client: MacAddr, now: Duration) -> Option<Duration> {
+        self.refused(client, now).max(self.refused_within(service, client, now))
+    }
+
+    /// For how long more services of this one's owner refuse the client, but not everybody.
+    pub(crate) fn refused_within(
+        &self,
+        service: ServiceRef,
+        client: MacAddr,
+        now: Duration,
+    ) -> Option<Duration> {
         let state = self.services.get(service)?;
-        let within = self.failures_within.refused((state.scope(), client), now).map(|until| until - now);
-        self.refused(client, now).max(within)
+        self.failures_within.refused((state.scope(), client), now).map(|until| until - now)
     }
 
     /// For how long more somebody refuses the client.

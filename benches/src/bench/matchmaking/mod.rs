@@ -64,6 +64,8 @@ impl Plan {
 /// Accounts that radios, services and bindings are spread over.
 const ACCOUNTS: u32 = 100;
 const SERVICES: u32 = 10_000;
+/// Octets of the elements of a beacon: name, RSN, HT, VHT, WMM.
+const TEMPLATE: usize = 140;
 /// Radios that show something to anybody.
 const OPEN_RADIOS: u32 = 1000;
 /// Devices in a look-up, and look-ups at a time: as they come when few ask, and when many do.
@@ -94,7 +96,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Section> {
         let mut ahead = Vec::with_capacity(AT_A_TIME);
         let start = clock::now();
         for some in asked.chunks(at_a_time) {
-            if some.len() > 1 {
+            if devices == 1 {
                 ahead.clear();
                 ahead.extend(some.iter().map(|(radio, near)| (*radio, near[0].client)));
                 world.m.fetch(&ahead);
@@ -301,7 +303,7 @@ impl World {
                 ssid: Ssid::try_from(format!("service {n}").as_str()).unwrap_or(Ssid::WILDCARD),
                 security: Security::Personal,
                 capture_url: String::new(),
-                template: Vec::new(),
+                template: vec![0; TEMPLATE],
                 policy: Policy { min_rssi_dbm: Some(-75), ..Policy::default() },
             }));
             let _ = m.register_instance(peers[(n % ACCOUNTS) as usize], uuid, [1; 16], &[endpoint], 0, now);

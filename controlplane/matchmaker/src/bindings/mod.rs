@@ -22,7 +22,7 @@ use policies::Policies;
 pub type ServiceRef = u32;
 
 /// Questions made ready at a time.
-const FETCHED: usize = 16;
+const FETCHED: usize = crate::MAX_AHEAD;
 
 /// The binding exists already; its identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -313,9 +313,11 @@ impl Bindings {
                 places[found] = at;
                 found += 1;
             }
-            let services = || places[..found].iter().map(|&at| self.places.get(at).service);
-            touched(services().fold(0, |all, service| all ^ u64::from(service)));
-            services().filter(|&service| service != NONE).for_each(&mut bound);
+            let places = || places[..found].iter().map(|&at| self.places.get(at));
+            touched(places().fold(0, |all, place| all ^ place.touch()));
+            let services = || places().map(|place| place.service).filter(|&service| service != NONE);
+            touched(services().fold(0, |all, service| all ^ self.names.get(service).touch()));
+            services().for_each(&mut bound);
         }
     }
 

@@ -54,6 +54,15 @@ impl Place {
         }
     }
 
+    /// Reads something of each of its cache lines.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.client.0[0])
+            ^ u64::from(self.origin)
+            ^ u64::from(self.account.0)
+            ^ u64::from(self.previous_of_service)
+    }
+
     #[inline]
     pub(super) fn id(&self) -> BindingId {
         u64::from(self.id[0]) | u64::from(self.id[1]) << 32

@@ -184,6 +184,11 @@ impl Services {
             state.live.0.as_secs()
                 ^ u64::from(state.record.uuid.as_bytes()[0])
                 ^ u64::from(state.overload.last())
+                ^ u64::from(state.account.0)
+                ^ u64::from(state.record.policy.hidden.is_some())
+                ^ u64::from(state.record.policy.delay.is_some())
+                ^ state.record.template.len() as u64
+                ^ state.instances.len() as u64
         })
     }
 
