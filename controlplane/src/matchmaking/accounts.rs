@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use matchmaker::{Change, objects::AccountId};
+use matchmaker::{Change, Seed, objects::AccountId, scope::AccountRef};
 use proto::matchmaking::server::{self, Accounts};
 
 use super::convert::half;
 
 /// By e-mail address, and by what tickets call them: a name that also the key goes into, so that nobody is known by a ticket that was had
 /// with another key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AccountTable {
     by_name: HashMap<String, server::Account>,
-    names: HashMap<[u8; 16], AccountId>,
+    numbers: HashMap<[u8; 16], AccountRef, Seed>,
 }
 
 impl Accounts for AccountTable {
@@ -22,15 +22,22 @@ impl Accounts for AccountTable {
 }
 
 impl AccountTable {
-    /// A change is durable.
-    pub fn apply(&mut self, change: &Change) {
+    /// None yet.
+    pub fn new(seed: Seed) -> AccountTable {
+        AccountTable { by_name: HashMap::new(), numbers: HashMap::with_hasher(seed) }
+    }
+
+    /// A change is durable; `number`: of an account that there is a record of, as the matchmaker knows it.
+    pub fn apply(&mut self, change: &Change, number: impl Fn(&AccountId) -> Option<AccountRef>) {
         match change {
             Change::PutAccount(account) => {
                 let name = account.id.as_str();
                 let key = proto::matchmaking::Key(account.key.as_ref().map_or([0; 32], |key| key.0));
                 let id = server::AccountId(half(&[&key.0, name.as_bytes()].concat()));
                 self.forget(&account.id);
-                self.names.insert(id.0, account.id.clone());
+                if let Some(number) = number(&account.id) {
+                    self.numbers.insert(id.0, number);
+                }
                 self.by_name.insert(name.to_owned(), server::Account { id, key });
             }
             Change::DeleteAccount(id) => self.forget(id),
@@ -40,7 +47,7 @@ impl AccountTable {
 
     fn forget(&mut self, id: &AccountId) {
         if let Some(before) = self.by_name.remove(id.as_str()) {
-            self.names.remove(&before.id.0);
+            self.numbers.remove(&before.id.0);
         }
     }
 
@@ -50,7 +57,7 @@ impl AccountTable {
     }
 
     /// The account that a ticket names.
-    pub fn name(&self, id: &server::AccountId) -> Option<&AccountId> {
-        self.names.get(&id.0)
+    pub fn number(&self, id: &server::AccountId) -> Option<AccountRef> {
+        self.numbers.get(&id.0).copied()
     }
 }

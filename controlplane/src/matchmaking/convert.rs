@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use dot11::{MacAddr, element::Ssid};
 use matchmaker::{
-    Introduction, Offer, Refusal,
+    Introduction, Refusal,
     objects::{Cause, KeyId, Owner, Security, Service},
     presence::{InstanceId, Load, Location, RadioRegistration, SessionKey},
 };
@@ -117,19 +117,8 @@ pub(super) fn cause(said: pb::auto_bind::Cause) -> Cause {
     }
 }
 
-pub(super) fn offer(offer: &Offer, template: &[u8]) -> pb::Offer {
-    pb::Offer {
-        service: offer.service.as_bytes().to_vec(),
-        client: offer.client.map_or_else(Vec::new, |client| client.0.to_vec()),
-        binding: offer.binding,
-        policy: Some(policy(&offer.policy, offer.mobility)),
-        template: template.to_vec(),
-        rank: offer.rank,
-        predicted: offer.predicted,
-    }
-}
-
-fn policy(policy: &Policy, mobility: u32) -> pb::Policy {
+/// When it is shown to a device of this mobility.
+pub(super) fn policy(policy: &Policy, mobility: u32) -> pb::Policy {
     let milliseconds = |time: Option<Duration>| time.map_or(0, |time| clamp(time.as_millis()));
     pb::Policy {
         min_rssi_dbm: policy.min_rssi_dbm.unwrap_or(0).into(),

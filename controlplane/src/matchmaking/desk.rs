@@ -16,9 +16,10 @@ mod watch;
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 use matchmaker::{
-    AutoBind, Change, Connect, Introduction, Matchmaker, Offers, Refusal, Seed, Settings,
+    AutoBind, Change, Connect, Introduction, Matchmaker, Refusal, Seed, Settings,
     objects::{AccountId, KeyId},
     presence::Peer,
+    scope::AccountRef,
 };
 use proto::matchmaking::{
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
@@ -106,8 +107,10 @@ pub(crate) struct Desk {
     /// All commits up to this one are applied.
     version: Version,
     outputs: VecDeque<Output>,
-    offers: Offers,
+    looked_up: look_up::Kept,
     scratch: Vec<u8>,
+    /// Datagrams that were sent, to be written anew.
+    sent: Vec<Vec<u8>>,
     opened: burst::Opened,
     /// With other processes, if there may be any.
     sharing: Option<share::Sharing>,
@@ -124,19 +127,21 @@ impl Desk {
     pub fn new(config: server::Config, settings: Settings, own: Option<AccountId>, now: Duration) -> Desk {
         let mut seed = [0; 16];
         entropy(&mut seed);
+        let seed = Seed::new(seed);
         // Windows of 64 octets each: for as many peers as can speak within minutes.
         let windows = WindowTable::new(1 << 17);
         Desk {
-            matchmaker: Matchmaker::new(settings, Seed::new(seed)),
+            matchmaker: Matchmaker::new(settings, seed),
             settings,
-            server: Server::new(config, windows, AccountTable::default(), now, &mut entropy),
+            server: Server::new(config, windows, AccountTable::new(seed), now, &mut entropy),
             own,
             routes: Routes::default(),
             waiting: Waiting::default(),
             version: 0,
             outputs: VecDeque::new(),
-            offers: Offers::default(),
+            looked_up: look_up::Kept::default(),
             scratch: Vec::new(),
+            sent: Vec::new(),
             opened: burst::Opened::default(),
             sharing: None,
             counters: Counters::default(),
@@ -148,6 +153,13 @@ impl Desk {
         self.outputs.pop_front()
     }
 
+    /// A datagram of an [`Output::Send`] was sent.
+    pub fn sent(&mut self, datagram: Vec<u8>) {
+        if self.sent.len() < burst::BURST {
+            self.sent.push(datagram);
+        }
+    }
+
     /// When [`Desk::due`] has something to do.
     pub fn deadline(&self) -> Option<Duration> {
         self.server.deadline()
@@ -157,8 +169,9 @@ impl Desk {
     pub fn apply(&mut self, change: &Change) {
         let touched = self.touched_by(change);
         self.forget_instances(change);
-        self.server.accounts.apply(change);
         self.matchmaker.apply(change);
+        let known = self.matchmaker.accounts();
+        self.server.accounts.apply(change, |id| known.find(Some(id)));
         touched.into_iter().for_each(|what| self.touch(what));
     }
 
@@ -220,23 +233,31 @@ impl Desk {
             Ok(Some(answer)) => self.answer(&asker, answer),
             Ok(None) => {}
             Err(refusal) => {
-                self.counters.refused += 1;
-                self.answer(&asker, Answer::Failure(convert::failure(&refusal)));
+                let failure = self.refused(&refusal);
+                self.answer(&asker, failure);
             }
         }
         self.pushes(now);
     }
 
+    fn refused(&mut self, refusal: &Refusal) -> Answer {
+        self.counters.refused += 1;
+        Answer::Failure(convert::failure(refusal))
+    }
+
     fn peer(&self, asker: &Asker) -> Result<Peer, Refusal> {
         match asker {
             Asker::Peer { identity, .. } => {
-                let account = match &identity.account {
-                    Some(id) => Some(self.server.accounts.name(id).ok_or(Refusal::UnknownAccount)?),
-                    None => None,
-                };
-                self.matchmaker.peer(account, key_id(&identity.key))
+                self.matchmaker.peer_of(self.account(identity)?, key_id(&identity.key))
             }
             Asker::Local(_) => self.matchmaker.peer(self.own.as_ref(), KeyId::OWN),
+        }
+    }
+
+    fn account(&self, identity: &PeerIdentity) -> Result<AccountRef, Refusal> {
+        match &identity.account {
+            Some(id) => self.server.accounts.number(id).ok_or(Refusal::UnknownAccount),
+            None => Ok(AccountRef::POOL),
         }
     }
 
@@ -265,7 +286,8 @@ impl Desk {
                 self.share(Share::Fetch(said.mac));
                 registered(asker, self.settings.radio_lifetime)
             }
-            Request::LookUp(said) => self.look_up(peer, &said, now)?,
+            // Those of datagrams are answered before they come here.
+            Request::LookUp(_) => not_for_instances(),
             Request::Connect(said) => self.connect(peer, &said, asker.endpoint(), now)?,
             Request::Release(said) => {
                 self.release(peer, &said, now)?;
@@ -408,12 +430,14 @@ impl Desk {
     fn answer(&mut self, asker: &Asker, answer: Answer) {
         match asker {
             Asker::Local(local) => self.outputs.push_back(Output::Answer { to: *local, answer }),
-            Asker::Peer { reply, .. } => {
-                let mut out = Vec::new();
-                if let Ok(to) = self.server.answer(reply, answer, &mut entropy, &mut out) {
-                    self.outputs.push_back(Output::Send(to, out));
-                }
-            }
+            Asker::Peer { reply, .. } => self.answer_peer(reply, answer),
+        }
+    }
+
+    fn answer_peer(&mut self, reply: &ReplyToken, answer: Answer) {
+        let mut out = self.sent.pop().unwrap_or_default();
+        if let Ok(to) = self.server.answer(reply, answer, &mut entropy, &mut out) {
+            self.outputs.push_back(Output::Send(to, out));
         }
     }
 

@@ -37,8 +37,8 @@ impl Served {
         accounts: &[Change],
     ) -> Served {
         let mut desk = Desk::new(config, settings, None, now());
-        accounts.iter().for_each(|account| desk.apply(account));
         desk.matchmaker = matchmaker;
+        accounts.iter().for_each(|account| desk.apply(account));
         Served(Box::new(desk))
     }
 
@@ -51,12 +51,13 @@ impl Served {
     pub fn take<'a>(
         &mut self,
         datagrams: impl Iterator<Item = (SocketAddr, &'a mut [u8])>,
-        mut back: impl FnMut(Vec<u8>),
+        mut back: impl FnMut(&[u8]),
     ) {
         self.0.datagrams(datagrams, now());
         while let Some(output) = self.0.poll_output() {
             if let Output::Send(_, datagram) = output {
-                back(datagram);
+                back(&datagram);
+                self.0.sent(datagram);
             }
         }
     }

@@ -228,7 +228,11 @@ pub(super) async fn run(
         while let Some(output) = desk.poll_output() {
             match (output, &presence) {
                 (Output::Share(share), Some(presence)) => presence.say(share),
-                (output, _) => act(output, &socket, &jobs, &core).await,
+                (Output::Send(to, datagram), _) => {
+                    socket::send(&socket, to, &datagram);
+                    desk.sent(datagram);
+                }
+                (output, _) => act(output, &jobs, &core).await,
             }
         }
     }
@@ -246,14 +250,8 @@ fn take(desk: &mut Desk, message: Message) {
     }
 }
 
-async fn act(
-    output: Output,
-    socket: &UdpSocket,
-    jobs: &mpsc::UnboundedSender<Job>,
-    core: &mpsc::WeakSender<core::Message>,
-) {
+async fn act(output: Output, jobs: &mpsc::UnboundedSender<Job>, core: &mpsc::WeakSender<core::Message>) {
     match output {
-        Output::Send(to, datagram) => socket::send(socket, to, &datagram),
         Output::Answer { to, answer } => {
             let message = core::Message::Matchmaking {
                 connection: to.connection,
@@ -267,8 +265,8 @@ async fn act(
         // Its reader lives as long as this task.
         Output::Commit { number, drafts } => drop(jobs.send(Job::Commit { number, drafts })),
         Output::Account { number, report } => drop(jobs.send(Job::Account { number, report })),
-        // Nobody to share with.
-        Output::Share(_) => {}
+        // Sent already, or there is nobody to share with.
+        Output::Send(..) | Output::Share(_) => {}
     }
 }
 

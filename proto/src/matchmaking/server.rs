@@ -10,6 +10,7 @@
 mod cookie;
 mod counters;
 mod limits;
+mod offers;
 mod pushes;
 mod ticket;
 mod window;
@@ -23,6 +24,7 @@ pub use self::cookie::{Cookies, Proof};
 pub use self::counters::{Counters, DropReason};
 pub use self::limits::Rate;
 use self::limits::{Bucket, Buckets, Keyed};
+pub use self::offers::{OfferText, OffersText};
 pub use self::pushes::{PushError, PushOutput};
 use self::pushes::{Pushes, Way};
 pub use self::ticket::{TICKET, Ticket, TicketError, TicketKey, TicketKeys};
@@ -258,12 +260,22 @@ impl<W: Windows, A: Accounts> Server<W, A> {
         if octets > MAX_ANSWER {
             return Err(TooLong { octets });
         }
-        let nonce = self.nonces.next(entropy);
-        datagram::downward(kind::ANSWER, &reply.counter.to_be_bytes(), &nonce, out);
-        answer.encode(out).expect("a vector grows");
-        seal::seal(&Accelerated::new(&reply.down), &nonce, out, datagram::ANSWER_HEAD);
-        self.counters.answers += 1;
+        self.seal(reply, entropy, out, |out| answer.encode(out).expect("a vector grows"));
         Ok(reply.endpoint)
+    }
+
+    /// The same for `Offers`, which `write` adds as long as they fit; `withdrawn`: UUIDs that are to stand in it.
+    pub fn answer_offers<'a>(
+        &mut self,
+        reply: &ReplyToken,
+        (ttl_seconds, withdrawn): (u32, impl ExactSizeIterator<Item = &'a [u8; 16]>),
+        write: impl FnOnce(&mut OffersText<'_>),
+        entropy: Entropy<'_>,
+        out: &mut Vec<u8>,
+    ) -> SocketAddr {
+        let about = (reply.id, self.config.epoch);
+        self.seal(reply, entropy, out, |out| offers::answer(out, about, (ttl_seconds, withdrawn), write));
+        reply.endpoint
     }
 
     /// From now on pushes can be sent to who made this request. `false`: there are as many as may be.
@@ -321,6 +333,21 @@ impl<W: Windows, A: Accounts> Server<W, A> {
         &self.counters
     }
 
+    /// Seals what `write` puts behind the head of an answer.
+    fn seal(
+        &mut self,
+        reply: &ReplyToken,
+        entropy: Entropy<'_>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let nonce = self.nonces.next(entropy);
+        datagram::downward(kind::ANSWER, &reply.counter.to_be_bytes(), &nonce, out);
+        write(out);
+        seal::seal(&Accelerated::new(&reply.down), &nonce, out, datagram::ANSWER_HEAD);
+        self.counters.answers += 1;
+    }
+
     fn take(
         &mut self,
         source: SocketAddr,
@@ -341,7 +368,8 @@ impl<W: Windows, A: Accounts> Server<W, A> {
                 self.handshake(source, cookie, noise, now, entropy, out)
             }
             Ok(Datagram::Request(sealed)) => {
-                let request = self.admit(source, &sealed, now);
+                let hash = source_hash(&self.keyed, source);
+                let request = self.admit((source, hash), &sealed, now);
                 let (ticket, counter) = match request {
                     Ok(ticket) => (ticket, sealed.counter),
                     Err((reason, None)) => return Err(reason),
@@ -353,7 +381,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
                 };
                 let head = Datagram::Request(sealed).head();
                 let tail = *sealed.ticket.last_chunk().expect("a ticket of its length");
-                self.open(source, bytes, (head, counter, tail), &ticket, now, entropy, out)
+                self.open((source, hash), bytes, (head, counter, tail), &ticket, now, entropy, out)
             }
             Ok(_) => Err(DropReason::NotForServer),
             Err(datagram::DatagramError::Version { .. }) if bytes[0] == kind::INITIATION => {
@@ -438,7 +466,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
     /// accepted that it is worth, if it is.
     fn admit(
         &mut self,
-        source: SocketAddr,
+        (source, hash): (SocketAddr, u64),
         sealed: &SealedRequest<'_>,
         now: Duration,
     ) -> Result<Ticket, (DropReason, Option<Cookie>)> {
@@ -458,7 +486,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
             Some(cookie) if !self.cookies.verify(cookie, fresh(&ticket), source) => {
                 Err((DropReason::CookieInvalid, Some(self.cookies.make(fresh(&ticket), source))))
             }
-            None if window.is_none_or(|window| window.source() != source_hash(&self.keyed, source)) => {
+            None if window.is_none_or(|window| window.source() != hash) => {
                 Err((DropReason::NotFresh, Some(self.cookies.make(fresh(&ticket), source))))
             }
             _ if !is_new => Err((DropReason::Replayed, None)),
@@ -469,7 +497,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
     #[allow(clippy::too_many_arguments, reason = "what a sealed request consists of, taken apart once")]
     fn open(
         &mut self,
-        source: SocketAddr,
+        (source, hash): (SocketAddr, u64),
         bytes: &mut [u8],
         (head, counter, tail): (usize, u64, [u8; 8]),
         ticket: &Ticket,
@@ -479,7 +507,6 @@ impl<W: Windows, A: Accounts> Server<W, A> {
     ) -> Result<Outcome, DropReason> {
         let key = Accelerated::new(&ticket.keys.up);
         let text = seal::open(&key, &counter_nonce(counter), bytes, head).map_err(|_| DropReason::Forged)?;
-        let hash = source_hash(&self.keyed, source);
         match self.windows.find(&ticket.peer).filter(|window| window.serial() == ticket.serial) {
             Some(window) => window.accept(counter, hash),
             None => self.windows.insert(&ticket.peer, Window::new(ticket.serial, counter, hash)),

@@ -65,7 +65,7 @@ pub fn run(mut world: World, rounds: usize) -> anyhow::Result<Measured> {
         let start = clock::now();
         for some in asked.chunks_mut(BURST) {
             let datagrams = some.iter_mut().map(|(_, datagram)| (radios.source, &mut datagram[..]));
-            served.take(datagrams, |answer| answers.push(answer));
+            served.take(datagrams, |answer| answers.push(answer.to_vec()));
         }
         sealed.push((clock::now() - start) as f64 / asked.len() as f64);
         radios.answered(&asked, &mut answers)?;
@@ -155,7 +155,7 @@ impl Radios {
                     match output {
                         Output::Send { mut datagram, .. } => {
                             served.take([(self.source, &mut datagram[..])].into_iter(), |datagram| {
-                                back.push(datagram)
+                                back.push(datagram.to_vec())
                             });
                         }
                         Output::Answered { answer, .. } => {

@@ -5,15 +5,21 @@ use std::{net::SocketAddr, time::Duration};
 
 use dot11::MacAddr;
 use matchmaker::MAX_AHEAD;
-use proto::matchmaking::{messages::request::Request, server::Outcome};
+use proto::matchmaking::{
+    messages::request::Request,
+    server::{Outcome, Received},
+};
 
 use super::{Asker, Desk, Output, entropy};
 use crate::matchmaking::convert::mac;
 
+/// Datagrams at a time that there is room kept for.
+pub(super) const BURST: usize = MAX_AHEAD;
+
 /// Kept between bursts.
 #[derive(Default)]
 pub(super) struct Opened {
-    requests: Vec<(Asker, Request)>,
+    received: Vec<Received>,
     /// Radios and devices of look-ups.
     ahead: Vec<(MacAddr, MacAddr)>,
 }
@@ -27,27 +33,32 @@ impl Desk {
     ) {
         let mut opened = std::mem::take(&mut self.opened);
         for (source, bytes) in datagrams {
-            let Some((asker, request)) = self.open(source, bytes, now) else { continue };
-            if let Request::LookUp(said) = &request
+            let Some(received) = self.open(source, bytes, now) else { continue };
+            if let Request::LookUp(said) = &received.request
                 // One of several devices fetches for itself.
                 && let [device] = &said.devices[..]
                 && opened.ahead.len() < MAX_AHEAD
             {
                 opened.ahead.push((mac(&said.radio), mac(&device.client)));
             }
-            opened.requests.push((asker, request));
+            opened.received.push(received);
         }
-        if opened.ahead.len() > 1 {
-            self.matchmaker.fetch(&opened.ahead);
-        }
+        self.matchmaker.fetch(&opened.ahead);
         opened.ahead.clear();
-        for (asker, request) in opened.requests.drain(..) {
-            self.request(asker, request, now);
+        for received in opened.received.drain(..) {
+            match &received.request {
+                Request::LookUp(said) => self.look_up(&received.peer, &received.reply, said, now),
+                _ => {
+                    let asker = Asker::Peer { identity: received.peer, reply: received.reply };
+                    self.request(asker, received.request, now);
+                }
+            }
         }
+        self.pushes(now);
         self.opened = opened;
     }
 
-    fn open(&mut self, source: SocketAddr, bytes: &mut [u8], now: Duration) -> Option<(Asker, Request)> {
+    fn open(&mut self, source: SocketAddr, bytes: &mut [u8], now: Duration) -> Option<Received> {
         let mut out = std::mem::take(&mut self.scratch);
         let outcome = self.server.datagram(source, bytes, now, &mut entropy, &mut out);
         let received = match outcome {
@@ -56,9 +67,7 @@ impl Desk {
                 self.outputs.push_back(Output::Send(source, out.clone()));
                 None
             }
-            Outcome::Received(received) => {
-                Some((Asker::Peer { identity: received.peer, reply: received.reply }, received.request))
-            }
+            Outcome::Received(received) => Some(received),
         };
         self.scratch = out;
         received

@@ -1,73 +1,114 @@
-//! Answers look-ups: what the matchmaker lets a radio show, as far as it fits into a datagram.
+//! Answers look-ups: what the matchmaker lets a radio show, as far as it fits into a datagram. Nearly all that is asked is this, so what it
+//! takes is kept from one to the next.
 
 use std::time::Duration;
 
 use dot11::element::Ssid;
-use matchmaker::{Near, Offers, Refusal, Uuid, presence::Peer};
-use prost::Message as _;
+use matchmaker::{Near, Offer, Offers, Refusal, Uuid, objects::KeyId, scope::AccountRef};
 use proto::matchmaking::{
-    datagram::MAX_ANSWER,
-    messages::{self as pb, answer::Answer},
+    messages as pb,
+    server::{OfferText, PeerIdentity, ReplyToken},
 };
 
-use super::Desk;
-use crate::matchmaking::convert::{self, mac, rssi, uuid};
+use super::{Desk, Output, entropy};
+use crate::matchmaking::convert::{self, key_id, mac, rssi, uuid};
+
+/// Room for a look-up and its answer.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    ssids: Vec<Ssid>,
+    shown: Vec<Uuid>,
+    offers: Offers,
+}
 
 impl Desk {
     pub(super) fn look_up(
         &mut self,
-        peer: Peer,
+        identity: &PeerIdentity,
+        reply: &ReplyToken,
         said: &pb::LookUp,
         now: Duration,
-    ) -> Result<Answer, Refusal> {
-        let radio = mac(&said.radio);
-        self.matchmaker.admit_radio(peer, radio, now)?;
-        let ssids: Vec<Vec<Ssid>> = said
-            .devices
-            .iter()
-            .map(|device| device.ssids.iter().filter_map(|ssid| Ssid::parse(ssid).ok()).collect())
-            .collect();
-        let near = |(device, ssids): (&pb::Device, _)| Near {
-            client: mac(&device.client),
-            rssi_dbm: rssi(device.rssi_dbm),
-            ssids,
-            connected: device.connected,
-        };
-        let devices: Vec<Near<'_>> =
-            said.devices.iter().zip(ssids.iter().map(Vec::as_slice)).map(near).collect();
-        let shown: Vec<Uuid> = said.shown.iter().map(|octets| uuid(octets)).collect();
-        let mut offers = std::mem::take(&mut self.offers);
-        let found = self.matchmaker.look_up(radio, &devices, &shown, now, &mut offers);
-        self.counters.look_ups += 1;
-        self.counters.devices += devices.len() as u64;
-        self.counters.offers += offers.offers.len() as u64;
-        let answer = found.map(|()| self.offers_message(&offers));
-        self.offers = offers;
-        answer.map(Answer::Offers)
+    ) {
+        if let Err(refusal) = self.offer(identity, reply, said, now) {
+            let failure = self.refused(&refusal);
+            self.answer_peer(reply, failure);
+        }
     }
 
-    /// The offers that fit into a datagram, the first ranked first.
-    fn offers_message(&self, offers: &Offers) -> pb::Offers {
-        let mut message = pb::Offers {
-            ttl_seconds: u32::try_from(offers.ttl.as_secs()).unwrap_or(u32::MAX),
-            offers: Vec::new(),
-            withdrawn: offers.withdrawn.iter().map(|uuid| uuid.as_bytes().to_vec()).collect(),
-            more: false,
-        };
-        let mut room = MAX_ANSWER - 32 - message.encoded_len();
-        for offer in &offers.offers {
-            let template =
-                self.matchmaker.service(offer.service).map_or(&[][..], |service| &service.template);
-            let offer = convert::offer(offer, template);
-            // Key and length in front of it.
-            let octets = offer.encoded_len() + 4;
-            let Some(left) = room.checked_sub(octets) else {
-                message.more = true;
-                break;
+    fn offer(
+        &mut self,
+        identity: &PeerIdentity,
+        reply: &ReplyToken,
+        said: &pb::LookUp,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let account = self.account(identity)?;
+        // Whose the radios of an account are, the account says: it need not be asked for the key, which takes a digest.
+        let key = if account == AccountRef::POOL { key_id(&identity.key) } else { KeyId::OWN };
+        let peer = self.matchmaker.peer_of(account, key)?;
+        self.matchmaker.admit(identity.endpoint.ip(), peer, now)?;
+        let radio = mac(&said.radio);
+        self.matchmaker.admit_radio(peer, radio, now)?;
+        let mut kept = std::mem::take(&mut self.looked_up);
+        kept.ssids.clear();
+        kept.ssids.extend(said.devices.iter().flat_map(ssids));
+        kept.shown.clear();
+        kept.shown.extend(said.shown.iter().map(|octets| uuid(octets)));
+        let mut near = [Near::default(); matchmaker::MAX_DEVICES];
+        let mut rest = &kept.ssids[..];
+        for (near, device) in near.iter_mut().zip(&said.devices) {
+            let own;
+            (own, rest) = rest.split_at(ssids(device).count());
+            *near = Near {
+                client: mac(&device.client),
+                rssi_dbm: rssi(device.rssi_dbm),
+                ssids: own,
+                connected: device.connected,
             };
-            room = left;
-            message.offers.push(offer);
         }
-        message
+        let near = &near[..said.devices.len().min(matchmaker::MAX_DEVICES)];
+        let found = self.matchmaker.look_up(radio, near, &kept.shown, now, &mut kept.offers);
+        self.counters.look_ups += 1;
+        self.counters.devices += near.len() as u64;
+        if found.is_ok() {
+            self.counters.offers += kept.offers.offers.len() as u64;
+            let mut out = self.sent.pop().unwrap_or_default();
+            let Offers { ttl, offers, withdrawn } = &kept.offers;
+            let ttl = u32::try_from(ttl.as_secs()).unwrap_or(u32::MAX);
+            let withdrawn = withdrawn.iter().map(Uuid::as_bytes);
+            let matchmaker = &self.matchmaker;
+            let to = self.server.answer_offers(
+                reply,
+                (ttl, withdrawn),
+                // The first ranked first.
+                |text| {
+                    let _ = offers
+                        .iter()
+                        .all(|offer| write(offer, matchmaker.template(offer), |offer| text.offer(offer)));
+                },
+                &mut entropy,
+                &mut out,
+            );
+            self.outputs.push_back(Output::Send(to, out));
+        }
+        self.looked_up = kept;
+        found
     }
+}
+
+/// What a device asked for by name; what is no name is nothing.
+fn ssids(device: &pb::Device) -> impl Iterator<Item = Ssid> {
+    device.ssids.iter().filter_map(|ssid| Ssid::parse(ssid).ok())
+}
+
+fn write(offer: &Offer, template: &[u8], write: impl FnOnce(&OfferText<'_>) -> bool) -> bool {
+    write(&OfferText {
+        service: offer.service.as_bytes(),
+        client: offer.client.as_ref().map(|client| &client.0),
+        binding: offer.binding,
+        policy: &convert::policy(&offer.policy, offer.mobility),
+        template,
+        rank: offer.rank,
+        predicted: offer.predicted,
+    })
 }
