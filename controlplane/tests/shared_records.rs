@@ -44,6 +44,11 @@ struct Process {
 
 impl Process {
     fn start(text: &str) -> Process {
+        Process::start_seeing(text, |_| {})
+    }
+
+    /// `see` is given the lines of its log until it is up.
+    fn start_seeing(text: &str, mut see: impl FnMut(&str)) -> Process {
         let state = tempfile::tempdir().unwrap();
         let path = written(state.path(), text);
         let mut child = Command::new(env!("CARGO_BIN_EXE_controlplane"))
@@ -55,7 +60,11 @@ impl Process {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let up = log.find(|line| line.contains("control is up")).expect("control starts");
+        let mut is_up = |line: &String| {
+            see(line);
+            line.contains("control is up")
+        };
+        let up = log.find(|line| is_up(line)).expect("control starts");
         // So that it can go on writing.
         std::thread::spawn(move || log.for_each(drop));
         let at = up.split("listen=").nth(1).unwrap().split_whitespace().next().unwrap();
@@ -307,6 +316,28 @@ async fn registered_by(served: &Here) {
 }
 
 #[tokio::test]
+async fn a_process_that_starts_while_the_database_is_away_waits_for_it() {
+    let server = postgres().await;
+    let text = text(&server.database().await);
+    server.crash();
+    let (process, reason) = tokio::task::spawn_blocking(move || {
+        let mut reason = String::new();
+        let process = Process::start_seeing(&text, |line| {
+            if reason.is_empty() && line.contains("control starts when its records can be reached") {
+                reason = line.to_owned();
+                server.restart().unwrap();
+            }
+        });
+        (process, (reason, server))
+    })
+    .await
+    .unwrap();
+    assert!(reason.0.contains(", database d0, cannot be reached: "), "{}", reason.0);
+    let accounts = process.admin().await.list_accounts(ListAccountsRequest::default()).await.unwrap();
+    assert_eq!(accounts.into_inner().accounts, []);
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_database_is_said() {
     let server = postgres().await;
     let connection = server.database().await;
@@ -322,8 +353,6 @@ async fn what_is_wrong_with_the_database_is_said() {
         let config = config::load(&written(state.path(), text)).unwrap();
         Control::start(config).await.err().expect("it does not start").to_string()
     };
-    let said = fails(&text("host=127.0.0.1 port=1 dbname=d user=u")).await;
-    assert!(said.contains("PostgreSQL at 127.0.0.1:1, database d, cannot be reached: "), "{said}");
     let said = fails(&text("host=127.0.0.1 dbname=d sslmode=require")).await;
     assert!(said.contains("connections are not encrypted") && said.contains("leave `sslmode` out"), "{said}");
     let missing = connection.replace("dbname=d0", "dbname=d7");

@@ -26,7 +26,7 @@ use records::{Embedded, Postgres, Records, RecordsError, Version};
 use tokio::sync::mpsc;
 
 use crate::{
-    config::Config,
+    config::{self, Config},
     core::{self, Matchmaker},
 };
 
@@ -79,8 +79,15 @@ async fn open_records(config: &Config) -> Result<(Arc<dyn Records>, Version, Vec
         let (version, changes) = write::load(&*records).await?;
         return Ok((records, version, changes));
     };
-    let records: Arc<dyn Records> = Arc::new(Postgres::open(shared.database()?).await?);
-    let (version, changes) = write::load(&*records).await?;
+    let (records, version, changes) = loop {
+        match open_shared(shared).await {
+            // It may be about to fail over: whoever started us knows no better time to do it again.
+            Err(error @ RecordsError::Unreachable { .. }) => {
+                tracing::warn!(%error, "control starts when its records can be reached");
+            }
+            opened => break opened?,
+        }
+    };
     if version == 0 && file.exists() {
         return Err(RecordsError::Configuration {
             reason: format!(
@@ -90,6 +97,15 @@ async fn open_records(config: &Config) -> Result<(Arc<dyn Records>, Version, Vec
             ),
         });
     }
+    Ok((records, version, changes))
+}
+
+/// Tries for ten seconds.
+async fn open_shared(
+    shared: &config::Records,
+) -> Result<(Arc<dyn Records>, Version, Vec<Change>), RecordsError> {
+    let records: Arc<dyn Records> = Arc::new(Postgres::open(shared.database()?).await?);
+    let (version, changes) = write::load(&*records).await?;
     Ok((records, version, changes))
 }
 
