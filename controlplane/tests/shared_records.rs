@@ -13,10 +13,12 @@ use common::*;
 use controlplane::{Control, config, core::Query, grpc};
 use proto::admin::{
     Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest,
-    DrainGatewayRequest, Grant, ListAccountsRequest, ListBindingsRequest, ListGrantsRequest,
-    ListNetworksRequest, Policy, admin_client::AdminClient,
+    DeleteNetworkRequest, DrainGatewayRequest, GetNetworkRequest, GetStatsRequest, Grant,
+    ListAccountsRequest, ListBindingsRequest, ListGrantsRequest, ListNetworksRequest, Network, Policy,
+    UpdateNetworkRequest, admin_client::AdminClient,
 };
 use proto::gateway::{self as pb, Event, event::Event as Ev};
+use proto::matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request};
 use records::{Embedded, Postgres, Records, migrate, testkit::Server};
 use tonic::{Code, transport::Channel};
 
@@ -313,6 +315,162 @@ async fn registered_by(served: &Here) {
     registered(&served.control).await;
     let networks = served.admin.clone().list_networks(ListNetworksRequest::default()).await.unwrap();
     assert_eq!(networks.into_inner().networks.len(), 1);
+}
+
+const ACCOUNT: &str = "info@example.org";
+
+/// A gateway whose control is elsewhere, with the key of its account.
+async fn gateway_of(served: &Here) -> Radio {
+    let at = served.control.matchmaker().unwrap();
+    Radio::of((at.listen, at.key), Some((ACCOUNT, [7; 32]))).await
+}
+
+/// It describes the service.
+async fn describe(gateway: &mut Radio, ssid: &str) -> Answer {
+    let register = mm::RegisterService {
+        service: uuid(),
+        instance: vec![0x78; 16],
+        ssid: ssid.into(),
+        security: mm::Security::Open.into(),
+        endpoints: vec!["192.0.2.2:5247".into()],
+        ..Default::default()
+    };
+    gateway.ask(Request::RegisterService(register)).await
+}
+
+async fn update(served: &Here, change: UpdateNetworkRequest) -> Result<Network, tonic::Status> {
+    let request = UpdateNetworkRequest { uuid: UUID.into(), ..change };
+    served.admin.clone().update_network(request).await.map(tonic::Response::into_inner)
+}
+
+/// What the operator says of the service.
+fn says(min_rssi_dbm: Option<i32>, capture_url: Option<&str>) -> UpdateNetworkRequest {
+    let policy = min_rssi_dbm.map(|dbm| Policy { min_rssi_dbm: Some(dbm), ..Policy::default() });
+    UpdateNetworkRequest { policy, capture_url: capture_url.map(str::to_owned), ..Default::default() }
+}
+
+/// Until the process knows the service so: its name, signal and capture URL.
+async fn known_as(served: &Here, wanted: (&str, Option<i32>, &str)) {
+    let began = Instant::now();
+    loop {
+        let request = GetNetworkRequest { uuid: UUID.into() };
+        let found = served.admin.clone().get_network(request).await.map(tonic::Response::into_inner);
+        if let Ok(Network { ssid, policy, capture_url, .. }) = &found {
+            let dbm = policy.as_ref().and_then(|policy| policy.min_rssi_dbm);
+            if (ssid.as_str(), dbm, capture_url.as_str()) == wanted {
+                return;
+            }
+        }
+        assert!(began.elapsed() < PATIENCE, "{found:?} instead of {wanted:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// How many commits the store refused because the process was behind.
+async fn conflicts(served: &Here) -> u64 {
+    let stats = served.admin.clone().get_stats(GetStatsRequest {}).await.unwrap().into_inner();
+    stats.control["matchmaker_conflicts"]
+}
+
+async fn until_conflicts(served: &Here, wanted: u64) {
+    let began = Instant::now();
+    while conflicts(served).await < wanted {
+        assert!(began.elapsed() < PATIENCE, "not {wanted}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Who follows the records, once there are so many.
+async fn followers(server: &Server, wanted: usize) -> Vec<i32> {
+    let began = Instant::now();
+    loop {
+        let found = server.followers().await;
+        if found.len() == wanted {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "{found:?}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// One process does not hear of what the other commits, and plans from what it knows; nothing of either is lost.
+#[tokio::test]
+async fn what_is_planned_behind_the_others_back_undoes_nothing() {
+    let server = postgres().await;
+    let connection = server.database().await;
+    let account = format!("[[account]]\nid = \"{ACCOUNT}\"\nkey = \"{}\"\n", "07".repeat(32));
+    let text = [&text(&connection), account.as_str()].concat();
+    let quick = here(&text).await;
+    let before = followers(&server, 1).await;
+    let slow = here(&text).await;
+    let both = followers(&server, 2).await;
+    let feed = *both.iter().find(|process| !before.contains(process)).unwrap();
+    let (mut near, mut other) = (gateway_of(&slow).await, gateway_of(&quick).await);
+    assert!(matches!(describe(&mut near, "old").await, Answer::Registered(_)));
+    for served in [&quick, &slow] {
+        known_as(served, ("old", None, "")).await;
+    }
+
+    // The operator says something at one; at the other a gateway and an operator say something else.
+    server.stop(feed, true);
+    update(&quick, says(Some(-60), None)).await.unwrap();
+    let url = "https://portal.example.org/";
+    let resume = async {
+        until_conflicts(&slow, 2).await;
+        known_as(&slow, ("old", None, "")).await;
+        server.stop(feed, false);
+    };
+    let (registered, updated, ()) =
+        tokio::join!(describe(&mut near, "new"), update(&slow, says(None, Some(url))), resume);
+    assert!(matches!(registered, Answer::Registered(_)), "{registered:?}");
+    updated.unwrap();
+    for served in [&quick, &slow] {
+        known_as(served, ("new", Some(-60), url)).await;
+    }
+
+    // A service that is new to one is not new.
+    let unregister = mm::Unregister { service: uuid(), instance: vec![0x78; 16], ..Default::default() };
+    assert!(matches!(near.ask(Request::Unregister(unregister)).await, Answer::Done(_)));
+    slow.admin.clone().delete_network(DeleteNetworkRequest { uuid: UUID.into() }).await.unwrap();
+    let (began, request) = (Instant::now(), GetNetworkRequest { uuid: UUID.into() });
+    while quick.admin.clone().get_network(request.clone()).await.is_ok() {
+        assert!(began.elapsed() < PATIENCE);
+        tokio::task::yield_now().await;
+    }
+    server.stop(feed, true);
+    assert!(matches!(describe(&mut other, "made").await, Answer::Registered(_)));
+    update(&quick, says(Some(-50), None)).await.unwrap();
+    let before = conflicts(&slow).await;
+    let resume = async {
+        until_conflicts(&slow, before + 1).await;
+        server.stop(feed, false);
+    };
+    let (registered, ()) = tokio::join!(describe(&mut near, "known"), resume);
+    assert!(matches!(registered, Answer::Registered(_)), "{registered:?}");
+    for served in [&quick, &slow] {
+        known_as(served, ("known", Some(-50), "")).await;
+    }
+}
+
+/// Somebody wrote past the software, so that what is known is never what is there: everybody is told in the end.
+#[tokio::test]
+async fn who_is_always_behind_is_told() {
+    let server = postgres().await;
+    let connection = server.database().await;
+    let account = format!("[[account]]\nid = \"{ACCOUNT}\"\nkey = \"{}\"\n", "07".repeat(32));
+    let served = here(&[&text(&connection), account.as_str()].concat()).await;
+    let mut gateway = gateway_of(&served).await;
+    assert!(matches!(describe(&mut gateway, "old").await, Answer::Registered(_)));
+    let client = server.connect(&connection).await;
+    let wrote = "UPDATE records.object SET body = body || '\\x00'::bytea WHERE kind = 4";
+    assert_eq!(client.execute(wrote, &[]).await.unwrap(), 1);
+    let refused = update(&served, says(Some(-60), None)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted);
+    assert!(refused.message().contains("others change service") && refused.message().contains("do it again"));
+    let Answer::Failure(failure) = describe(&mut gateway, "new").await else { panic!("it is registered") };
+    assert_eq!((failure.reason(), failure.retry_seconds), (Reason::Rate, 5));
+    assert!(failure.text.contains("has changed meanwhile"), "{failure:?}");
+    assert_eq!(conflicts(&served).await, 10);
 }
 
 #[tokio::test]

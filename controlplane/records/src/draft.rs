@@ -13,13 +13,13 @@ pub type Version = u64;
 pub enum Draft {
     /// As it is.
     Change(Change),
-    /// Only if the object still has the version that it was read with (0: was not there), or is already as wanted.
-    /// Otherwise nothing of the commit happens: [`crate::RecordsError::Changed`].
+    /// Only if the object still is as it was seen when this was planned, or is already as wanted. Otherwise nothing of the commit
+    /// happens: [`crate::RecordsError::Changed`].
     ChangeIf {
         /// What.
         change: Change,
-        /// The version that was read.
-        version: Version,
+        /// The change that puts what was seen; `None`: it was not there.
+        seen: Option<Box<Change>>,
     },
     /// A binding that gets the next identifier of its account. If one is there with the same service, client and radio, that
     /// is the outcome, whatever its policy and origin.
@@ -37,6 +37,13 @@ pub enum Draft {
         /// What it says.
         contract: NewContract,
     },
+}
+
+impl Draft {
+    /// A change that was planned from what was seen of its object; `None`: it was not there.
+    pub fn change_if(seen: Option<Change>, change: Change) -> Draft {
+        Draft::ChangeIf { change, seen: seen.map(Box::new) }
+    }
 }
 
 impl From<Change> for Draft {

@@ -6,16 +6,12 @@ use crate::{Name, Version};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordsError {
     /// A precondition does not hold. Nothing was changed.
-    #[error(
-        "{name} has changed meanwhile (it had version {expected}, it has {found}; 0: it is not there); read it again and decide anew"
-    )]
+    #[error("{name} has changed meanwhile; read it again and decide anew")]
     Changed {
         /// Which object.
         name: Name,
-        /// The version that was read.
-        expected: Version,
-        /// The version that it has.
-        found: Version,
+        /// Of the store. Who mirrors it and has come this far knows what the object is like.
+        version: Version,
     },
     /// Another object says the same. Nothing was changed.
     #[error("{name} cannot say that, because {other} says it already; change or delete that one")]

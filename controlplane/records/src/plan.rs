@@ -270,7 +270,7 @@ impl<'a> Attempt<'a> {
     fn draft(&mut self, draft: &Draft) -> Result<Outcome, RecordsError> {
         match draft {
             Draft::Change(change) => self.change(change, None),
-            Draft::ChangeIf { change, version } => self.change(change, Some(*version)),
+            Draft::ChangeIf { change, seen } => self.change(change, Some(seen.as_deref())),
             Draft::NewBinding { account, .. } => self.new_object(Kind::Binding, account.as_ref(), draft),
             Draft::NewContract { account, .. } => self.new_object(Kind::Contract, account.as_ref(), draft),
         }
@@ -297,16 +297,17 @@ impl<'a> Attempt<'a> {
         self.change(&change, None)
     }
 
-    fn change(&mut self, change: &Change, expected: Option<Version>) -> Result<Outcome, RecordsError> {
+    /// `seen`: what it must be like, unless it is as wanted already.
+    fn change(&mut self, change: &Change, seen: Option<Option<&Change>>) -> Result<Outcome, RecordsError> {
         let name = Name::of(change);
         let key = Key::of(&name);
         let body = codec::encode(change);
         let there = self.row(&key).cloned();
         let mut made = there.as_ref().map(|row| &row.body) != body.as_ref();
-        if made && let Some(expected) = expected {
-            let found = there.as_ref().map_or(0, |row| row.version);
-            if found != expected {
-                return Err(RecordsError::Changed { name, expected, found });
+        if made && let Some(seen) = seen {
+            let same = seen.is_none_or(|seen| Name::of(seen) == name);
+            if !same || there.as_ref().map(|row| &row.body) != seen.and_then(codec::encode).as_ref() {
+                return Err(RecordsError::Changed { name, version: self.view.version });
             }
         }
         if let Some(body) = &body

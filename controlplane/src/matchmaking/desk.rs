@@ -78,11 +78,12 @@ pub(crate) struct Counters {
     pub introductions: u64,
     pub refused: u64,
     pub commits: u64,
+    pub conflicts: u64,
     pub pushes_lost: u64,
 }
 
 impl Counters {
-    fn named(&self) -> [(&'static str, u64); 7] {
+    fn named(&self) -> [(&'static str, u64); 8] {
         [
             ("look_ups", self.look_ups),
             ("devices", self.devices),
@@ -90,6 +91,7 @@ impl Counters {
             ("introductions", self.introductions),
             ("refused", self.refused),
             ("commits", self.commits),
+            ("conflicts", self.conflicts),
             ("pushes_lost", self.pushes_lost),
         ]
     }
@@ -104,6 +106,7 @@ pub(crate) struct Desk {
     own: Option<AccountId>,
     routes: Routes,
     waiting: Waiting,
+    behind: Vec<store::Behind>,
     /// All commits up to this one are applied.
     version: Version,
     outputs: VecDeque<Output>,
@@ -137,6 +140,7 @@ impl Desk {
             own,
             routes: Routes::default(),
             waiting: Waiting::default(),
+            behind: Vec::new(),
             version: 0,
             outputs: VecDeque::new(),
             looked_up: look_up::Kept::default(),
@@ -178,6 +182,7 @@ impl Desk {
     /// All records are applied, as of this version; 0: they will be, and until then every commit is news.
     pub fn loaded(&mut self, version: Version) {
         self.version = version;
+        self.loaded_again(version);
     }
 
     /// A commit comes in, of this process or another. What was applied when it was acknowledged is not applied again: something later may have
@@ -221,6 +226,7 @@ impl Desk {
             self.forget_route((service, instance));
             self.share_gone((service, instance));
         }
+        self.plan_again(now);
         self.pushes(now);
     }
 
@@ -294,20 +300,7 @@ impl Desk {
                 done
             }
             Request::RegisterService(said) => {
-                let mut drafts = Vec::new();
-                if said.reset {
-                    let changes = self.matchmaker.plan_reset(peer, uuid(&said.service));
-                    // A service that is new has nothing to forget.
-                    drafts.extend(changes.unwrap_or_default().into_iter().map(Draft::Change));
-                }
-                drafts
-                    .extend(self.matchmaker.plan_service(peer, &convert::service(&said))?.map(Draft::Change));
-                if drafts.is_empty() {
-                    self.register_instance(asker, peer, &said, now);
-                } else {
-                    let request = Request::RegisterService(said.clone());
-                    self.commit_for(asker, &request, drafts, After::RegisterService { peer, said })?;
-                }
+                self.register_service(asker, peer, said, store::PLANS, now)?;
                 return Ok(None);
             }
             Request::AutoBind(said) => {

@@ -55,8 +55,9 @@ pub(crate) enum Message {
 pub(crate) struct NotDurable {
     /// In words for whoever wanted it.
     pub text: String,
-    /// The object is not as it was said to be: somebody else was first.
-    pub changed: bool,
+    /// An object is not as it was seen to be when this was planned: somebody else was first. Who knows all commits up to this
+    /// version knows what it is like.
+    pub changed: Option<Version>,
 }
 
 /// What an administrator asks: done with the desk between two datagrams, so it must not take long.
@@ -102,7 +103,8 @@ impl Matchmaking {
         answer.await.ok()
     }
 
-    /// Makes something durable. `None`: the desk has ended.
+    /// Makes something durable. `None`: the desk has ended. That an object has changed meanwhile is answered when the desk knows how, so
+    /// that it can be asked again.
     pub async fn commit(&self, drafts: Vec<Draft>) -> Option<Result<Committed, NotDurable>> {
         let (reply, answer) = oneshot::channel();
         self.ask(move |desk, _| desk.administer(drafts, reply)).await?;
@@ -248,6 +250,7 @@ fn take(desk: &mut Desk, message: Message) {
         Message::Shared(shared) => desk.shared(shared, now()),
         Message::Ask(Question(ask)) => ask(desk, now()),
     }
+    desk.plan_again(now());
 }
 
 async fn act(output: Output, jobs: &mpsc::UnboundedSender<Job>, core: &mpsc::WeakSender<core::Message>) {

@@ -57,7 +57,10 @@ async fn done(records: &dyn Records, job: Job) -> Message {
                 result = records.commit(drafts.clone()).await;
             }
             let not_durable = |error: RecordsError| NotDurable {
-                changed: matches!(error, RecordsError::Changed { .. }),
+                changed: match error {
+                    RecordsError::Changed { version, .. } => Some(version),
+                    _ => None,
+                },
                 text: told(error),
             };
             Message::Committed { number, result: result.map_err(not_durable) }

@@ -188,6 +188,17 @@ impl Node {
     }
 }
 
+/// Stops a process of ours, or lets it go on; it has when this returns.
+pub(super) fn stop(process: u32, stop: bool) {
+    signal(if stop { "-STOP" } else { "-CONT" }, &[process]);
+    let stat = PathBuf::from(format!("/proc/{process}/stat"));
+    let stopped = || Some(std::fs::read_to_string(&stat).ok()?.rsplit_once(')')?.1.starts_with(" T"));
+    // One that is gone is neither.
+    while stopped().is_some_and(|stopped| stopped != stop) {
+        std::thread::yield_now();
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         self.crash();

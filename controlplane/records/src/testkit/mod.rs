@@ -54,6 +54,19 @@ impl Server {
         self.node.crash();
     }
 
+    /// Who follows the changes: the server's processes that serve them.
+    pub async fn followers(&self) -> Vec<i32> {
+        let client = self.connect(&self.connection("postgres")).await;
+        let text = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%records.change c ON c.version%' AND pid <> pg_backend_pid()";
+        let rows = client.query(text, &[]).await.expect("what the server does");
+        rows.into_iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Stops one of the server's processes, or lets it go on; it has when this returns.
+    pub fn stop(&self, process: i32, stop: bool) {
+        machine::stop(process.unsigned_abs(), stop);
+    }
+
     /// Starts it again, and waits until it is ready.
     pub fn restart(&self) -> Result<(), StartError> {
         self.machine.launch(&self.node, &[])

@@ -96,15 +96,14 @@ fn preconditions_hold_between_processes() {
             let mut won = 0;
             for _ in 0..30 {
                 let read = store.get(records::Name::Client(mac(1))).await.unwrap();
-                let (version, number) = match read {
-                    Some(object) => match object.change {
-                        Change::PutClient(client) => (object.version, client.name.parse::<u32>().unwrap()),
-                        other => panic!("{other:?}"),
-                    },
-                    None => (0, 0),
+                let seen = read.map(|object| object.change);
+                let number = match &seen {
+                    Some(Change::PutClient(client)) => client.name.parse::<u32>().unwrap(),
+                    Some(other) => panic!("{other:?}"),
+                    None => 0,
                 };
                 let change = put_client(1, &(number + 1).to_string());
-                match store.commit(vec![records::Draft::ChangeIf { change, version }]).await {
+                match store.commit(vec![records::Draft::change_if(seen, change)]).await {
                     // The other may have put the very same.
                     Ok(committed) => won += u32::from(committed.outcomes[0].made),
                     Err(RecordsError::Changed { .. }) => {}

@@ -184,14 +184,14 @@ impl AdminService {
         }
         let change = Change::PutAccount(Account { id: id.clone(), key });
         // The records decide whether it is new: of two who make it at the same time, one does.
-        let new = Draft::ChangeIf { change: change.clone(), version: 0 };
+        let new = Draft::change_if(None, change.clone());
         let created = match self.try_commit(new).await? {
             Ok(outcome) => outcome.made,
-            Err(NotDurable { changed: true, .. }) if asked.replace_key => {
+            Err(NotDurable { changed: Some(_), .. }) if asked.replace_key => {
                 self.commit(Draft::Change(change)).await?;
                 false
             }
-            Err(NotDurable { changed: true, .. }) => {
+            Err(NotDurable { changed: Some(_), .. }) => {
                 return Err(Status::already_exists(format!(
                     "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
                 )));

@@ -21,8 +21,11 @@ use visibility::{Band, Verdict};
 use super::{AdminService, PLACES, page::Page, text};
 use crate::{
     core::{Drained, Query},
-    matchmaking::Desk,
+    matchmaking::{Desk, NotDurable},
 };
+
+/// So many times what others change meanwhile is planned again.
+const PLANS: usize = 5;
 
 impl AdminService {
     pub(super) async fn registered_radios(
@@ -80,24 +83,36 @@ impl AdminService {
     pub(super) async fn update_network(&self, asked: UpdateNetworkRequest) -> Result<admin::Network, Status> {
         let uuid = text::uuid("uuid", &asked.uuid)?;
         let policy = asked.policy.as_ref().map(|policy| text::policy(Some(policy))).transpose()?;
-        let find = move |desk: &mut Desk, _| desk.matchmaker.service(uuid).cloned();
-        let mut service =
-            super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_network(uuid))?;
-        if let Some(policy) = policy {
-            service.policy = policy;
+        if let Some(url) = &asked.capture_url
+            && (!(url.is_empty() || url.starts_with("http://") || url.starts_with("https://"))
+                || url.len() > 1024)
+        {
+            return Err(Status::invalid_argument(format!(
+                "capture_url: `{url}` is no URL such as https://portal.example.org/ of at most 1024 characters"
+            )));
         }
-        if let Some(url) = asked.capture_url {
-            if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://"))
-                || url.len() > 1024
-            {
-                return Err(Status::invalid_argument(format!(
-                    "capture_url: `{url}` is no URL such as https://portal.example.org/ of at most 1024 characters"
-                )));
+        for _ in 0..PLANS {
+            let find = move |desk: &mut Desk, _| desk.matchmaker.service(uuid).cloned();
+            let seen = super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_network(uuid))?;
+            let mut service = seen.clone();
+            if let Some(policy) = policy {
+                service.policy = policy;
             }
-            service.capture_url = url;
+            if let Some(url) = &asked.capture_url {
+                service.capture_url.clone_from(url);
+            }
+            // What others say of it meanwhile, also at other processes, is not to be undone.
+            let draft = Draft::change_if(Some(Change::PutService(seen)), Change::PutService(service));
+            match self.try_commit(draft).await? {
+                Ok(_) => return self.network(GetNetworkRequest { uuid: asked.uuid }).await,
+                Err(NotDurable { changed: Some(_), .. }) => {}
+                Err(why) => return Err(Status::unavailable(why.text)),
+            }
         }
-        self.commit(Draft::Change(Change::PutService(service))).await?;
-        self.network(GetNetworkRequest { uuid: asked.uuid }).await
+        Err(Status::aborted(format!(
+            "uuid: others change service {uuid} all the time, and nothing was changed for you: do it again; if it stays so, look for \
+             gateways that describe the service differently"
+        )))
     }
 
     pub(super) async fn remove_network(

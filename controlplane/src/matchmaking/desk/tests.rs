@@ -1,5 +1,6 @@
 //! Commits as they are acknowledged and as they are followed, in the orders that several processes bring about.
 
+mod conflicts;
 mod peers;
 mod world;
 
@@ -13,7 +14,7 @@ use records::{Committed, Outcome};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::matchmaking::keys;
+use crate::matchmaking::{keys, run::NotDurable};
 
 fn desk() -> Desk {
     let state = tempfile::tempdir().unwrap();

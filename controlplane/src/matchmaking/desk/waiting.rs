@@ -19,7 +19,12 @@ pub(super) const MOST_OF_ONE: usize = 1024;
 /// What is to be answered when the store is done with it.
 #[derive(Debug)]
 pub(super) enum After {
-    RegisterService { peer: Peer, said: pb::RegisterService },
+    /// If others change the service meanwhile it is planned again, at most so many times.
+    RegisterService {
+        peer: Peer,
+        said: pb::RegisterService,
+        plans: u32,
+    },
     AutoBind,
     Account,
 }

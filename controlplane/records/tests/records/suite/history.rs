@@ -55,7 +55,10 @@ fn draft() -> impl Strategy<Value = Draft> {
     let of = || prop::option::of(0..3u8);
     prop_oneof![
         6 => change().prop_map(Draft::from),
-        1 => (change(), 0..4u64).prop_map(|(change, version)| Draft::ChangeIf { change, version }),
+        1 => (change(), prop::option::of(change())).prop_map(|(change, seen)| Draft::change_if(seen, change)),
+        2 => (0..3u8, prop::option::of("[a-b]?"), "[a-b]?").prop_map(|(n, seen, name)| {
+            Draft::change_if(seen.map(|seen| put_client(n, &seen)), put_client(n, &name))
+        }),
         2 => (of(), 0..2u8, 0..3u8).prop_map(|(of, service, client)| new_binding(of, service, client)),
         1 => (of(), 0..2u8, "[a-b]").prop_map(|(of, service, subscriber)| new_contract(of, service, &subscriber)),
     ]

@@ -62,7 +62,8 @@ macro_rules! behaves_as_records {
             saying_the_same_again_gives_what_is_there
             two_objects_cannot_say_the_same
             a_commit_is_all_or_nothing
-            versions_guard_against_races
+            what_was_seen_guards_against_races
+            of_two_who_saw_the_same_the_second_plans_again
             repeating_changes_nothing
             an_account_goes_with_its_grants
             objects_come_back_as_they_were

@@ -54,12 +54,11 @@ impl Model {
     fn draft(&mut self, draft: &Draft) -> Option<Outcome> {
         let new = match draft {
             Draft::Change(change) => return self.change(change.clone()),
-            Draft::ChangeIf { change, version } => {
-                let there = self.objects.get(&text(&Name::of(change)));
-                let deletes = Name::of(change).delete() == *change;
-                let same =
-                    if deletes { there.is_none() } else { there.is_some_and(|(_, there)| there == change) };
-                if !same && there.map_or(0, |(version, _)| *version) != *version {
+            Draft::ChangeIf { change, seen } => {
+                let there = self.objects.get(&text(&Name::of(change))).map(|(_, there)| there);
+                let absent = Name::of(change).delete();
+                let there = there.unwrap_or(&absent);
+                if there != change && there != seen.as_deref().unwrap_or(&absent) {
                     return None;
                 }
                 return self.change(change.clone());

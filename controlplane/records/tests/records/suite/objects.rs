@@ -1,6 +1,6 @@
 //! Objects: identifiers, conflicts, preconditions, reading back.
 
-use matchmaker::objects::Change;
+use matchmaker::objects::{Change, Service};
 use records::{Committed, Draft, Name, Records, RecordsError};
 
 use super::{Place, all, samples::*};
@@ -79,39 +79,85 @@ pub async fn two_objects_cannot_say_the_same(place: &dyn Place) {
 pub async fn a_commit_is_all_or_nothing(place: &dyn Place) {
     let store = place.open().await.unwrap();
     let before = commit(&*store, [put_client(1, "one").into(), new_binding(None, 1, 1)]).await;
-    let stale = Draft::ChangeIf { change: put_client(1, "three"), version: 77 };
+    let stale = Draft::change_if(Some(put_client(1, "two")), put_client(1, "three"));
     let drafts = vec![put_client(2, "two").into(), new_binding(None, 1, 2), put_radio(1, None).into(), stale];
     let error = store.commit(drafts).await.unwrap_err();
-    assert_eq!(
-        error,
-        RecordsError::Changed { name: Name::Client(mac(1)), expected: 77, found: before.version }
-    );
+    assert_eq!(error, RecordsError::Changed { name: Name::Client(mac(1)), version: before.version });
     assert_eq!(all(&*store).await.1.len(), 2);
     let after = commit(&*store, [new_binding(None, 1, 3)]).await;
     assert_eq!((after.version, id(&after, 0)), (before.version + 1, 2), "no version, no identifier was used");
 }
 
-pub async fn versions_guard_against_races(place: &dyn Place) {
+pub async fn what_was_seen_guards_against_races(place: &dyn Place) {
     let store = place.open().await.unwrap();
-    let put = |name, version| Draft::ChangeIf { change: put_client(1, name), version };
-    let first = commit(&*store, [put("one", 0)]).await;
+    let put = |seen: Option<&str>, name| {
+        Draft::change_if(seen.map(|seen| put_client(1, seen)), put_client(1, name))
+    };
+    let refused = async |draft| match store.commit(vec![put_client(3, "nothing of it").into(), draft]).await {
+        Err(RecordsError::Changed { name, version }) => (name, version),
+        other => panic!("{other:?}"),
+    };
+    let first = commit(&*store, [put(None, "one")]).await;
     let read = store.get(Name::Client(mac(1))).await.unwrap().unwrap();
     assert_eq!((read.version, &read.change), (first.version, &put_client(1, "one")));
-    commit(&*store, [put_client(2, "other").into()]).await;
-    commit(&*store, [put("two", read.version)]).await;
-    assert!(matches!(
-        store.commit(vec![put("three", read.version)]).await,
-        Err(RecordsError::Changed { .. })
-    ));
-    assert!(matches!(store.commit(vec![put("three", 0)]).await, Err(RecordsError::Changed { .. })));
+    // Others do not count.
+    let other = commit(&*store, [put_client(2, "other").into()]).await;
+    let second = commit(&*store, [put(Some("one"), "two")]).await;
+    assert_eq!(second.version, other.version + 1);
+    let name = Name::Client(mac(1));
+    assert_eq!(refused(put(Some("one"), "three")).await, (name.clone(), second.version));
+    assert_eq!(refused(put(None, "three")).await, (name.clone(), second.version));
+    // That something else was seen is not that this was.
+    let else_seen = Draft::change_if(Some(put_client(2, "two")), put_client(1, "three"));
+    assert_eq!(refused(else_seen).await, (name.clone(), second.version));
     // Repeating what took place is no conflict.
-    assert!(!commit(&*store, [put("two", read.version)]).await.outcomes[0].made);
-    let delete = |version| Draft::ChangeIf { change: Change::DeleteClient(mac(1)), version };
-    assert!(matches!(store.commit(vec![delete(read.version)]).await, Err(RecordsError::Changed { .. })));
-    let now = store.get(Name::Client(mac(1))).await.unwrap().unwrap();
-    assert!(commit(&*store, [delete(now.version)]).await.outcomes[0].made);
-    assert!(!commit(&*store, [delete(now.version)]).await.outcomes[0].made);
-    assert_eq!(store.get(Name::Client(mac(1))).await.unwrap(), None);
+    assert!(!commit(&*store, [put(Some("one"), "two")]).await.outcomes[0].made);
+    let delete = |seen| Draft::change_if(Some(put_client(1, seen)), Change::DeleteClient(mac(1)));
+    refused(delete("one")).await;
+    let deleted = commit(&*store, [delete("two")]).await;
+    assert!(deleted.outcomes[0].made);
+    assert!(!commit(&*store, [delete("two")]).await.outcomes[0].made);
+    assert_eq!(refused(put(Some("two"), "three")).await, (name.clone(), deleted.version));
+    assert_eq!(store.get(name).await.unwrap(), None);
+    assert_eq!(all(&*store).await.1.len(), 1, "and nothing of what was refused is there");
+}
+
+/// Two saw the same, and each wants to change its part of it: the second is told, by the version that it must have seen.
+pub async fn of_two_who_saw_the_same_the_second_plans_again(place: &dyn Place) {
+    let store = place.open().await.unwrap();
+    let service = |change: &Change| match change {
+        Change::PutService(service) => service.clone(),
+        other => panic!("{other:?}"),
+    };
+    commit(&*store, [put_service(1, None, "home").into()]).await;
+    let mut mirror = store.follow(0).await.unwrap();
+    let seen = mirror.next().await.unwrap().changes.remove(0);
+    let operator = |seen: &Change| {
+        let service = Service { policy: policy(0), ..service(seen) };
+        Draft::change_if(Some(seen.clone()), Change::PutService(service))
+    };
+    let gateway = |seen: &Change| {
+        let service = Service { template: vec![1, 2, 3], ..service(seen) };
+        Draft::change_if(Some(seen.clone()), Change::PutService(service))
+    };
+    // At the same time, perhaps in one transaction.
+    let both = tokio::join!(store.commit(vec![operator(&seen)]), store.commit(vec![gateway(&seen)]));
+    let version = match &both {
+        (Ok(committed), Err(RecordsError::Changed { version, .. }))
+        | (Err(RecordsError::Changed { version, .. }), Ok(committed)) => {
+            assert_eq!((committed.version, committed.outcomes[0].made), (*version, true));
+            *version
+        }
+        other => panic!("{other:?}"),
+    };
+    let step = mirror.next().await.unwrap();
+    assert_eq!(step.version, version);
+    let again = if both.0.is_err() { operator(&step.changes[0]) } else { gateway(&step.changes[0]) };
+    commit(&*store, [again]).await;
+    let (_, objects) = all(&*store).await;
+    let expected =
+        Service { policy: policy(0), template: vec![1, 2, 3], ..service(&put_service(1, None, "home")) };
+    assert_eq!(objects[0].change, Change::PutService(expected), "what both wanted");
 }
 
 pub async fn repeating_changes_nothing(place: &dyn Place) {

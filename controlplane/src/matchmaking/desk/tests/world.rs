@@ -170,7 +170,7 @@ impl World {
 
     fn made(&mut self, draft: Draft) -> Change {
         match draft {
-            Draft::Change(change) => change,
+            Draft::Change(change) | Draft::ChangeIf { change, .. } => change,
             Draft::NewBinding { account, binding } => {
                 self.bindings += 1;
                 Change::PutBinding { account, binding: binding.with_id(self.bindings) }
