@@ -21,6 +21,12 @@ fn up(service: Service) -> (Bench, Tunnel, Device) {
     (bench, tunnel, device)
 }
 
+/// One datagram of the radio, by itself.
+fn receive(bench: &mut Bench, tunnel: &Tunnel, datagram: &[u8]) {
+    bench.from_radio(0, tunnel.endpoint, datagram);
+    bench.run();
+}
+
 fn message_3(bench: &mut Bench, device: &Device, hold_downlink_ms: u32) {
     bench.command(CommandKind::Transmit(Transmit {
         kind: FrameKind::Eapol,
@@ -87,31 +93,27 @@ fn a_key_is_replaced_under_traffic_without_loss() {
 #[test]
 fn frames_under_a_key_that_is_on_its_way_wait_for_it() {
     let (mut bench, tunnel, mut device) = up(service(0));
-    let up = |bench: &mut Bench, datagram: &[u8]| {
-        bench.from_radio(0, tunnel.endpoint, datagram);
-        bench.run();
-    };
     for _ in 0..3 {
-        up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"old"));
+        receive(&mut bench, &tunnel, &device.datagram(HOST, EtherType::ARP, b"old"));
     }
     bench.to_network(0);
     message_3(&mut bench, &device, 500);
-    up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"old"));
+    receive(&mut bench, &tunnel, &device.datagram(HOST, EtherType::ARP, b"old"));
     assert_eq!(bench.to_network(0).len(), 1, "the present key is still good");
     let mut renewed = Device { tk: Some(tk(2)), pn: 0, ..device.clone() };
     // The first four numbers were used under the present key, the others would be new under it.
     let sent: Vec<_> = (0..8u8).map(|n| renewed.datagram(HOST, EtherType::ARP, &[n; 20])).collect();
     for datagram in &sent {
-        up(&mut bench, datagram);
+        receive(&mut bench, &tunnel, datagram);
     }
-    up(&mut bench, &sent[7]);
+    receive(&mut bench, &tunnel, &sent[7]);
     assert!(bench.to_network(0).is_empty());
     bench.install(&device, tk(2), 1000, 40);
     let came: Vec<_> = bench.to_network(0).iter().map(|frame| frame[14]).collect();
     assert_eq!(came, (0..8).collect::<Vec<_>>(), "all, in order, once");
     assert_eq!((bench.total(Forwarded::Parked), bench.total(DropReason::Replay)), (9, 1));
     assert_eq!(bench.total(DropReason::MicFailure), 0);
-    up(&mut bench, &renewed.datagram(HOST, EtherType::ARP, b"new"));
+    receive(&mut bench, &tunnel, &renewed.datagram(HOST, EtherType::ARP, b"new"));
     assert_eq!((bench.to_network(0).len(), bench.total(Forwarded::Parked)), (1, 9), "nothing waits any more");
 }
 
@@ -119,22 +121,18 @@ fn frames_under_a_key_that_is_on_its_way_wait_for_it() {
 #[test]
 fn a_key_may_follow_while_the_one_before_is_still_accepted() {
     let (mut bench, tunnel, mut device) = up(service(0));
-    let up = |bench: &mut Bench, datagram: &[u8]| {
-        bench.from_radio(0, tunnel.endpoint, datagram);
-        bench.run();
-    };
     for key in 2..6 {
         message_3(&mut bench, &device, 500);
-        up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"present"));
+        receive(&mut bench, &tunnel, &device.datagram(HOST, EtherType::ARP, b"present"));
         assert_eq!(bench.to_network(0).len(), 1, "the present key is good");
         let mut renewed = Device { tk: Some(tk(key)), pn: 0, ..device.clone() };
         for _ in 0..3 {
-            up(&mut bench, &renewed.datagram(HOST, EtherType::ARP, b"early"));
+            receive(&mut bench, &tunnel, &renewed.datagram(HOST, EtherType::ARP, b"early"));
         }
         assert!(bench.to_network(0).is_empty());
         bench.install(&renewed, tk(key), 1000, 40);
         assert_eq!(bench.to_network(0).len(), 3, "what came early");
-        up(&mut bench, &device.datagram(HOST, EtherType::ARP, b"late"));
+        receive(&mut bench, &tunnel, &device.datagram(HOST, EtherType::ARP, b"late"));
         assert_eq!(bench.to_network(0).len(), 1, "the replaced key is good for a while");
         bench.advance(Duration::from_millis(300));
         device = renewed;
