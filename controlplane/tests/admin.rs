@@ -14,7 +14,6 @@ use proto::{
         ObjectKind, Policy, WatchRequest, admin_client::AdminClient, object_change::Object,
         session_change::Kind,
     },
-    gateway::{self as pb, Event, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };
 use tonic::{Code, transport::Channel};
@@ -58,16 +57,7 @@ impl Served {
 
     /// A gateway that serves the service, until the link is dropped.
     async fn gateway(&self) -> controlplane::Link {
-        let link = self.control.attach().await.unwrap();
-        let hello = pb::Hello {
-            gateway: "g".into(),
-            epoch: 1,
-            version: "v".into(),
-            listen: vec!["192.0.2.1:5247".into()],
-        };
-        let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
-        let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
-        link.events.send(events).await.unwrap();
+        let link = attach(&self.control, "g").await;
         registered(&self.control).await;
         link
     }

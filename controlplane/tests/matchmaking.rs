@@ -8,26 +8,28 @@ use common::*;
 use controlplane::{Control, Link};
 use dot11::MacAddr;
 use proto::{
-    gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
+    gateway::{self as pb, command::Command as C, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request},
     tunnel::{Hello, Proof, Punch, ServiceUuid, SessionId, TunnelKey},
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-async fn say(link: &Link, events: Vec<Ev>) {
-    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
+/// A control process, a gateway that serves the service, and a radio.
+struct Served {
+    control: Control,
+    link: Link,
+    radio: Radio,
+    _state: tempfile::TempDir,
 }
 
-async fn attach(control: &Control, name: &str) -> Link {
-    let link = control.attach().await.unwrap();
-    let hello = pb::Hello {
-        gateway: name.into(),
-        epoch: 1,
-        version: "v".into(),
-        listen: vec!["192.0.2.1:5247".into()],
-    };
-    say(&link, vec![Ev::Hello(hello), Ev::Synced(pb::Synced {})]).await;
-    link
+async fn serve() -> Served {
+    let (control, state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
+    let at = control.matchmaker().unwrap();
+    let link = attach(&control, "g").await;
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    radio.register().await;
+    registered(&control).await;
+    Served { control, link, radio, _state: state }
 }
 
 /// The next command for which there is something; what comes behind it waits in `heard`.
@@ -78,12 +80,7 @@ fn connected(answer: Answer) -> (mm::Connected, TunnelKey) {
 /// The whole way: look-up, offer, connect, introduction, tunnel, and the device's first frame; nothing for anybody else.
 #[tokio::test]
 async fn a_device_is_introduced_and_nobody_else_is_heard() {
-    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
-    let at = control.matchmaker().unwrap();
-    let mut link = attach(&control, "g").await;
-    let mut radio = Radio::new((at.listen, at.key)).await;
-    radio.register().await;
-    registered(&control).await;
+    let Served { control: _control, mut link, mut radio, _state } = serve().await;
     let offers = radio.look_up(PHONE).await;
     let offer = &offers.offers[0];
     assert_eq!((offer.service.clone(), offer.client.clone()), (uuid(), PHONE.to_vec()));
@@ -145,12 +142,7 @@ async fn a_device_is_introduced_and_nobody_else_is_heard() {
 /// A tunnel that is down comes up again by a keep-alive of its radio, not by one that somebody recorded and sends from elsewhere.
 #[tokio::test]
 async fn a_recorded_keep_alive_brings_no_tunnel_up() {
-    let (control, _state) = control(&[SERVICE, MATCHMAKER, BINDING].concat()).await;
-    let at = control.matchmaker().unwrap();
-    let mut link = attach(&control, "g").await;
-    let mut radio = Radio::new((at.listen, at.key)).await;
-    radio.register().await;
-    registered(&control).await;
+    let Served { control: _control, mut link, mut radio, _state } = serve().await;
     let (_, key) = connected(radio.connect(PHONE).await);
     let heard = &mut VecDeque::new();
     let accepted = |command| match command {

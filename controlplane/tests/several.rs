@@ -5,19 +5,13 @@ mod common;
 #[path = "common/redis.rs"]
 mod redis;
 
-use std::{
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
-use common::*;
+use common::{process::Process, *};
 use controlplane::{Control, Link, core::Query, grpc};
 use proto::{
     admin::{ForgiveClientRequest, admin_client::AdminClient},
-    gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
+    gateway::command::Command as C,
     matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request},
 };
 use records::testkit;
@@ -40,54 +34,6 @@ fn text(postgres: &str, redis: &str, keys: &Path) -> String {
         keys.display(),
         "07".repeat(32)
     )
-}
-
-/// The program; killed when dropped, as by kill -9.
-struct Process {
-    child: Child,
-    matchmaker: SocketAddr,
-    _state: tempfile::TempDir,
-}
-
-impl Process {
-    fn start(text: &str) -> Process {
-        let state = tempfile::tempdir().unwrap();
-        let path = state.path().join("controlplane.toml");
-        std::fs::write(&path, format!("state = \"{}\"\n{text}", state.path().display())).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_controlplane"))
-            .args(["run", "--config"])
-            .arg(path)
-            .env("NO_COLOR", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let up = log.find(|line| line.contains("matchmaker is up")).expect("the matchmaker starts");
-        std::thread::spawn(move || log.for_each(drop));
-        let at = up.split("listen=").nth(1).unwrap().split_whitespace().next().unwrap();
-        Process { child, matchmaker: at.parse().unwrap(), _state: state }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-async fn attach(control: &Control, name: &str) -> Link {
-    let link = control.attach().await.unwrap();
-    let hello = pb::Hello {
-        gateway: name.into(),
-        epoch: 1,
-        version: "v".into(),
-        listen: vec!["192.0.2.1:5247".into()],
-    };
-    let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
-    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
-    link
 }
 
 /// Where the gateway is told to open its NAT: to the radio of the next introduction.

@@ -2,14 +2,9 @@
 
 mod common;
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use std::time::Instant;
 
-use common::*;
+use common::{process::Process, *};
 use controlplane::{Control, config, core::Query, grpc};
 use proto::admin::{
     Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest,
@@ -17,7 +12,6 @@ use proto::admin::{
     ListAccountsRequest, ListBindingsRequest, ListGrantsRequest, ListNetworksRequest, Network, Policy,
     UpdateNetworkRequest, admin_client::AdminClient,
 };
-use proto::gateway::{self as pb, Event, event::Event as Ev};
 use proto::matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request};
 use records::{Embedded, Postgres, Records, migrate, testkit::Server};
 use tonic::{Code, transport::Channel};
@@ -31,58 +25,8 @@ fn text(connection: &str) -> String {
     format!("listen = \"127.0.0.1:0\"\n{MATCHMAKER}[records]\npostgres = \"{connection}\"\n")
 }
 
-fn written(state: &Path, text: &str) -> std::path::PathBuf {
-    let path = state.join("controlplane.toml");
-    std::fs::write(&path, format!("state = \"{}\"\n{text}", state.display())).unwrap();
-    path
-}
-
-/// The program; killed when dropped, as by kill -9.
-struct Process {
-    child: Child,
-    admin: String,
-    _state: tempfile::TempDir,
-}
-
-impl Process {
-    fn start(text: &str) -> Process {
-        Process::start_seeing(text, |_| {})
-    }
-
-    /// `see` is given the lines of its log until it is up.
-    fn start_seeing(text: &str, mut see: impl FnMut(&str)) -> Process {
-        let state = tempfile::tempdir().unwrap();
-        let path = written(state.path(), text);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_controlplane"))
-            .args(["run", "--config"])
-            .arg(path)
-            .env("NO_COLOR", "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let mut is_up = |line: &String| {
-            see(line);
-            line.contains("control is up")
-        };
-        let up = log.find(|line| is_up(line)).expect("control starts");
-        // So that it can go on writing.
-        std::thread::spawn(move || log.for_each(drop));
-        let at = up.split("listen=").nth(1).unwrap().split_whitespace().next().unwrap();
-        Process { child, admin: format!("http://{at}"), _state: state }
-    }
-
-    async fn admin(&self) -> AdminClient<Channel> {
-        AdminClient::connect(self.admin.clone()).await.unwrap()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn admin_of(process: &Process) -> AdminClient<Channel> {
+    AdminClient::connect(process.admin.clone()).await.unwrap()
 }
 
 /// A control process within this one.
@@ -132,21 +76,6 @@ async fn until(admin: &mut AdminClient<Channel>, wanted: &[&str]) {
     }
 }
 
-/// A gateway attaches until the link is dropped.
-async fn gateway(control: &Control) -> controlplane::Link {
-    let link = control.attach().await.unwrap();
-    let hello = pb::Hello {
-        gateway: "g".into(),
-        epoch: 1,
-        version: "v".into(),
-        listen: vec!["192.0.2.1:5247".into()],
-    };
-    let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
-    let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
-    link.events.send(events).await.unwrap();
-    link
-}
-
 /// Until the gateway there takes newcomers, or does not.
 async fn drained(control: &Control, wanted: bool) {
     let began = Instant::now();
@@ -174,7 +103,7 @@ async fn a_gateway_that_is_drained_at_one_process_is_drained_at_all() {
     let one = start(&states[0]).await;
     assert_eq!(std::fs::read_to_string(states[0].path().join("draining")).unwrap(), "");
     let two = start(&states[1]).await;
-    let _link = gateway(&two).await;
+    let _link = attach(&two, "g").await;
     drained(&two, true).await;
     let listener = grpc::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let at = format!("http://{}", listener.local_addr().unwrap());
@@ -191,7 +120,7 @@ async fn one_process_is_killed_and_the_other_knows_all() {
     let server = postgres().await;
     let text = [&text(&server.database().await), SERVICE].concat();
     let (one, two) = (Process::start(&text), Process::start(&text));
-    let (mut first, mut second) = (one.admin().await, two.admin().await);
+    let (mut first, mut second) = (admin_of(&one).await, admin_of(&two).await);
     let a = create(&mut first, 1).await;
     // Whether it has heard of it or not: it is there, and there once.
     let again = second.create_binding(binding(1)).await.unwrap().into_inner();
@@ -207,7 +136,7 @@ async fn one_process_is_killed_and_the_other_knows_all() {
     assert_eq!((a.id, b.id, c.id), (1, 2, 3));
     until(&mut second, &["02:00:00:00:01:01", "02:00:00:00:01:03"]).await;
     let three = Process::start(&text);
-    until(&mut three.admin().await, &["02:00:00:00:01:01", "02:00:00:00:01:03"]).await;
+    until(&mut admin_of(&three).await, &["02:00:00:00:01:01", "02:00:00:00:01:03"]).await;
 }
 
 #[tokio::test]
@@ -301,17 +230,7 @@ async fn what_is_gone_when_all_is_loaded_again_is_gone() {
 }
 
 async fn registered_by(served: &Here) {
-    let link = served.control.attach().await.unwrap();
-    let hello = proto::gateway::Hello {
-        gateway: "g".into(),
-        epoch: 1,
-        version: "v".into(),
-        listen: vec!["192.0.2.1:5247".into()],
-    };
-    use proto::gateway::{Event, Synced, event::Event as Ev};
-    let events = [Ev::Hello(hello), Ev::Synced(Synced {})];
-    let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
-    link.events.send(events).await.unwrap();
+    let _link = attach(&served.control, "g").await;
     registered(&served.control).await;
     let networks = served.admin.clone().list_networks(ListNetworksRequest::default()).await.unwrap();
     assert_eq!(networks.into_inner().networks.len(), 1);
@@ -491,7 +410,7 @@ async fn a_process_that_starts_while_the_database_is_away_waits_for_it() {
     .await
     .unwrap();
     assert!(reason.0.contains(", database d0, cannot be reached: "), "{}", reason.0);
-    let accounts = process.admin().await.list_accounts(ListAccountsRequest::default()).await.unwrap();
+    let accounts = admin_of(&process).await.list_accounts(ListAccountsRequest::default()).await.unwrap();
     assert_eq!(accounts.into_inner().accounts, []);
 }
 

@@ -6,18 +6,13 @@ use common::*;
 use controlplane::{Link, Sessions, core::Query, grpc};
 use proto::{
     admin::{ListUsageRequest, Usage, admin_client::AdminClient},
-    gateway::{self as pb, Event, command::Command as C, event::Event as Ev},
+    gateway::{self as pb, command::Command as C, event::Event as Ev},
     matchmaking::messages::{self as mm, answer::Answer, request::Request},
     tunnel::{Hello, Proof, ServiceUuid, SessionId, TunnelKey},
 };
 use tokio::time::timeout;
 use tonic::{Code, transport::Channel};
 
-async fn say(link: &Link, events: Vec<Ev>) {
-    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
-}
-
-/// The first command for which there is something.
 async fn until<T>(link: &mut Link, mut wanted: impl FnMut(C) -> Option<T>) -> T {
     loop {
         let batch = timeout(PATIENCE, link.commands.recv()).await.expect("a command").expect("control lives");
@@ -90,10 +85,7 @@ async fn both_sides_report_and_it_is_one_record() {
     let mut admin = AdminClient::connect(format!("http://{}", listener.local_addr().unwrap())).await.unwrap();
     let server = grpc::Server::start(listener, control.clone());
     let at = control.matchmaker().unwrap();
-    let mut link = control.attach().await.unwrap();
-    let listen = vec!["192.0.2.1:5247".to_owned()];
-    let hello = pb::Hello { gateway: "g".into(), epoch: 1, version: "v".into(), listen };
-    say(&link, vec![Ev::Hello(hello), Ev::Synced(pb::Synced {})]).await;
+    let mut link = attach(&control, "g").await;
     let mut radio = Radio::new((at.listen, at.key)).await;
     radio.register().await;
     registered(&control).await;

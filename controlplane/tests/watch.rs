@@ -4,16 +4,13 @@ mod common;
 
 use common::*;
 use controlplane::{Control, grpc};
-use proto::{
-    admin::{
-        Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
-        CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
-        DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, GetAccountRequest, GetBindingRequest,
-        GetContractRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, ListContractsRequest,
-        ObjectChange, ObjectKind, Policy, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
-        object_change::Object, session_change::Kind,
-    },
-    gateway::{self as pb, Event, event::Event as Ev},
+use proto::admin::{
+    Contract, CreateAccountRequest, CreateBindingRequest, CreateContractRequest, CreateGrantRequest,
+    CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
+    DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, GetAccountRequest, GetBindingRequest,
+    GetContractRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, ListContractsRequest,
+    ObjectChange, ObjectKind, Policy, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
+    object_change::Object, session_change::Kind,
 };
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
@@ -56,12 +53,7 @@ impl Served {
     }
 
     async fn gateway(&self) -> controlplane::Link {
-        let link = self.control.attach().await.unwrap();
-        let listen = vec!["192.0.2.1:5247".into()];
-        let hello = pb::Hello { gateway: "g".into(), epoch: 1, version: "v".into(), listen };
-        let events = [Ev::Hello(hello), Ev::Synced(pb::Synced {})];
-        let events = events.into_iter().map(|event| Event { event: Some(event) }).collect();
-        link.events.send(events).await.unwrap();
+        let link = attach(&self.control, "g").await;
         registered(&self.control).await;
         link
     }

@@ -1,17 +1,22 @@
 //! What tests of matchmaking share: a control process, and a peer of its matchmaker on a socket of its own.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod process;
+
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use controlplane::{Control, config, core::Query};
-use proto::matchmaking::{
-    Key, PublicKey, StaticSecret,
-    messages::{self as mm, answer::Answer, request::Request},
-    peer::{self, Output, Peer},
+use controlplane::{Control, Link, config, core::Query};
+use proto::{
+    gateway::{Event, Hello, Synced, event::Event as Ev},
+    matchmaking::{
+        Key, PublicKey, StaticSecret,
+        messages::{self as mm, answer::Answer, request::Request},
+        peer::{self, Output, Peer},
+    },
 };
 use tokio::{net::UdpSocket, time::timeout};
 
@@ -35,9 +40,28 @@ pub async fn control(text: &str) -> (Control, tempfile::TempDir) {
 
 /// One whose state is in this directory.
 pub async fn control_in(directory: &Path, text: &str) -> Control {
+    Control::start(config::load(&written(directory, text)).unwrap()).await.unwrap().0
+}
+
+/// The configuration of one whose state is in this directory.
+pub fn written(directory: &Path, text: &str) -> PathBuf {
     let path = directory.join("controlplane.toml");
     std::fs::write(&path, format!("state = \"{}\"\n{text}", directory.display())).unwrap();
-    Control::start(config::load(&path).unwrap()).await.unwrap().0
+    path
+}
+
+/// A gateway attaches; it is there until the link is dropped.
+pub async fn attach(control: &Control, name: &str) -> Link {
+    let link = control.attach().await.unwrap();
+    let listen = vec!["192.0.2.1:5247".to_owned()];
+    let hello = Hello { gateway: name.into(), epoch: 1, version: "v".into(), listen };
+    say(&link, vec![Ev::Hello(hello), Ev::Synced(Synced {})]).await;
+    link
+}
+
+/// What a gateway reports.
+pub async fn say(link: &Link, events: Vec<Ev>) {
+    link.events.send(events.into_iter().map(|event| Event { event: Some(event) }).collect()).await.unwrap();
 }
 
 pub const SERVICE: &str =
