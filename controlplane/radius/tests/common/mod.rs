@@ -1,5 +1,5 @@
 //! A RADIUS server in the test's own process, which does what the test says with each request.
-#![allow(dead_code)] // each test file uses its part
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

@@ -80,8 +80,10 @@ pub(crate) enum Share {
 }
 
 /// What the desk hears.
-// It goes from one task to the other, mostly as a push: a box would cost more than its size.
-#[allow(clippy::large_enum_variant)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it goes from one task to the other, mostly as a push: a box would cost more than its size"
+)]
 #[derive(Debug)]
 pub(crate) enum Shared {
     /// The store is there, and may have lost everything.

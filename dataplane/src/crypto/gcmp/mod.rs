@@ -33,11 +33,20 @@
 //! The kernel is written once, over [`isa::Isa`], without `unsafe`. Without these instructions, frames go through the reference,
 //! [`dot11::gcmp`].
 
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "there is no kernel for other processors")
+)]
 mod ghash;
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "there is no kernel for other processors")
+)]
 mod isa;
-#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code, reason = "there is no kernel for other processors")
+)]
 mod kernel;
 mod prepare;
 
