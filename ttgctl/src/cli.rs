@@ -90,22 +90,30 @@ pub enum Output {
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct List {
     /// Keep printing changes, one line each, until interrupted.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["page_size", "page_token"])]
     pub watch: bool,
     /// Form of the answer.
     #[command(flatten)]
     pub show: Show,
 }
 
+/// A part of a list.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Page {
+    /// Only so many, and how to get the next ones on standard error; otherwise all.
+    #[arg(long, value_name = "N")]
+    pub page_size: Option<u32>,
+    /// Those behind the page that said so.
+    #[arg(long, value_name = "TOKEN")]
+    pub page_token: Option<String>,
+}
+
 /// A list that may be long.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Pages {
-    /// Only so many, and how to get the next ones on standard error; otherwise all.
-    #[arg(long, value_name = "N", conflicts_with = "watch")]
-    pub page_size: Option<u32>,
-    /// Those behind the page that said so.
-    #[arg(long, value_name = "TOKEN", conflicts_with = "watch")]
-    pub page_token: Option<String>,
+    /// Which part.
+    #[command(flatten)]
+    pub page: Page,
     /// How it is shown.
     #[command(flatten)]
     pub list: List,
@@ -171,12 +179,9 @@ pub enum Command {
     },
     /// Bindings that nobody has made, and without which nobody sees a network.
     Suggestions {
-        /// Only so many, and how to get the next ones on standard error; otherwise all.
-        #[arg(long, value_name = "N")]
-        page_size: Option<u32>,
-        /// Those behind the page that said so.
-        #[arg(long, value_name = "TOKEN")]
-        page_token: Option<String>,
+        /// Which part.
+        #[command(flatten)]
+        page: Page,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,
@@ -222,12 +227,9 @@ pub enum Command {
         /// Only what was first reported in the last hours.
         #[arg(long, value_name = "HOURS")]
         last: Option<u32>,
-        /// Only so many, and how to get the next ones on standard error; otherwise all.
-        #[arg(long, value_name = "N")]
-        page_size: Option<u32>,
-        /// Those behind the page that said so.
-        #[arg(long, value_name = "TOKEN")]
-        page_token: Option<String>,
+        /// Which part.
+        #[command(flatten)]
+        page: Page,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,

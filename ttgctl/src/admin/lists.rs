@@ -14,28 +14,28 @@ use super::{
     connect::{Client, said},
     print,
 };
-use crate::cli::{Output, Pages};
+use crate::cli::{Output, Page, Pages};
 
 /// A page if one is asked for, otherwise all of them, each asked for by the token of the one before.
 macro_rules! pages {
-    ($client:expr, $rpc:ident, $request:ty, $items:ident, $pages:expr, $out:expr, $output:expr) => {{
+    ($client:expr, $rpc:ident, $request:ty, $items:ident, $page:expr, $out:expr, $output:expr) => {{
         let mut asked = <$request>::default();
-        asked_pages!($client, $rpc, asked, $items, $pages, $out, $output)
+        asked_pages!($client, $rpc, asked, $items, $page, $out, $output)
     }};
 }
 
 /// The same, of those that are asked for.
 macro_rules! asked_pages {
-    ($client:expr, $rpc:ident, $asked:ident, $items:ident, $pages:expr, $out:expr, $output:expr) => {{
+    ($client:expr, $rpc:ident, $asked:ident, $items:ident, $page:expr, $out:expr, $output:expr) => {{
         let asked = &mut $asked;
         let mut all = Vec::new();
-        asked.page_size = $pages.page_size.unwrap_or_default();
-        asked.page_token = $pages.page_token.clone().unwrap_or_default();
+        asked.page_size = $page.page_size.unwrap_or_default();
+        asked.page_token = $page.page_token.clone().unwrap_or_default();
         loop {
             let page = $client.$rpc(asked.clone()).await.map_err(said)?.into_inner();
             all.extend(page.$items);
             asked.page_token = page.next_page_token;
-            if asked.page_token.is_empty() || $pages.page_size.is_some() {
+            if asked.page_token.is_empty() || $page.page_size.is_some() {
                 break;
             }
         }
@@ -57,30 +57,31 @@ pub(super) async fn list(
     if pages.list.watch {
         return watch(client, out, output, of).await;
     }
+    let page = &pages.page;
     match of {
         ObjectKind::Account => {
-            pages!(client, list_accounts, ListAccountsRequest, accounts, pages, out, output)
+            pages!(client, list_accounts, ListAccountsRequest, accounts, page, out, output)
         }
-        ObjectKind::Grant => pages!(client, list_grants, ListGrantsRequest, grants, pages, out, output),
+        ObjectKind::Grant => pages!(client, list_grants, ListGrantsRequest, grants, page, out, output),
         ObjectKind::Binding => {
-            pages!(client, list_bindings, ListBindingsRequest, bindings, pages, out, output)
+            pages!(client, list_bindings, ListBindingsRequest, bindings, page, out, output)
         }
         ObjectKind::Network => {
-            pages!(client, list_networks, ListNetworksRequest, networks, pages, out, output)
+            pages!(client, list_networks, ListNetworksRequest, networks, page, out, output)
         }
-        ObjectKind::Client => pages!(client, list_clients, ListClientsRequest, clients, pages, out, output),
+        ObjectKind::Client => pages!(client, list_clients, ListClientsRequest, clients, page, out, output),
         ObjectKind::Contract => {
-            pages!(client, list_contracts, ListContractsRequest, contracts, pages, out, output)
+            pages!(client, list_contracts, ListContractsRequest, contracts, page, out, output)
         }
         ObjectKind::RegisteredRadio => {
-            pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios, pages, out, output);
+            pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios, page, out, output);
         }
         ObjectKind::Service => {
-            pages!(client, list_services, ListServicesRequest, services, pages, out, output);
+            pages!(client, list_services, ListServicesRequest, services, page, out, output);
         }
-        ObjectKind::Radio => pages!(client, list_radios, ListRadiosRequest, radios, pages, out, output),
+        ObjectKind::Radio => pages!(client, list_radios, ListRadiosRequest, radios, page, out, output),
         ObjectKind::Gateway => {
-            pages!(client, list_gateways, ListGatewaysRequest, gateways, pages, out, output);
+            pages!(client, list_gateways, ListGatewaysRequest, gateways, page, out, output);
         }
         ObjectKind::Unspecified => return Err(anyhow!("not a kind of objects")),
     }
@@ -120,9 +121,9 @@ pub(super) async fn suggestions(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
-    pages: &Pages,
+    page: &Page,
 ) -> anyhow::Result<()> {
-    pages!(client, list_suggestions, ListSuggestionsRequest, suggestions, pages, out, output);
+    pages!(client, list_suggestions, ListSuggestionsRequest, suggestions, page, out, output);
     Ok(())
 }
 
@@ -132,20 +133,9 @@ pub(super) async fn usage(
     out: &mut impl Write,
     output: Output,
     mut request: ListUsageRequest,
+    page: &Page,
 ) -> anyhow::Result<()> {
-    let mut all = Vec::new();
-    loop {
-        let page = client.list_usage(request.clone()).await.map_err(said)?.into_inner();
-        all.extend(page.usage);
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() || request.page_size != 0 {
-            break;
-        }
-    }
-    print::list(out, output, &all)?;
-    if !request.page_token.is_empty() {
-        eprintln!("more with --page-size {} --page-token '{}'", request.page_size, request.page_token);
-    }
+    asked_pages!(client, list_usage, request, usage, page, out, output);
     Ok(())
 }
 
@@ -158,7 +148,7 @@ pub(super) async fn sessions(
     pages: &Pages,
 ) -> anyhow::Result<()> {
     if !pages.list.watch {
-        asked_pages!(client, list_sessions, request, sessions, pages, out, output);
+        asked_pages!(client, list_sessions, request, sessions, pages.page, out, output);
         return Ok(());
     }
     let wanted = |wanted: &str, is: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(is);

@@ -15,7 +15,7 @@ use proto::admin::{
 };
 
 use self::connect::{connect, said};
-use crate::cli::{Access, Command, Output, Pages};
+use crate::cli::{Access, Command, Output};
 
 /// Asks `server` and prints the answer.
 pub async fn run(
@@ -60,10 +60,7 @@ pub async fn run(
         Command::Clients { verb: None, pages } => {
             lists::list(client, out, output, ObjectKind::Client, &pages).await?;
         }
-        Command::Suggestions { page_size, page_token, .. } => {
-            let pages = Pages { page_size, page_token, ..Pages::default() };
-            lists::suggestions(client, out, output, &pages).await?;
-        }
+        Command::Suggestions { page, .. } => lists::suggestions(client, out, output, &page).await?,
         Command::Accounts { verb: Some(verb), .. } => objects::accounts(client, out, output, verb).await?,
         Command::Accounts { verb: None, pages } => {
             lists::list(client, out, output, ObjectKind::Account, &pages).await?;
@@ -77,17 +74,16 @@ pub async fn run(
             lists::list(client, out, output, ObjectKind::Contract, &pages).await?;
         }
         Command::Forgive { client: device, .. } => objects::forgive(client, out, output, device).await?,
-        Command::Usage { account, radio, service, last, page_size, page_token, .. } => {
+        Command::Usage { account, radio, service, last, page, .. } => {
             let request = ListUsageRequest {
-                page_size: page_size.unwrap_or_default(),
-                page_token: page_token.unwrap_or_default(),
                 from_unix_ms: last.map_or(0, print::hours_ago),
                 to_unix_ms: 0,
                 account,
                 radio: radio.unwrap_or_default(),
                 service: service.unwrap_or_default(),
+                ..ListUsageRequest::default()
             };
-            lists::usage(client, out, output, request).await?;
+            lists::usage(client, out, output, request, &page).await?;
         }
         Command::Explain { client: device, radio, service, signal, .. } => {
             let service = service.unwrap_or_default();
