@@ -141,6 +141,7 @@ impl Desk {
             // Its tunnels may still work, so it stays until its time is over.
             self.matchmaker.unreachable_instance(which.0, which.1);
             self.forget_elsewhere(which);
+            self.touch(Touched::Network(which.0));
         }
         for said in there {
             self.instance_elsewhere(process, said, now);
@@ -168,6 +169,12 @@ impl Desk {
         }
         let adopted = self.matchmaker.adopt_instance(&said, now).is_ok();
         if let Some(sharing) = &mut self.sharing {
+            // It says when it said it, whether it says something else or not.
+            let same = |known: &Elsewhere| SharedInstance { at: said.at, ..known.said.clone() } == said;
+            if adopted && !sharing.elsewhere.get(&which).is_some_and(|known| known.adopted && same(known)) {
+                // Nobody watching is the usual case.
+                let _ = self.touched.send(Touched::Network(service));
+            }
             sharing.elsewhere.insert(which, Elsewhere { process, said, adopted });
             self.put_route(which, Route::Process(process));
         }
@@ -177,12 +184,16 @@ impl Desk {
     fn processes(&mut self, alive: &HashSet<ProcessId>, now: Duration) {
         let Some(sharing) = &mut self.sharing else { return };
         for ((service, id), other) in &mut sharing.elsewhere {
+            let before = other.adopted;
             if !alive.contains(&other.process) {
                 if std::mem::take(&mut other.adopted) {
                     self.matchmaker.unreachable_instance(*service, *id);
                 }
             } else if !other.adopted || !self.matchmaker.renew_instance(*service, *id, now) {
                 other.adopted = self.matchmaker.adopt_instance(&other.said, now).is_ok();
+            }
+            if other.adopted != before {
+                let _ = self.touched.send(Touched::Network(*service));
             }
         }
     }

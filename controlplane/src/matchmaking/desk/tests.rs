@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod peers;
+mod sharing;
 mod world;
 
 use dot11::MacAddr;
