@@ -15,7 +15,8 @@ use visibility::{Policy, demanded_under_overload};
 use crate::bindings::{Naming, ServiceRef};
 use crate::gate::Rate;
 use crate::memory::{Seed, hash_pair};
-use crate::presence::{Instance, InstanceId, Location, ServiceState, SessionKey, Tunnel};
+use crate::presence::{Instance, InstanceId, Location, Lost, ServiceState, SessionKey, Tunnel, Witness};
+use crate::scope::Scope;
 use crate::{BindingId, Matchmaker, Refusal};
 
 /// The first choice is taken unless its load is so many thousandths above that of the second.
@@ -173,16 +174,21 @@ impl Matchmaker {
     }
 
     /// The radio hears nothing of the gateway of a BSS: the tunnel is no more, and until the gateway speaks, others go first for this radio. For all
-    /// radios they do when several say so: a single one may have a bad link, or not tell the truth.
+    /// radios they do when its control says so too, or three witnesses: a radio may have a bad link, or not tell the truth. Each radio of an account
+    /// with a key, or of the service's own owner, is a witness; of others all radios of one owner are one together, and all of one address.
     pub fn lost(&mut self, radio: MacAddr, bssid: MacAddr) {
         if self.introductions.tunnel(bssid).is_none_or(|tunnel| tunnel.radio != radio) {
             return;
         }
         if let Some(tunnel) = self.introductions.release(bssid)
             && let Some(state) = self.services.get_mut(tunnel.service)
+            && let Some(at) = self.radios.find(radio)
         {
+            let (owner, from) = (self.radios.scope(at), self.radios.endpoint(at).ip());
+            let proven = matches!(owner, Scope::Account(account) if self.accounts.has_key(account));
+            let witness = Witness { radio, owner, from, trusted: proven || owner == state.scope() };
             let instance = state.instances.iter_mut().find(|instance| instance.id == tunnel.instance);
-            instance.into_iter().for_each(|instance| instance.lost_by(radio));
+            instance.into_iter().for_each(|instance| instance.lost.say(witness));
         }
     }
 
@@ -191,7 +197,7 @@ impl Matchmaker {
         let Ok(at) = self.service_at(service) else { return };
         let instances = self.services.get_mut(at).map(|state| &mut state.instances);
         let found = instances.into_iter().flatten().find(|other| other.id == instance);
-        found.into_iter().for_each(|instance| instance.lost = true);
+        found.into_iter().for_each(|instance| instance.lost = Lost::for_all());
     }
 
     /// Somebody is still connected: radio or gateway account for it.
@@ -237,7 +243,11 @@ fn admit(
 
 fn is_open(state: &ServiceState, instance: InstanceId, radio: MacAddr, now: Duration) -> bool {
     let is = |other: &&Instance| other.id == instance;
-    state.instances.iter().find(is).is_some_and(|found| found.takes_newcomers(now) && !found.is_lost(radio))
+    state
+        .instances
+        .iter()
+        .find(is)
+        .is_some_and(|found| found.takes_newcomers(now) && !found.lost.is_for(radio))
 }
 
 /// Rendezvous hashing and two choices; instances that were lost only if there is no other.
@@ -246,7 +256,7 @@ fn choose(state: &ServiceState, client: MacAddr, radio: MacAddr, now: Duration) 
         state
             .instances
             .iter()
-            .filter(move |instance| instance.takes_newcomers(now) && instance.is_lost(radio) == lost)
+            .filter(move |instance| instance.takes_newcomers(now) && instance.lost.is_for(radio) == lost)
             .map(|instance| (affinity(client, instance.id), instance))
     };
     [false, true].into_iter().find_map(|lost| {

@@ -8,7 +8,7 @@ use dot11::MacAddr;
 use uuid::Uuid;
 
 use crate::objects::{KeyId, Owner};
-use crate::presence::{InstanceId, Load, SessionKey, Tunnel};
+use crate::presence::{InstanceId, Load, Lost, SessionKey, Tunnel};
 use crate::{BindingId, Matchmaker, Refusal};
 
 pub use crate::gate::Struck;
@@ -97,7 +97,7 @@ impl Matchmaker {
             && let Some(state) = self.services.get_mut(at)
         {
             let found = state.instances.iter_mut().find(|instance| instance.id == id);
-            found.into_iter().for_each(|instance| instance.lost = true);
+            found.into_iter().for_each(|instance| instance.lost = Lost::for_all());
         }
     }
 

@@ -116,7 +116,8 @@ fn a_gateway_that_a_radio_lost_is_avoided_until_it_speaks() {
 #[test]
 fn one_radio_alone_turns_no_other_away_from_a_gateway() {
     let mut world = world(2);
-    let radios: Vec<MacAddr> = (1..=3).map(|n| mac(0x10, n)).collect();
+    // Each with a key and an address of its own.
+    let radios: Vec<MacAddr> = (11..=13).map(|n| mac(0x10, n)).collect();
     radios.iter().for_each(|&radio| world.radio(None, radio, at(0)).unwrap());
     let first = world.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [1; 16]).unwrap();
     let chosen = |world: &mut World, radio, n| {
@@ -141,6 +142,60 @@ fn one_radio_alone_turns_no_other_away_from_a_gateway() {
     let back =
         Connect { tunnel: Some((first.instance, SessionKey([1; 16]))), ..connect(RANDOM, HOME, KITCHEN) };
     assert_eq!(world.m.connect(&back, at(2), [6; 16]).unwrap().instance, first.instance);
+}
+
+/// A stranger makes keys and radios as it likes; a carrier may own all radios that there are.
+#[test]
+fn whose_radios_turn_others_away_from_a_gateway() {
+    const CARRIER: Option<&str> = Some("a@example.org");
+    // Whose the service is and whose the radios are; whether the account has a key; the radios' keys and addresses; whether three suffice.
+    let cases = [
+        (None, None, true, [(1, 1), (1, 1), (1, 1)], false),
+        (None, None, true, [(1, 1), (1, 2), (1, 3)], false),
+        (None, None, true, [(1, 1), (2, 1), (3, 1)], false),
+        (None, None, true, [(1, 1), (2, 2), (3, 3)], true),
+        // The key that has the service.
+        (None, None, true, [(100, 1), (100, 1), (100, 1)], true),
+        (CARRIER, CARRIER, true, [(1, 1), (1, 1), (1, 1)], true),
+        (CARRIER, CARRIER, false, [(1, 1), (2, 1), (3, 1)], true),
+        // Of somebody else, on whose radios the carrier's service may be shown.
+        (CARRIER, Some("b@example.org"), true, [(1, 1), (1, 1), (1, 1)], true),
+        (CARRIER, Some("c@example.org"), true, [(1, 1), (2, 2), (3, 3)], false),
+    ];
+    for (n, (service, radios, has_key, made, all)) in cases.into_iter().enumerate() {
+        let mut world = World::with(Settings { instance_lifetime: at(15), ..Settings::default() });
+        world.account("a@example.org");
+        if !has_key {
+            world.account_without_key("a@example.org");
+        }
+        world.account("b@example.org");
+        world.account_without_key("c@example.org");
+        world.grant("b@example.org", CARRIER);
+        world.grant("c@example.org", CARRIER);
+        world.service(service, HOME, "home", Policy::default(), at(0));
+        world.instance(service, HOME, 2, at(0)).unwrap();
+        world.bind(service, HOME, None, None, Policy::default());
+        let register = |world: &mut World, radio, of, (key, from): (u8, u8)| {
+            let endpoint = ([192, 0, 2, from], 5247).into();
+            let said = registration(radio, visibility::Band::Ghz2_4, &[]);
+            let said = matchmaker::presence::RadioRegistration { endpoint, ..said };
+            world.m.register_radio(world.peer(of, key), &said, at(0)).unwrap();
+        };
+        register(&mut world, OFFICE, service, (50, 50));
+        let first = world.m.connect(&connect(PHONE, HOME, OFFICE), at(1), [1; 16]).unwrap().instance;
+        for (nth, made) in made.into_iter().enumerate() {
+            let radio = mac(0x10, nth as u32);
+            register(&mut world, radio, radios, made);
+            let here = connect(LAPTOP, HOME, radio);
+            let tunnel = Some((first, SessionKey([1; 16])));
+            let there = world.m.connect(&Connect { tunnel, ..here.clone() }, at(1), [2; 16]).unwrap();
+            assert_eq!(there.instance, first, "case {n}");
+            world.m.lost(radio, here.bssid);
+        }
+        let other = Connect { bssid: mac(0x02, 99), ..connect(PHONE, HOME, OFFICE) };
+        let chosen = world.m.connect(&other, at(1), [3; 16]).unwrap().instance;
+        assert_eq!(chosen != first, all, "case {n}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is there at the moment. All of it is forgotten when it is not said again; losing it costs a registration.
 
 mod introductions;
+mod lost;
 mod places;
 mod radios;
 mod recent;
@@ -9,6 +10,7 @@ mod sightings;
 
 pub use introductions::{Introduced, SessionKey};
 pub(crate) use introductions::{Introductions, Tunnel};
+pub(crate) use lost::{Lost, Witness};
 pub use places::{Location, ReplayWindow};
 pub(crate) use radios::Radios;
 pub use radios::{Peer, RadioRegistration, RadioView, RadiosMemory};

@@ -13,7 +13,7 @@ use crate::Refusal;
 use crate::gate::Rate;
 use crate::memory::{Lines, NONE, Seed, Slab, hash_pair, touched};
 use crate::objects::{KeyId, WILD};
-use crate::scope::AccountRef;
+use crate::scope::{AccountRef, Scope};
 
 /// Radios made ready at a time.
 const FETCHED: usize = crate::MAX_AHEAD;
@@ -249,6 +249,15 @@ impl Radios {
     pub(crate) fn at(&self, at: u32) -> (AccountRef, Band, usize) {
         let place = self.places.get(at);
         (place.account, place.band, usize::from(place.bssids))
+    }
+
+    /// Whose it is.
+    pub(crate) fn scope(&self, at: u32) -> Scope {
+        let place = self.places.get(at);
+        match place.account {
+            AccountRef::POOL => Scope::Key(place.key),
+            account => Scope::Account(account),
+        }
     }
 
     pub(crate) fn mac(&self, at: u32) -> MacAddr {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dot11::MacAddr;
 use dot11::element::Ssid;
 use hashbrown::HashMap;
 
 use super::Peer;
+use super::lost::Lost;
 use super::radios::is_owner;
 use crate::Refusal;
 use crate::bindings::ServiceRef;
@@ -47,10 +47,8 @@ pub struct Instance {
     pub expires: Duration,
     /// Who registered it.
     pub key: KeyId,
-    /// Several radios or its control lost it, and it did not speak since: others go first.
-    pub(crate) lost: bool,
-    /// Radios that lost it since it spoke: for these others go first already.
-    pub(crate) lost_by: Vec<MacAddr>,
+    /// By whom it is lost, and did not speak since: others go first.
+    pub(crate) lost: Lost,
     /// When the next newcomer fits its rate.
     pub(crate) next: Duration,
 }
@@ -63,21 +61,7 @@ impl Instance {
 
     /// It spoke.
     pub(crate) fn heard(&mut self) {
-        self.lost = false;
-        self.lost_by.clear();
-    }
-
-    /// A radio hears nothing of it.
-    pub(crate) fn lost_by(&mut self, radio: MacAddr) {
-        if !self.lost && !self.lost_by.contains(&radio) {
-            self.lost_by.push(radio);
-            self.lost = self.lost_by.len() >= LOST_BY;
-        }
-    }
-
-    /// Whether others go first for this radio.
-    pub(crate) fn is_lost(&self, radio: MacAddr) -> bool {
-        self.lost || self.lost_by.contains(&radio)
+        self.lost = Lost::default();
     }
 
     /// Whether it is there and takes newcomers.
@@ -88,9 +72,6 @@ impl Instance {
 
 /// Instances of one service.
 pub const MAX_INSTANCES: usize = 1024;
-
-/// So many radios must say that they lost an instance before others believe them.
-pub(crate) const LOST_BY: usize = 3;
 
 /// A service: its record, and what is there of it.
 #[derive(Debug)]
@@ -304,8 +285,7 @@ impl Services {
                     load,
                     expires,
                     key: peer.key,
-                    lost: false,
-                    lost_by: Vec::new(),
+                    lost: Lost::default(),
                     next: Duration::ZERO,
                 });
             }
@@ -332,8 +312,7 @@ impl Services {
             load,
             expires,
             key,
-            lost: false,
-            lost_by: Vec::new(),
+            lost: Lost::default(),
             next,
         });
         state.refresh();

@@ -181,7 +181,7 @@ impl World {
 pub fn registration(mac: MacAddr, band: Band, neighbours: &[MacAddr]) -> RadioRegistration {
     RadioRegistration {
         mac,
-        endpoint: "198.51.100.7:5247".parse().unwrap(),
+        endpoint: ([198, 51, 100, mac.0[5]], 5247).into(),
         band,
         channel: 6,
         bssids: 4,
