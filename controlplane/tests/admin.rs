@@ -148,6 +148,7 @@ async fn accounts_and_grants() {
         id: "Info@example.org".into(),
         key: key.repeat(32),
         replace_key,
+        remove_key: false,
     };
     let made = served.admin.create_account(account("7f", false)).await.unwrap().into_inner();
     let info = Account { id: "info@example.org".into(), has_key: true, origin: "administrator".into() };
@@ -289,6 +290,48 @@ async fn a_drained_gateway_gets_no_newcomers() {
     served.stop().await;
 }
 
+/// An account loses its key only for somebody who says just that.
+#[tokio::test]
+async fn a_key_is_not_removed_by_leaving_it_out() {
+    let (control, _state) = control(&[MATCHMAKER, ACCOUNTS].concat()).await;
+    let mut served = serve(control).await;
+    let (some, none, fixed) = ("info@example.org", "none@example.org", "fixed@example.org");
+    // Whose, key, replace_key, remove_key; the answer, and whether the account has a key then.
+    let cases = [
+        (some, "7f", false, false, Ok(true), true),
+        (some, "", false, false, Err((Code::AlreadyExists, "--remove-key")), true),
+        (some, "", true, false, Err((Code::InvalidArgument, "--remove-key")), true),
+        (some, "7f", false, true, Err((Code::InvalidArgument, "leave one of them out")), true),
+        (some, "7e", true, true, Err((Code::InvalidArgument, "leave one of them out")), true),
+        (some, "", false, true, Ok(false), false),
+        (some, "", false, true, Ok(false), false),
+        (some, "", true, false, Err((Code::InvalidArgument, "--remove-key")), false),
+        (some, "7e", false, false, Err((Code::AlreadyExists, "--replace-key")), false),
+        (some, "7e", true, false, Ok(false), true),
+        // As ttgctl says it.
+        (some, "", true, true, Ok(false), false),
+        (none, "", false, true, Err((Code::NotFound, "there is no account")), false),
+        (none, "", true, false, Err((Code::InvalidArgument, "--remove-key")), false),
+        (none, "7f", true, false, Ok(true), true),
+        (fixed, "", false, true, Ok(false), false),
+    ];
+    for (n, (id, key, replace_key, remove_key, answer, has_key)) in cases.into_iter().enumerate() {
+        let asked = CreateAccountRequest { id: id.into(), key: key.repeat(32), replace_key, remove_key };
+        match (served.admin.create_account(asked).await, answer) {
+            (Ok(said), Ok(created)) => assert_eq!(said.into_inner().created, created, "case {n}"),
+            (Err(said), Err((code, what))) => {
+                assert_eq!(said.code(), code, "case {n}: {said}");
+                assert!(said.message().contains(what), "case {n}: {said}");
+            }
+            (said, _) => panic!("case {n}: {said:?}"),
+        }
+        let accounts = served.admin.list_accounts(ListAccountsRequest::default()).await.unwrap().into_inner();
+        let found = accounts.accounts.iter().find(|account| account.id == id);
+        assert_eq!(found.is_some_and(|account| account.has_key), has_key, "case {n}");
+    }
+    served.stop().await;
+}
+
 /// Of two who make the same account at the same time one has made it; with different keys the other is told.
 #[tokio::test]
 async fn an_account_is_made_once() {
@@ -298,6 +341,7 @@ async fn an_account_is_made_once() {
         id: format!("a{n}@example.org"),
         key: key.repeat(32),
         replace_key: false,
+        remove_key: false,
     };
     for n in 0..20 {
         let (mut one, mut two, mut three) =

@@ -48,6 +48,19 @@ async fn bindings_and_accounts_are_made_listed_and_removed() {
     assert_eq!(ttgctl(&server, &add).await.unwrap(), "account info@example.org is there\n");
     let accounts = ttgctl(&server, "accounts").await.unwrap();
     assert!(accounts.contains("info@example.org") && !accounts.contains("7f7f"), "{accounts}");
+    let refused = ttgctl(&server, "accounts add info@example.org --replace-key").await.unwrap_err();
+    assert!(refused.contains("--key-file"), "{refused}");
+    let refused = ttgctl(&server, "accounts add info@example.org").await.unwrap_err();
+    assert!(refused.contains("is there with a key; say remove_key"), "{refused}");
+    assert!(ttgctl(&server, &format!("{add} --remove-key")).await.unwrap_err().contains("--key-file"));
+    let remove = "accounts add info@example.org --remove-key";
+    assert_eq!(ttgctl(&server, remove).await.unwrap(), "account info@example.org is there\n");
+    let shown = ttgctl(&server, "accounts show info@example.org -o json").await.unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["has_key"], false);
+    assert_eq!(
+        ttgctl(&server, &format!("{add} --replace-key")).await.unwrap(),
+        "account info@example.org is there\n"
+    );
 
     let add = format!(
         "bindings add --service {UUID} --client 02:00:00:00:00:07 --min-rssi -75 --account info@example.org"

@@ -163,9 +163,11 @@ pub(super) async fn accounts(
     verb: AccountsVerb,
 ) -> anyhow::Result<()> {
     match verb {
-        AccountsVerb::Add { id, key_file, replace_key, .. } => {
+        AccountsVerb::Add { id, key_file, replace_key, remove_key, .. } => {
             let key = key_file.as_deref().map(read_key).transpose()?.unwrap_or_default();
-            let request = CreateAccountRequest { id, key, replace_key };
+            // Servers that do not know `remove_key` take the other one, without a key, for it.
+            let replace_key = replace_key || remove_key;
+            let request = CreateAccountRequest { id, key, replace_key, remove_key };
             let answer = client.create_account(request).await.map_err(said)?.into_inner();
             let account = answer.account.unwrap_or_default();
             let what = if answer.created { "made" } else { "is there" };

@@ -208,8 +208,11 @@ pub enum AccountsVerb {
         #[arg(long, value_name = "FILE")]
         key_file: Option<PathBuf>,
         /// If it is there with another key, it gets this one.
-        #[arg(long)]
+        #[arg(long, requires = "key_file")]
         replace_key: bool,
+        /// It is there and has no key any more: whoever names it is believed.
+        #[arg(long, conflicts_with = "key_file")]
+        remove_key: bool,
         /// Form of the answer.
         #[command(flatten)]
         show: Show,

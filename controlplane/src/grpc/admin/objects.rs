@@ -171,7 +171,23 @@ impl AdminService {
     ) -> Result<CreateAccountResponse, Status> {
         let id = text::account("id", &asked.id)?;
         let key = text::key("key", &asked.key)?;
-        let account = Some(account_message(&id, key.is_some(), &self.control.accounts));
+        match (&key, asked.replace_key, asked.remove_key) {
+            (Some(_), _, true) => {
+                return Err(Status::invalid_argument(
+                    "remove_key: there is a key beside it: leave one of them out",
+                ));
+            }
+            (None, true, false) => {
+                return Err(Status::invalid_argument(format!(
+                    "key: it is missing, and account {id} would have none: say which key, or remove_key (`ttgctl accounts add {id} --remove-key`) \
+                     if whoever names the account is to be believed"
+                )));
+            }
+            (None, _, true) => drop(self.known(&id).await?.ok_or_else(|| no_account("id", &id))?),
+            _ => {}
+        }
+        let has_key = key.is_some();
+        let account = Some(account_message(&id, has_key, &self.control.accounts));
         if self.control.accounts.contains(&id) {
             let wanted = key.as_ref().map_or([0; 32], |key| key.0);
             let of = id.clone();
@@ -187,15 +203,11 @@ impl AdminService {
         let new = Draft::change_if(None, change.clone());
         let created = match self.try_commit(new).await? {
             Ok(outcome) => outcome.made,
-            Err(NotDurable { changed: Some(_), .. }) if asked.replace_key => {
+            Err(NotDurable { changed: Some(_), .. }) if asked.replace_key || asked.remove_key => {
                 self.commit(Draft::Change(change)).await?;
                 false
             }
-            Err(NotDurable { changed: Some(_), .. }) => {
-                return Err(Status::already_exists(format!(
-                    "id: account {id} is there with another key; say replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"
-                )));
-            }
+            Err(NotDurable { changed: Some(_), .. }) => return Err(has_another_key(&id, has_key)),
             Err(why) => return Err(Status::unavailable(why.text)),
         };
         Ok(CreateAccountResponse { account, created })
@@ -351,6 +363,15 @@ pub(super) fn no_account(field: &str, id: &AccountId) -> Status {
     Status::not_found(format!(
         "{field}: there is no account {id}; `ttgctl accounts` shows which there are, `ttgctl accounts add {id}` makes it"
     ))
+}
+
+/// `said`: another one is in the request, rather than none.
+fn has_another_key(id: &AccountId, said: bool) -> Status {
+    let (than, what) = match said {
+        true => ("another key", "replace_key (`ttgctl accounts add --replace-key`) if it is to get this one"),
+        false => ("a key", "remove_key (`ttgctl accounts add --remove-key`) if it is to have none"),
+    };
+    Status::already_exists(format!("id: account {id} is there with {than}; say {what}"))
 }
 
 fn of_configuration(id: &AccountId) -> Status {
