@@ -52,7 +52,7 @@ pub use near::{MAX_NEAR, NEAR_FOR};
 pub use offers::{MAX_CLAIMS, MAX_SERVICES};
 pub use report::{Counters, Event, Why};
 pub use slot::{MAX_CLIENTS, MAX_SLOTS, TUNNEL_IDLE, bssids};
-pub use stations::MAX_STATIONS;
+pub use stations::{MAX_STATIONS, SILENCE};
 pub use template::Template;
 
 /// What is to be done. BSSes are numbered: first those of the configuration, in its order, then those that are there for
@@ -124,6 +124,8 @@ pub struct Station {
     pub rates: Vec<u8>,
     /// It does QoS.
     pub wmm: bool,
+    /// Its management frames are protected.
+    pub mfp: bool,
 }
 
 /// The agent's state.
@@ -252,6 +254,7 @@ impl Agent {
     /// Does what the time demands. `draw` gives 16 random octets.
     pub fn timeout(&mut self, now: Duration, draw: &mut dyn FnMut() -> SessionId) {
         self.reassembler.expire(now);
+        self.departures(now);
         for bss in 0..self.bsses.len() {
             match self.bsses[bss].timeout(now, draw) {
                 Due::Nothing => {}
@@ -362,7 +365,7 @@ impl Agent {
                 return;
             }
             Some(bss) => {
-                self.bsses[bss].stations.heard(device, now);
+                self.bsses[bss].stations.heard(&frame, device, now);
                 bss
             }
             None => {

@@ -79,10 +79,11 @@ impl Bss {
     }
 
     pub(super) fn deadline(&self) -> Option<Duration> {
-        match self.tunnel {
+        let tunnel = match self.tunnel {
             Tunnel::LookingUp => None,
             Tunnel::Asking { next, .. } | Tunnel::Up { next, .. } => Some(next),
-        }
+        };
+        tunnel.into_iter().chain(self.stations.deadline()).min()
     }
 
     /// `draw` gives a new session id.

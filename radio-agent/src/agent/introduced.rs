@@ -92,7 +92,7 @@ impl Agent {
             self.counters.closed += 1;
             return false;
         };
-        shown.stations.heard(device, now);
+        shown.stations.heard(frame, device, now);
         let authenticates = frame.kind() == FrameKind::Management(ManagementSubtype::Authentication);
         // Whoever sends authentication frames under the address of a device that is associated does not get in its way: only
         // such a frame waits for an introduction, or is refused.

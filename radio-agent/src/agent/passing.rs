@@ -10,7 +10,7 @@ use dot11::{Frame, FrameKind, MacAddr, ManagementSubtype};
 use visibility::Probe;
 
 use super::slot::Slot;
-use super::template::Template;
+use super::template::{Template, is_mfp_capable};
 use super::{Agent, Event, Output, Station};
 
 impl Agent {
@@ -107,6 +107,7 @@ impl Agent {
                     listen_interval: 10,
                     rates: rates(response.elements.rates()),
                     wmm: response.elements.has_wmm(),
+                    mfp: false,
                 });
                 station.aid = response.aid;
                 station.wmm &= response.elements.has_wmm();
@@ -122,7 +123,7 @@ impl Agent {
         }
     }
 
-    /// Keeps what association requests say, and learns who leaves.
+    /// Keeps what association requests say.
     pub(super) fn snoop_up(
         &mut self,
         bss: usize,
@@ -138,9 +139,6 @@ impl Agent {
             ManagementSubtype::ReassociationRequest => {
                 ReassociationRequest::parse(body).ok().map(|asked| (asked.listen_interval, asked.elements))
             }
-            ManagementSubtype::Deauthentication | ManagementSubtype::Disassociation => {
-                return self.departed(bss, device);
-            }
             _ => None,
         };
         let Some((listen_interval, elements)) = asked else { return };
@@ -149,7 +147,19 @@ impl Agent {
             self.requests.pop_front();
         }
         let (rates, wmm) = (rates(elements.rates()), elements.has_wmm());
-        self.requests.push_back((bss, Station { address: device, aid: 0, listen_interval, rates, wmm }));
+        // If both sides can (802.11-2020 §12.6.3).
+        let mfp = matches!(elements.rsn(), Some(Ok(rsn)) if is_mfp_capable(&rsn))
+            && self.template(bss).is_some_and(Template::is_mfp_capable);
+        self.requests.push_back((bss, Station { address: device, aid: 0, listen_interval, rates, wmm, mfp }));
+    }
+
+    /// Forgets who has left.
+    pub(super) fn departures(&mut self, now: Duration) {
+        for bss in 0..self.bsses.len() + self.slots.len() {
+            while let Some(device) = self.stations(bss).and_then(|stations| stations.left(now)) {
+                self.departed(bss, device);
+            }
+        }
     }
 
     pub(super) fn departed(&mut self, bss: usize, address: MacAddr) {

@@ -257,7 +257,7 @@ impl Shown {
 
     /// When something is to be done for the tunnel or its devices, apart from what is done once a second.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        self.link.as_ref().map(Link::deadline)
+        self.link.as_ref().map(Link::deadline).into_iter().chain(self.stations.deadline()).min()
     }
 }
 

@@ -39,6 +39,11 @@ const OWN_EXTENSIONS: [u8; 8] = [35, 36, 38, 39, 59, 106, 107, 108];
 /// Wi-Fi Multimedia: OUI and type.
 const WMM: [u8; 4] = [0x00, 0x50, 0xf2, 2];
 
+/// Whether who says so can protect management frames (802.11-2020 §9.4.2.24.4).
+pub(super) fn is_mfp_capable(rsn: &Rsn) -> bool {
+    rsn.capabilities.contains(RsnCapabilities::MFPC)
+}
+
 fn is_own(element: &Element<'_>) -> bool {
     OWN.contains(&element.id)
         || element.vendor().is_some_and(|(selector, _)| selector == WMM)
@@ -100,6 +105,13 @@ impl Template {
     /// The channel.
     pub fn channel(&self) -> Channel {
         self.channel
+    }
+
+    /// The BSS can protect management frames.
+    pub fn is_mfp_capable(&self) -> bool {
+        // An RSNE is here or there.
+        let opaque = || Elements::parse(&self.bss.opaque).ok()?.rsn()?.ok();
+        self.bss.rsn.clone().or_else(opaque).is_some_and(|rsn| is_mfp_capable(&rsn))
     }
 
     /// Data of the BSS is protected.

@@ -190,6 +190,7 @@ fn the_policy_holds_for_who_begins_too() {
     assert_eq!((world.connects().len(), world.agent.counters().kept_out), (1, 1), "one is enough");
     let left = to_slot(0, ManagementSubtype::Deauthentication, DEVICE, &3u16.to_le_bytes());
     world.hear(&left);
+    world.run(SILENCE);
     world.hear(&authentication(0, OTHER));
     assert_eq!(world.connects().len(), 2);
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod connecting;
+mod leaving;
 mod showing;
 mod usage;
 mod world;

@@ -4,6 +4,7 @@ use dot11::{Frame, MacAddr, build};
 use proto::matchmaking::messages::request::Request;
 use proto::matchmaking::messages::{Accounting, Policy, accounting::Side};
 use proto::matchmaking::peer::MAX_REQUESTS;
+use radio_agent::agent::SILENCE;
 
 use super::connecting::shown;
 use super::world::*;
@@ -138,7 +139,7 @@ fn what_a_device_used_goes_on_however_many_came_between() {
         world.associate(0, device);
         world.hear(&protected(device, false, octets));
         world.hear(&to_slot(0, dot11::ManagementSubtype::Disassociation, device, &8u16.to_le_bytes()));
-        world.run(milliseconds(300));
+        world.run(SILENCE + milliseconds(300));
         let all = world.reports();
         let reports: Vec<_> = all.iter().filter(|report| report.client == device.0).collect();
         assert!(reports.is_sorted_by(|a, b| a.sequence < b.sequence), "it increases");

@@ -275,6 +275,11 @@ impl World {
 
     /// A device authenticates and associates at a slot whose gateway answers.
     pub fn associate(&mut self, slot: usize, device: MacAddr) {
+        self.associate_with(slot, device, &[]);
+    }
+
+    /// With these elements in its association request.
+    pub fn associate_with(&mut self, slot: usize, device: MacAddr, elements: &[u8]) {
         self.hear(&authentication(slot, device));
         self.run(milliseconds(1));
         let from = self.tunnel(slot);
@@ -287,7 +292,7 @@ impl World {
         let request = AssociationRequest {
             capabilities: CapabilityInfo::ESS,
             listen_interval: 7,
-            elements: Elements::new(&[]),
+            elements: Elements::new(elements),
         };
         self.hear(&to_slot(slot, ManagementSubtype::AssociationRequest, device, &request.to_vec()));
         let subtype = ManagementSubtype::AssociationResponse;
