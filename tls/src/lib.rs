@@ -5,6 +5,7 @@
 pub mod client;
 pub mod files;
 pub mod server;
+mod sources;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 

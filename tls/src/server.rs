@@ -24,7 +24,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, mpsc},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
@@ -33,6 +33,7 @@ use crate::{
     ALPN,
     files::{self, FileError, Identity, Watched},
     provider,
+    sources::{self, Sources},
 };
 
 /// What a server shows and believes.
@@ -80,6 +81,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HANDSHAKES: usize = 256;
 /// After an error of the listener, which is one of the whole system (no more descriptors).
 const RECOVERY: Duration = Duration::from_millis(100);
+/// Of connections that are refused one line is logged in so long.
+const QUIET: Duration = Duration::from_secs(10);
 
 impl Acceptor {
     /// Everybody speaks plain text.
@@ -94,20 +97,31 @@ impl Acceptor {
         Ok(Acceptor { tls: Some(Watched::new(watched, move || Tls::read(&files))?) })
     }
 
-    /// Those who connect, as long as somebody takes them.
-    pub fn connections(self, listener: TcpListener) -> mpsc::Receiver<io::Result<Connection>> {
+    /// Those who connect, as long as somebody takes them. `refused` is called for each that is closed because its source, which is an IPv4
+    /// address or the first 64 bits of an IPv6 address, has as many handshakes under way as one may have.
+    pub fn connections(
+        self,
+        listener: TcpListener,
+        refused: impl Fn() + Send + Sync + 'static,
+    ) -> mpsc::Receiver<io::Result<Connection>> {
         let (accepted, connections) = mpsc::channel(HANDSHAKES);
         tokio::spawn(async move {
             tokio::select! {
                 () = accepted.closed() => {}
-                () = self.accept(&listener, &accepted) => {}
+                () = self.accept(&listener, &accepted, &refused) => {}
             }
         });
         connections
     }
 
-    async fn accept(&self, listener: &TcpListener, accepted: &mpsc::Sender<io::Result<Connection>>) {
-        let room = Arc::new(Semaphore::new(HANDSHAKES));
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+        accepted: &mpsc::Sender<io::Result<Connection>>,
+        refused: &(dyn Fn() + Send + Sync),
+    ) {
+        let (room, sources) = (Arc::new(Semaphore::new(HANDSHAKES)), Sources::default());
+        let (mut logged, mut unlogged) = (None, 0_u64);
         loop {
             let permit = room.clone().acquire_owned().await;
             let (stream, address) = match listener.accept().await {
@@ -118,12 +132,26 @@ impl Acceptor {
                     continue;
                 }
             };
+            let Some(under_way) = sources.begin(address.ip()) else {
+                refused();
+                unlogged += 1;
+                if logged.is_none_or(|last: Instant| last.elapsed() >= QUIET) {
+                    tracing::warn!(
+                        %address,
+                        refused = unlogged,
+                        "a connection is refused: {} others of its address have not finished their handshakes",
+                        sources::MOST
+                    );
+                    (logged, unlogged) = (Some(Instant::now()), 0);
+                }
+                continue;
+            };
             let _ = stream.set_nodelay(true);
             let tls = self.tls.as_ref().map(Watched::now);
             let accepted = accepted.clone();
             tokio::spawn(async move {
                 let opened = timeout(PATIENCE, open(stream, address, tls)).await;
-                drop(permit);
+                drop((permit, under_way));
                 match opened {
                     Ok(Ok(connection)) => drop(accepted.send(Ok(connection)).await),
                     Ok(Err(error)) => tracing::info!(%address, %error, "a connection failed before it began"),

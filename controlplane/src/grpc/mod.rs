@@ -5,13 +5,23 @@ mod admin;
 mod gateway;
 mod tokens;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use self::access::Access;
 use crate::Control;
+
+/// What connections are counted as that are closed because others of their address have not finished their handshakes.
+const CONNECTIONS_REFUSED: &str = "connections_refused";
 
 /// Binds the listener, so that a port in use is reported before anything starts.
 pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
@@ -107,6 +117,12 @@ async fn serve(
         .build_v1alpha()
         .expect("our own descriptors are valid");
     let (acceptor, guard) = access.split();
+    let refused = Arc::new(AtomicU64::new(0));
+    let counted = refused.clone();
+    let connections = acceptor.connections(listener, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("ttg_control_total", "what" => CONNECTIONS_REFUSED).increment(1);
+    });
     tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(std::time::Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(std::time::Duration::from_secs(5)))
@@ -115,7 +131,7 @@ async fn serve(
         .add_service(v1)
         .add_service(v1alpha)
         .add_service(gateway::service(control.clone()))
-        .add_service(admin::service(control))
-        .serve_with_incoming_shutdown(ReceiverStream::new(acceptor.connections(listener)), shutdown)
+        .add_service(admin::service(control, refused))
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), shutdown)
         .await
 }

@@ -11,6 +11,11 @@ mod text;
 mod usage;
 mod watch;
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use proto::admin::{
     Account, Binding, Client, Contract, CreateAccountRequest, CreateAccountResponse, CreateBindingRequest,
     CreateBindingResponse, CreateClientRequest, CreateClientResponse, CreateContractRequest,
@@ -45,10 +50,12 @@ const PLACES: u32 = 16_384;
 
 pub(super) struct AdminService {
     control: Control,
+    /// Connections that were refused.
+    refused: Arc<AtomicU64>,
 }
 
-pub(super) fn service(control: Control) -> AdminServer<AdminService> {
-    AdminServer::new(AdminService { control })
+pub(super) fn service(control: Control, refused: Arc<AtomicU64>) -> AdminServer<AdminService> {
+    AdminServer::new(AdminService { control, refused })
 }
 
 impl AdminService {
@@ -370,6 +377,10 @@ impl Admin for AdminService {
 
     async fn get_stats(&self, _: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
         let mut stats = self.ask(Query::Stats).await?;
+        let refused = self.refused.load(Ordering::Relaxed);
+        if refused > 0 {
+            stats.control.insert(super::CONNECTIONS_REFUSED.to_owned(), refused);
+        }
         if let Ok(matchmaking) = self.matchmaker() {
             let counted = there(matchmaking.ask(|desk, _| desk.counted()).await)?;
             stats

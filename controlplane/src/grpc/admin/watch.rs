@@ -472,7 +472,7 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         let control = Control::start(crate::config::load(&path).unwrap()).await.unwrap().0;
-        let service = AdminService { control: control.clone() };
+        let service = AdminService { control: control.clone(), refused: Arc::default() };
         let mut changes = service.watch_of(ObjectKind::Account).unwrap();
         let mut kinds = Vec::new();
         while kinds.last() != Some(&Kind::Synced) {
