@@ -248,3 +248,30 @@ async fn a_gateway_elsewhere_registers_through_its_tunnel_socket() {
     assert_eq!(connected.endpoints[0], gateway.to_string(), "as the matchmaker sees it");
     assert_eq!(punched, endpoint);
 }
+
+/// The services of the configuration are not those of strangers.
+#[tokio::test]
+async fn the_configuration_says_how_many_services_strangers_have() {
+    for (most, taken) in [("services_of_strangers = 0\n", false), ("", true)] {
+        let (control, _state) = control(&[SERVICE, MATCHMAKER, most].concat()).await;
+        let _link = attach(&control, "own").await;
+        registered(&control).await;
+        let at = control.matchmaker().unwrap();
+        let mut gateway = Radio::new((at.listen, at.key)).await;
+        let register = mm::RegisterService {
+            service: vec![9; 16],
+            instance: vec![7; 16],
+            ssid: "other".into(),
+            security: mm::Security::Open.into(),
+            endpoints: vec!["192.0.2.1:5247".into()],
+            ..mm::RegisterService::default()
+        };
+        match gateway.ask(Request::RegisterService(register)).await {
+            Answer::Registered(_) => assert!(taken),
+            Answer::Failure(failure) => {
+                assert!(!taken && failure.text.contains("give the account a key"), "{}", failure.text);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

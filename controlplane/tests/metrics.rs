@@ -80,6 +80,7 @@ fn the_matchmaker_counts_for_prometheus_too() {
         ("bindings", 1.0),
         ("radios", 0.0),
         ("services", 0.0),
+        ("services_of_strangers", 0.0),
         ("instances", 0.0),
         ("introductions", 0.0),
         ("watchers", 0.0),
@@ -87,7 +88,9 @@ fn the_matchmaker_counts_for_prometheus_too() {
     for (what, value) in gauges {
         assert_eq!(values[&format!("ttg_matchmaker{{what=\"{what}\"}}")[..]], value, "{what}");
     }
-    for what in ["look_ups", "offers", "introductions", "refused", "commits", "handshakes"] {
+    for what in
+        ["look_ups", "offers", "introductions", "refused", "services_refused", "commits", "handshakes"]
+    {
         assert_eq!(values[&format!("ttg_matchmaker_total{{what=\"{what}\"}}")[..]], 0.0, "{what}");
     }
 }

@@ -48,6 +48,8 @@ pub struct Settings {
     pub rates: Rates,
     /// Clients whose mobility is known.
     pub sightings: usize,
+    /// Services of all together who prove nothing: a key or the name of an account without key costs nothing, so a limit of each is none of all.
+    pub services_of_strangers: u32,
 }
 
 impl Default for Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
             strikes: Strikes::default(),
             rates: Rates::default(),
             sightings: 500_000,
+            services_of_strangers: 100_000,
         }
     }
 }
@@ -142,8 +145,14 @@ impl Matchmaker {
     /// A change became durable.
     pub fn apply(&mut self, change: &Change) {
         match change {
-            Change::PutAccount(account) => self.accounts.put(account),
-            Change::DeleteAccount(id) => self.accounts.forget(id),
+            Change::PutAccount(account) => {
+                self.accounts.put(account);
+                self.account_changed(&account.id);
+            }
+            Change::DeleteAccount(id) => {
+                self.accounts.forget(id);
+                self.account_changed(id);
+            }
             Change::PutRadio(radio) => {
                 let (account, key) = self.owner(&radio.owner);
                 self.radios.record(radio.mac, account, key);
@@ -151,11 +160,13 @@ impl Matchmaker {
             Change::DeleteRadio(mac) => self.radios.forget(*mac),
             Change::PutService(service) => {
                 let (account, _) = self.owner(&service.owner);
+                let scope = self.accounts.scope(&service.owner);
+                let stranger = scope.is_none_or(|owner| self.is_stranger(owner));
                 let at = match self.bindings.service(service.uuid) {
                     Some(at) if self.services.get(at).is_some() => at,
                     _ => self.bindings.hold(service.uuid),
                 };
-                self.services.put(at, account, service);
+                self.services.put(at, account, service, stranger);
                 self.bindings.set_owner(at, Some(account));
             }
             Change::DeleteService(uuid) => {
@@ -296,8 +307,11 @@ impl Matchmaker {
         let known = self.bindings.service(said.uuid).and_then(|at| self.services.get(at));
         let Some(known) = known else {
             let scope = self.accounts.scope(&owner).ok_or(Refusal::UnknownAccount)?;
-            let trusted = peer.key == KeyId::OWN || self.accounts.has_key(peer.account);
-            if !trusted && self.services.of_owner(scope) >= MAX_SERVICES {
+            let full = || {
+                self.services.of_owner(scope) >= MAX_SERVICES
+                    || self.services.of_strangers() >= self.settings.services_of_strangers
+            };
+            if peer.key != KeyId::OWN && self.is_stranger(scope) && full() {
                 return Err(Refusal::TooManyServices);
             }
             return Ok(Some(Change::PutService(Service { owner, ..said.clone() })));
@@ -489,6 +503,11 @@ impl Matchmaker {
         &self.drained
     }
 
+    /// Services of those who prove nothing.
+    pub fn services_of_strangers(&self) -> u32 {
+        self.services.of_strangers()
+    }
+
     /// Introductions that are remembered.
     pub fn introductions(&self) -> usize {
         self.introductions.len()
@@ -513,6 +532,22 @@ impl Matchmaker {
         match owner {
             Owner::Account(account) => (self.accounts.number(Some(account)), KeyId([0; 16])),
             Owner::Key(key) => (AccountRef::POOL, *key),
+        }
+    }
+
+    /// Who proves nothing: a key that anybody may have made, or somebody who names an account that has no key.
+    fn is_stranger(&self, owner: Scope) -> bool {
+        match owner {
+            Scope::Account(account) => !self.accounts.has_key(account),
+            Scope::Key(key) => key != KeyId::OWN,
+        }
+    }
+
+    /// The account has a key now, or has none any more.
+    fn account_changed(&mut self, account: &AccountId) {
+        if let Some(account) = self.accounts.find(Some(account)) {
+            let scope = Scope::Account(account);
+            self.services.judge(scope, self.is_stranger(scope));
         }
     }
 

@@ -48,9 +48,9 @@ pub enum Refusal {
     /// Nobody was introduced: what is said of the client counts for nothing.
     #[error("the client was not introduced to this service")]
     NotIntroduced,
-    /// The peer's key, or its account that has no key, has as many services as one may have.
+    /// The peer's key, or its account that has no key, has as many services as one may have, or all of these together have.
     #[error(
-        "a key, or an account without key, may have {} services; give the account a key",
+        "a key, or an account without key, may have {} services, as long as there is room for more of such; give the account a key",
         crate::MAX_SERVICES
     )]
     TooManyServices,

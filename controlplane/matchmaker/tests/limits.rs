@@ -212,6 +212,63 @@ fn an_account_without_key_refuses_for_itself() {
     assert_eq!(other.m.refused(PHONE, at(2)), None);
 }
 
+/// Keys cost nothing, so all together are limited too.
+#[test]
+fn all_who_prove_nothing_have_so_many_services_together() {
+    let settings = Settings { services_of_strangers: 3, ..Settings::default() };
+    let mut world = World::with(settings);
+    world.account("a@example.org");
+    world.account_without_key("b@example.org");
+    world.service(A, WORK, "work", Policy::default(), at(0));
+    let work = world.m.service(WORK).unwrap().clone();
+    let said = |n: u128| matchmaker::objects::Service {
+        uuid: matchmaker::Uuid::from_u128(1000 + n),
+        ..work.clone()
+    };
+    let put = |world: &mut World, peer, n| {
+        let change = world.m.plan_service(peer, &said(n))?;
+        change.iter().for_each(|change| world.m.apply(change));
+        Ok::<(), Refusal>(())
+    };
+    let full = Err(Refusal::TooManyServices);
+    let key = |n| World::new().peer(None, n);
+    let (a, b, own) = (world.peer(A, 5), world.peer(B, 5), world.m.peer(None, KeyId::OWN).unwrap());
+    let count = |world: &World| world.m.services_of_strangers();
+    assert_eq!(put(&mut world, key(1), 1), Ok(()));
+    assert_eq!(put(&mut world, key(2), 2), Ok(()));
+    assert_eq!(put(&mut world, b, 3), Ok(()));
+    assert_eq!((count(&world), put(&mut world, key(3), 4)), (3, full));
+    assert_eq!(put(&mut world, b, 4), full);
+    // What is there may be registered and described anew; who proves who it is, and the matchmaker's own process, may have more.
+    assert_eq!(world.m.plan_service(b, &said(3)), Ok(None));
+    let renamed = matchmaker::objects::Service { ssid: ssid("office"), ..said(3) };
+    let change = world.m.plan_service(b, &renamed).unwrap().unwrap();
+    world.m.apply(&change);
+    assert_eq!((put(&mut world, a, 5), put(&mut world, own, 6), count(&world)), (Ok(()), Ok(()), 3));
+    // An account gets a key, and is none of them any more; one that loses its key is, with all that it has.
+    world.account("b@example.org");
+    assert_eq!((count(&world), put(&mut world, b, 7)), (2, Ok(())));
+    assert_eq!((put(&mut world, key(3), 8), count(&world)), (Ok(()), 3));
+    world.account_without_key("b@example.org");
+    world.account_without_key("b@example.org");
+    assert_eq!(count(&world), 5);
+    world.m.apply(&Change::DeleteAccount(account("a@example.org")));
+    assert_eq!(count(&world), 7);
+    world.account("a@example.org");
+    for n in [1, 1, 3] {
+        world.m.apply(&Change::DeleteService(said(n).uuid));
+    }
+    assert_eq!((count(&world), put(&mut world, key(4), 9)), (3, full));
+    // Another's from now on.
+    let given = matchmaker::objects::Service { owner: Owner::Account(account("a@example.org")), ..said(2) };
+    world.m.apply(&Change::PutService(given));
+    assert_eq!((count(&world), put(&mut world, key(4), 9)), (2, Ok(())));
+    for n in [2, 5, 6, 7, 8, 9] {
+        world.m.apply(&Change::DeleteService(said(n).uuid));
+    }
+    assert_eq!(count(&world), 0);
+}
+
 #[test]
 fn who_proves_nothing_has_few_services_and_a_service_has_an_end_of_instances() {
     use matchmaker::{MAX_INSTANCES, MAX_SERVICES};

@@ -26,6 +26,9 @@ pub struct Matchmaker {
     /// Days for which is kept what devices used, after the last report of it; 0: for ever.
     #[serde(default = "sessions_days")]
     pub sessions_days: u32,
+    /// Services of all together who prove nothing: keys without account, and accounts without key; 0: none.
+    #[serde(default = "services_of_strangers")]
+    pub services_of_strangers: u32,
 }
 
 impl Matchmaker {
@@ -153,6 +156,10 @@ fn account_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D
 /// A year, and what bills of it take.
 fn sessions_days() -> u32 {
     400
+}
+
+fn services_of_strangers() -> u32 {
+    matchmaker::Settings::default().services_of_strangers
 }
 
 fn listen() -> SocketAddr {

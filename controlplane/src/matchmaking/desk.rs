@@ -77,19 +77,22 @@ pub(crate) struct Counters {
     pub offers: u64,
     pub introductions: u64,
     pub refused: u64,
+    /// Of these, because who proves nothing has too many services.
+    pub services_refused: u64,
     pub commits: u64,
     pub conflicts: u64,
     pub pushes_lost: u64,
 }
 
 impl Counters {
-    fn named(&self) -> [(&'static str, u64); 8] {
+    fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("look_ups", self.look_ups),
             ("devices", self.devices),
             ("offers", self.offers),
             ("introductions", self.introductions),
             ("refused", self.refused),
+            ("services_refused", self.services_refused),
             ("commits", self.commits),
             ("conflicts", self.conflicts),
             ("pushes_lost", self.pushes_lost),
@@ -248,6 +251,7 @@ impl Desk {
 
     fn refused(&mut self, refusal: &Refusal) -> Answer {
         self.counters.refused += 1;
+        self.counters.services_refused += u64::from(*refusal == Refusal::TooManyServices);
         Answer::Failure(convert::failure(refusal))
     }
 

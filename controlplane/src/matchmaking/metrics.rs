@@ -22,6 +22,7 @@ pub(super) fn tell(desk: &Desk, told: &mut Told, now: Duration) {
     gauge("radios", desk.matchmaker.radios());
     gauge("bindings", desk.matchmaker.bindings().len());
     gauge("introductions", desk.matchmaker.introductions());
+    gauge("services_of_strangers", desk.matchmaker.services_of_strangers() as usize);
     gauge("watchers", desk.watchers());
     if now.saturating_sub(told.0) < SELDOM {
         return;

@@ -132,13 +132,22 @@ impl ServiceState {
     }
 }
 
+/// What an owner has.
+#[derive(Debug)]
+struct Owned {
+    services: u32,
+    /// It proves nothing.
+    stranger: bool,
+}
+
 /// All of them, by the place that bindings know them by.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
     states: Vec<Option<Box<ServiceState>>>,
     by_ssid: HashMap<Ssid, BTreeMap<AccountRef, Vec<ServiceRef>>, Seed>,
-    /// How many each owner has.
-    owned: HashMap<Scope, u32, Seed>,
+    owned: HashMap<Scope, Owned, Seed>,
+    /// All those of owners that prove nothing.
+    strangers: u32,
     hand: usize,
 }
 
@@ -209,7 +218,8 @@ impl Services {
         (found, more)
     }
 
-    pub(crate) fn put(&mut self, at: ServiceRef, account: AccountRef, record: &Service) {
+    /// `stranger`: its owner proves nothing.
+    pub(crate) fn put(&mut self, at: ServiceRef, account: AccountRef, record: &Service, stranger: bool) {
         if let Some(state) = self.get(at) {
             let (ssid, account, scope) = (state.record.ssid, state.account, state.scope());
             self.unname(at, ssid, account);
@@ -239,7 +249,10 @@ impl Services {
             }
         }
         if let Some(owner) = self.get(at).map(ServiceState::scope) {
-            *self.owned.entry(owner).or_default() += 1;
+            let owned = self.owned.entry(owner).or_insert(Owned { services: 0, stranger });
+            owned.services += 1;
+            self.strangers += u32::from(owned.stranger);
+            self.judge(owner, stranger);
         }
     }
 
@@ -362,13 +375,31 @@ impl Services {
 
     /// How many services an owner has.
     pub(crate) fn of_owner(&self, owner: Scope) -> u32 {
-        self.owned.get(&owner).copied().unwrap_or_default()
+        self.owned.get(&owner).map_or(0, |owned| owned.services)
+    }
+
+    /// How many all owners have together that prove nothing.
+    pub(crate) fn of_strangers(&self) -> u32 {
+        self.strangers
+    }
+
+    /// Whether this owner proves nothing, from now on.
+    pub(crate) fn judge(&mut self, owner: Scope, stranger: bool) {
+        let Some(owned) = self.owned.get_mut(&owner).filter(|owned| owned.stranger != stranger) else {
+            return;
+        };
+        owned.stranger = stranger;
+        match stranger {
+            true => self.strangers += owned.services,
+            false => self.strangers -= owned.services,
+        }
     }
 
     fn disown(&mut self, owner: Scope) {
         if let Some(owned) = self.owned.get_mut(&owner) {
-            *owned -= 1;
-            if *owned == 0 {
+            owned.services -= 1;
+            self.strangers -= u32::from(owned.stranger);
+            if owned.services == 0 {
                 self.owned.remove(&owner);
             }
         }

@@ -60,6 +60,24 @@ fn who_goes_makes_room_and_who_finds_none_is_told() {
     assert_eq!(world.desk.routes.iter().count(), 1);
 }
 
+/// Everybody may make keys.
+#[test]
+fn strangers_together_have_so_many_services_and_the_others_are_told() {
+    let settings = Settings { services_of_strangers: 1, ..Settings::default() };
+    let mut world = World::with(server::Limits::default(), settings);
+    let (mut one, mut other) = (world.client(), world.client());
+    world.instance(&mut one, HOME, 1);
+    let Answer::Failure(failure) = world.ask(&mut other, register(OTHER, 1)) else { panic!() };
+    assert_eq!(failure.reason(), Reason::Rate);
+    assert!(failure.text.contains("give the account a key"), "{}", failure.text);
+    assert_eq!((world.desk.counters.refused, world.desk.counters.services_refused), (1, 1));
+    world.instance(&mut one, HOME, 1);
+    world.change(account("a@example.org", 1));
+    let mut customer = world.client_of(Some(("a@example.org", [1; 32])));
+    world.instance(&mut customer, OTHER, 1);
+    assert_eq!(world.desk.counters.services_refused, 1);
+}
+
 fn account(name: &str, key: u8) -> Change {
     Change::PutAccount(Account { id: name.parse().unwrap(), key: Some(AccountKey([key; 32])) })
 }
