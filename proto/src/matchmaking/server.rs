@@ -207,8 +207,8 @@ impl<W: Windows, A: Accounts> Server<W, A> {
     /// One that has seen nobody yet.
     pub fn new(config: Config, windows: W, accounts: A, now: Duration, entropy: Entropy<'_>) -> Server<W, A> {
         let limits = config.limits;
-        let mut keyed = Keyed([0; 16]);
-        entropy(&mut keyed.0);
+        let mut secret = [0; 8];
+        entropy(&mut secret);
         Server {
             windows,
             accounts,
@@ -216,7 +216,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
             counters: Counters::default(),
             cookies: Cookies::new(now, entropy),
             nonces: Nonces { octets: [0; 768], used: 768 },
-            keyed,
+            keyed: Keyed::new(u64::from_be_bytes(secret)),
             sources: Buckets::new(limits.source, limits.buckets),
             peers: Buckets::new(limits.peer, limits.buckets),
             handshakes: Bucket::default(),

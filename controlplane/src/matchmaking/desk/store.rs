@@ -127,8 +127,8 @@ impl Desk {
                         let planned =
                             peer.and_then(|peer| self.register_service(&asker, peer, said, plans - 1, now));
                         if let Err(refusal) = planned {
-                            self.counters.refused += 1;
-                            self.answer(&asker, Answer::Failure(convert::failure(&refusal)));
+                            let failure = self.refused(&refusal);
+                            self.answer(&asker, failure);
                         }
                     }
                     job => self.not_durable(Waited::Peer(Box::new(job)), why),

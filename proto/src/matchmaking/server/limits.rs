@@ -1,7 +1,10 @@
 //! Token buckets in a table of a fixed size, and the keyed hash that chooses among them.
 
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::BuildHasher;
 use std::time::Duration;
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 
 /// How much is let through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,16 +15,16 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// SipHash with a secret in front: who does not know it cannot choose what falls together.
-#[derive(Clone, Copy)]
-pub(super) struct Keyed(pub [u8; 16]);
+/// With a secret: who does not know it, and never sees a hash, cannot choose what falls together.
+pub(super) struct Keyed(SeedableRandomState);
 
 impl Keyed {
+    pub fn new(secret: u64) -> Keyed {
+        Keyed(SeedableRandomState::with_seed(secret, SharedSeed::global_fixed()))
+    }
+
     pub fn hash(&self, octets: &[u8]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(&self.0);
-        hasher.write(octets);
-        hasher.finish()
+        self.0.hash_one(octets)
     }
 }
 
