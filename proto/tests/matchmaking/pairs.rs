@@ -274,8 +274,15 @@ fn who_gives_up_early_goes_to_the_next_matchmaker_too() {
 
 #[test]
 fn a_request_counts_against_an_address_only_if_it_had_its_time_there() {
-    // Two of three are silent, and something is asked every second: each of them gets as long.
-    let mut world = abandoned(18, 3);
+    // Two of three are silent, and something is asked every second: the second one gets the time in which a request is repeated four times
+    // (7.5 s, a quarter more or less), or in which a new one is given up (10 s).
+    for seed in 0..200 {
+        each_has_its_time(seed);
+    }
+}
+
+fn each_has_its_time(seed: u64) {
+    let mut world = abandoned(seed, 3);
     world.servers.insert(server_address(1), None);
     let began = world.now;
     let mut changes = Vec::new();
@@ -291,7 +298,7 @@ fn a_request_counts_against_an_address_only_if_it_had_its_time_there() {
     }
     assert_eq!(at, Some(server_address(2)));
     assert_eq!(changes.len(), 2);
-    assert!(changes[0] == 10 && (18..=21).contains(&changes[1]), "{changes:?}");
+    assert!(changes[0] == 10 && (15..=21).contains(&changes[1]), "{seed}: {changes:?}");
 }
 
 #[test]
