@@ -17,6 +17,7 @@ use proto::{
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };
 use tonic::{Code, transport::Channel};
+use tonic_types::StatusExt;
 
 const PHONE_TEXT: &str = "02:00:00:00:00:07";
 const RADIO_TEXT: &str = "02:00:00:00:00:09";
@@ -531,6 +532,11 @@ async fn errors_name_the_field_and_without_a_matchmaker_say_so() {
         let status = served.admin.create_binding(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert!(status.message().starts_with(said), "{status}");
+        // The same for programs.
+        let details = status.get_error_details();
+        let violations = &details.bad_request().unwrap().field_violations;
+        let [violation] = &violations[..] else { panic!("{violations:?}") };
+        assert_eq!(format!("{}: {}", violation.field, violation.description), status.message());
     }
     let unknown = CreateBindingRequest { account: "nobody@example.org".into(), ..phone() };
     assert_eq!(served.admin.create_binding(unknown).await.unwrap_err().code(), Code::NotFound);

@@ -55,15 +55,14 @@ impl AdminService {
     ) -> Result<CreateClientResponse, Status> {
         let mac = text::mac("client", &asked.client)?;
         if mac.is_group() {
-            return Err(Status::invalid_argument(format!(
-                "client: {mac} is no device's address, but a group's"
-            )));
+            return Err(text::invalid("client", format!("{mac} is no device's address, but a group's")));
         }
         let name = asked.name;
         if name.len() > MAX_NAME || name.contains(char::is_control) {
-            return Err(Status::invalid_argument(format!(
-                "name: one line of at most {MAX_NAME} octets, such as Anna's phone"
-            )));
+            return Err(text::invalid(
+                "name",
+                format!("one line of at most {MAX_NAME} octets, such as Anna's phone"),
+            ));
         }
         let outcome = self.commit(Draft::Change(Change::PutClient(Client { mac, name }))).await?;
         let client = super::there(self.matchmaker()?.ask(move |desk, now| of(desk, mac, now)).await)?;

@@ -52,9 +52,9 @@ impl AdminService {
         &self,
         asked: CreateContractRequest,
     ) -> Result<CreateContractResponse, Status> {
-        let said = asked.contract.ok_or_else(|| {
-            Status::invalid_argument("contract: it is missing; say service and client, or identity")
-        })?;
+        let said = asked
+            .contract
+            .ok_or_else(|| text::invalid("contract", "it is missing; say service and client, or identity"))?;
         let contract = new(&said)?;
         let account = text::account_or_none("contract.account", &said.account)?;
         let service = contract.service;
@@ -94,14 +94,12 @@ fn new(said: &admin::Contract) -> Result<NewContract, Status> {
         (client, "") if !client.is_empty() => Subscriber::Client(text::mac("contract.client", client)?),
         ("", identity) if !identity.is_empty() => Subscriber::Identity(identity.to_owned()),
         _ => {
-            return Err(Status::invalid_argument(
-                "contract.client: name a client or an identity, one of them",
-            ));
+            return Err(text::invalid("contract.client", "name a client or an identity, one of them"));
         }
     };
     if !["", DATA].contains(&said.kind.as_str()) {
-        let text = format!("contract.kind: `{}` is none; the only kind is {DATA}", said.kind);
-        return Err(Status::invalid_argument(text));
+        let text = format!("`{}` is none; the only kind is {DATA}", said.kind);
+        return Err(text::invalid("contract.kind", text));
     }
     let limit = |bandwidth: u64| (bandwidth != 0).then_some(bandwidth);
     Ok(NewContract {

@@ -345,7 +345,7 @@ impl Admin for AdminService {
         let request = request.into_inner();
         let client = text::mac("client", &request.client)?;
         let reason = u16::try_from(request.reason)
-            .map_err(|_| Status::invalid_argument("reason: an 802.11 reason code is below 65536"))?;
+            .map_err(|_| text::invalid("reason", "an 802.11 reason code is below 65536"))?;
         let sessions = self.ask(|reply| Query::Disconnect { client, reason, reply }).await?;
         if sessions == 0 {
             return Err(Status::not_found(format!("{client} has no session")));
@@ -356,7 +356,7 @@ impl Admin for AdminService {
     async fn rekey(&self, request: Request<RekeyRequest>) -> Result<Response<RekeyResponse>, Status> {
         let request = request.into_inner();
         let started = match (request.client.as_str(), request.service.as_str()) {
-            ("", "") => return Err(Status::invalid_argument("name a client or a service")),
+            ("", "") => return Err(text::invalid("client", "name a client or a service")),
             (client, "") => {
                 let client = text::mac("client", client)?;
                 self.ask(|reply| Query::RekeyClient { client, reply }).await?
@@ -365,7 +365,7 @@ impl Admin for AdminService {
                 let service = text::uuid("service", service)?;
                 self.ask(|reply| Query::RekeyService { service, reply }).await?
             }
-            _ => return Err(Status::invalid_argument("name a client or a service, not both")),
+            _ => return Err(text::invalid("client", "name a client or a service, not both")),
         };
         if started == 0 {
             return Err(Status::not_found(

@@ -75,8 +75,9 @@ impl AdminService {
         };
         // Where a device was lately is known of those that a binding names.
         if binding.client == Pattern::Any && binding.policy.max_mobility.is_some_and(|most| most != 0) {
-            return Err(Status::invalid_argument(
-                "policy.max_mobility: it counts for devices that a binding names, and this one is for any; name the client, or leave it out",
+            return Err(text::invalid(
+                "policy.max_mobility",
+                "it counts for devices that a binding names, and this one is for any; name the client, or leave it out",
             ));
         }
         let account = text::account_or_none("account", &asked.account)?;
@@ -173,15 +174,16 @@ impl AdminService {
         let key = text::key("key", &asked.key)?;
         match (&key, asked.replace_key, asked.remove_key) {
             (Some(_), _, true) => {
-                return Err(Status::invalid_argument(
-                    "remove_key: there is a key beside it: leave one of them out",
-                ));
+                return Err(text::invalid("remove_key", "there is a key beside it: leave one of them out"));
             }
             (None, true, false) => {
-                return Err(Status::invalid_argument(format!(
-                    "key: it is missing, and account {id} would have none: say which key, or remove_key (`ttgctl accounts add {id} --remove-key`) \
+                return Err(text::invalid(
+                    "key",
+                    format!(
+                        "it is missing, and account {id} would have none: say which key, or remove_key (`ttgctl accounts add {id} --remove-key`) \
                      if whoever names the account is to be believed"
-                )));
+                    ),
+                ));
             }
             (None, _, true) => drop(self.known(&id).await?.ok_or_else(|| no_account("id", &id))?),
             _ => {}
@@ -316,9 +318,10 @@ pub(super) fn owner_of(
     match (said, service.map(|service| service.owner.account())) {
         (Some(said), Some(owner)) if owner != Some(&said) => {
             let owner = owner.map_or("nobody's".to_owned(), |owner| format!("{owner}'s"));
-            Err(Status::invalid_argument(format!(
-                "account: {said} cannot bind service {uuid}, which is {owner}: leave `account` out"
-            )))
+            Err(text::invalid(
+                "account",
+                format!("{said} cannot bind service {uuid}, which is {owner}: leave `account` out"),
+            ))
         }
         (Some(said), _) if desk.accounts().key(&said).is_none() => Err(no_account("account", &said)),
         (Some(said), _) => Ok(Some(said)),

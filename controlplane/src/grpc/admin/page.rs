@@ -4,6 +4,8 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use tonic::Status;
 
+use super::text;
+
 /// Most items of a page, and how many there are unless told.
 pub(super) const MAX: usize = 1000;
 
@@ -61,17 +63,16 @@ pub(super) fn size_and_token<K>(
         0 => MAX,
         size @ 1..=MAX => size,
         size => {
-            let text = format!("page_size: {size} is more than {MAX}; ask for the rest with page_token");
-            return Err(Status::invalid_argument(text));
+            let text = format!("{size} is more than {MAX}; ask for the rest with page_token");
+            return Err(text::invalid("page_size", text));
         }
     };
     let after = match token {
         "" => None,
         token => Some(read(token).ok_or_else(|| {
-            let text = format!(
-                "page_token: `{token}` is not the next_page_token of an answer; leave it out for the first page"
-            );
-            Status::invalid_argument(text)
+            let text =
+                format!("`{token}` is not the next_page_token of an answer; leave it out for the first page");
+            text::invalid("page_token", text)
         })?),
     };
     Ok((size, after))

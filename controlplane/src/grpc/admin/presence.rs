@@ -87,9 +87,10 @@ impl AdminService {
             && (!(url.is_empty() || url.starts_with("http://") || url.starts_with("https://"))
                 || url.len() > 1024)
         {
-            return Err(Status::invalid_argument(format!(
-                "capture_url: `{url}` is no URL such as https://portal.example.org/ of at most 1024 characters"
-            )));
+            return Err(text::invalid(
+                "capture_url",
+                format!("`{url}` is no URL such as https://portal.example.org/ of at most 1024 characters"),
+            ));
         }
         for _ in 0..PLANS {
             let find = move |desk: &mut Desk, _| desk.matchmaker.service(uuid).cloned();
@@ -201,7 +202,7 @@ impl AdminService {
         let DrainGatewayRequest { gateway, drain } = asked;
         let name = gateway.clone();
         if name.contains(char::is_control) {
-            return Err(Status::invalid_argument("gateway: a name of one line"));
+            return Err(text::invalid("gateway", "a name of one line"));
         }
         // One after the other, so that what is on disk last is what holds.
         let mut file = self.control.drained.lock().await;

@@ -8,20 +8,29 @@ use matchmaker::{
     objects::{AccountId, AccountKey, Grant, Grantee},
 };
 use proto::{admin, matchmaking::PublicKey};
-use tonic::Status;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 use visibility::Policy;
 
+/// INVALID_ARGUMENT for people, and for programs as `google.rpc.BadRequest` in its details.
+pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
+    let why = why.to_string();
+    let message = format!("{field}: {why}");
+    Status::with_error_details(
+        Code::InvalidArgument,
+        message,
+        ErrorDetails::with_bad_request_violation(field, why),
+    )
+}
+
 pub(super) fn mac(field: &str, text: &str) -> Result<MacAddr, Status> {
-    text.parse().map_err(|_| {
-        Status::invalid_argument(format!("{field}: `{text}` is not a MAC address such as 02:aa:00:00:00:01"))
-    })
+    text.parse()
+        .map_err(|_| invalid(field, format!("`{text}` is not a MAC address such as 02:aa:00:00:00:01")))
 }
 
 pub(super) fn uuid(field: &str, text: &str) -> Result<Uuid, Status> {
     text.parse().map_err(|_| {
-        Status::invalid_argument(format!(
-            "{field}: `{text}` is not a UUID such as 5e5d0125-15b6-4907-9d91-49613689a913"
-        ))
+        invalid(field, format!("`{text}` is not a UUID such as 5e5d0125-15b6-4907-9d91-49613689a913"))
     })
 }
 
@@ -30,11 +39,11 @@ pub(super) fn pattern(field: &str, text: &str) -> Result<Pattern, Status> {
     if text.is_empty() {
         return Ok(Pattern::Any);
     }
-    text.parse().map_err(|error| Status::invalid_argument(format!("{field}: {error}")))
+    text.parse().map_err(|error| invalid(field, error))
 }
 
 pub(super) fn account(field: &str, text: &str) -> Result<AccountId, Status> {
-    text.parse().map_err(|error| Status::invalid_argument(format!("{field}: {error}")))
+    text.parse().map_err(|error| invalid(field, error))
 }
 
 /// Nothing is no account.
@@ -49,17 +58,16 @@ pub(super) fn key(field: &str, text: &str) -> Result<Option<AccountKey>, Status>
     }
     match text.parse::<PublicKey>() {
         Ok(key) if key.0 != [0; 32] => Ok(Some(AccountKey(key.0))),
-        _ => Err(Status::invalid_argument(format!(
-            "{field}: a key is 64 hexadecimal digits, not all of them 0; `openssl rand -hex 32` makes one"
-        ))),
+        _ => Err(invalid(
+            field,
+            "a key is 64 hexadecimal digits, not all of them 0; `openssl rand -hex 32` makes one",
+        )),
     }
 }
 
 pub(super) fn grant(grant: Option<&admin::Grant>) -> Result<Grant, Status> {
     let grant = grant.ok_or_else(|| {
-        Status::invalid_argument(
-            "grant: it is missing; say on whose radios, and whose services, such as info@example.org",
-        )
+        invalid("grant", "it is missing; say on whose radios, and whose services, such as info@example.org")
     })?;
     let radios_of = account("grant.radios_of", &grant.radios_of)?;
     let services_of = match grant.services_of.as_str() {
@@ -67,8 +75,8 @@ pub(super) fn grant(grant: Option<&admin::Grant>) -> Result<Grant, Status> {
         text => Grantee::Account(account("grant.services_of", text)?),
     };
     if services_of == Grantee::Account(radios_of.clone()) {
-        let text = "grant.services_of: an account's own services need no grant; name another account, or * for anybody's";
-        return Err(Status::invalid_argument(text));
+        let text = "an account's own services need no grant; name another account, or * for anybody's";
+        return Err(invalid("grant.services_of", text));
     }
     Ok(Grant { radios_of, services_of })
 }
@@ -84,9 +92,9 @@ pub(super) fn grant_message(grant: &Grant) -> admin::Grant {
 /// A signal.
 pub(super) fn dbm(field: &str, dbm: Option<i32>) -> Result<Option<i8>, Status> {
     let read = |dbm: i32| i8::try_from(dbm).ok().filter(|&dbm| dbm <= 0).ok_or(dbm);
-    dbm.map(read).transpose().map_err(|dbm| {
-        Status::invalid_argument(format!("{field}: {dbm} dBm is no signal such as -75; it is -128 to 0"))
-    })
+    dbm.map(read)
+        .transpose()
+        .map_err(|dbm| invalid(field, format!("{dbm} dBm is no signal such as -75; it is -128 to 0")))
 }
 
 pub(super) fn policy(said: Option<&admin::Policy>) -> Result<Policy, Status> {

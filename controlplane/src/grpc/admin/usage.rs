@@ -9,23 +9,20 @@ use super::{AdminService, text};
 impl AdminService {
     pub(super) async fn usage(&self, asked: ListUsageRequest) -> Result<ListUsageResponse, Status> {
         let ms = |field: &str, ms: i64| {
-            u64::try_from(ms).map_err(|_| Status::invalid_argument(format!("{field}: {ms} is before 1970")))
+            u64::try_from(ms).map_err(|_| text::invalid(field, format!("{ms} is before 1970")))
         };
         let limit = match usize::try_from(asked.page_size).unwrap_or(usize::MAX) {
             0 => MAX_PAGE,
             size if size <= MAX_PAGE => size,
             size => {
-                let text =
-                    format!("page_size: {size} is more than {MAX_PAGE}; ask for the rest with page_token");
-                return Err(Status::invalid_argument(text));
+                let text = format!("{size} is more than {MAX_PAGE}; ask for the rest with page_token");
+                return Err(text::invalid("page_size", text));
             }
         };
         let after = match asked.page_token.as_str() {
             "" => None,
             token => Some(Cursor::from_token(token).ok_or_else(|| {
-                Status::invalid_argument(format!(
-                    "page_token: `{token}` is not the next_page_token of an answer"
-                ))
+                text::invalid("page_token", format!("`{token}` is not the next_page_token of an answer"))
             })?),
         };
         let query = Query {

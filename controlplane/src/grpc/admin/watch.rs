@@ -86,7 +86,7 @@ impl AdminService {
         let control = self.control.clone();
         Ok(match of {
             ObjectKind::Unspecified => {
-                return Err(Status::invalid_argument("of: say which objects, such as OBJECT_KIND_BINDING"));
+                return Err(text::invalid("of", "say which objects, such as OBJECT_KIND_BINDING"));
             }
             ObjectKind::Radio => stream(|watcher| radios(control, watcher)),
             ObjectKind::Service => stream(|watcher| looked_at(control, watcher, look_at_services)),
