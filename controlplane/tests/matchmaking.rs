@@ -46,10 +46,14 @@ async fn until<T>(link: &mut Link, heard: &mut VecDeque<C>, mut wanted: impl FnM
 }
 
 fn request(key: &TunnelKey, counter: u64) -> Ev {
+    request_of(key, counter, uuid())
+}
+
+fn request_of(key: &TunnelKey, counter: u64, service: Vec<u8>) -> Ev {
     let hello = Hello {
         bssid: MacAddr(BSSID),
         radio: MacAddr(RADIO),
-        service: ServiceUuid(uuid().try_into().unwrap()),
+        service: ServiceUuid(service.clone().try_into().unwrap()),
     };
     let proof = Proof::new(key, &SessionId(SESSION), &hello, counter);
     Ev::TunnelRequest(pb::TunnelRequest {
@@ -57,7 +61,7 @@ fn request(key: &TunnelKey, counter: u64) -> Ev {
             session_id: SESSION.to_vec(),
             bssid: BSSID.to_vec(),
             radio: RADIO.to_vec(),
-            service: uuid(),
+            service,
             endpoint: "192.0.2.77:7000".into(),
         }),
         counter,
@@ -137,6 +141,40 @@ async fn a_device_is_introduced_and_nobody_else_is_heard() {
     })
     .await;
     assert_eq!(closed, BSSID);
+}
+
+/// Who was introduced to one service is nobody to another, also on a virtual BSS that was the first one's.
+#[tokio::test]
+async fn an_introduction_is_to_one_service() {
+    let other = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0002";
+    let service = SERVICE.replace("0001\"", "0002\"").replace("home", "work");
+    let bound = format!("[[binding]]\nservice = \"{other}\"\nclient = \"{}\"\n", MacAddr(STRANGER));
+    let (control, _state) = control(&[SERVICE, &service, MATCHMAKER, BINDING, &bound].concat()).await;
+    let at = control.matchmaker().unwrap();
+    let mut link = attach(&control, "g").await;
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    radio.register().await;
+    registered_times(&control, 2).await;
+    connected(radio.connect(PHONE).await);
+    let other = other.parse::<matchmaker::Uuid>().unwrap();
+    let connect = mm::Connect {
+        radio: RADIO.to_vec(),
+        client: STRANGER.to_vec(),
+        service: other.as_bytes().to_vec(),
+        bssid: BSSID.to_vec(),
+        session_id: SESSION.to_vec(),
+        rssi_dbm: -60,
+        ..mm::Connect::default()
+    };
+    let (_, key) = connected(radio.ask(Request::Connect(connect)).await);
+    let request = request_of(&key, 1, other.as_bytes().to_vec());
+    say(&link, vec![request, authentication(PHONE), authentication(STRANGER)]).await;
+    let answered = until(&mut link, &mut VecDeque::new(), |command| match command {
+        C::Transmit(transmit) => Some(transmit.mac),
+        _ => None,
+    })
+    .await;
+    assert_eq!(answered, STRANGER, "the other's frame came first and is not answered");
 }
 
 /// A tunnel that is down comes up again by a keep-alive of its radio, not by one that somebody recorded and sends from elsewhere.

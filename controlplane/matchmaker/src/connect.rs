@@ -232,7 +232,7 @@ fn admit(
 ) -> Result<(), Refusal> {
     state.overload.came(asked.rssi_dbm);
     // Below what its policy demands a device is not shown the network, but it may have moved since; overload is another matter.
-    let demanded = Policy::merge(&state.record.policy, binding, level).min_rssi_dbm;
+    let demanded = Policy::merge(&state.policy, binding, level).min_rssi_dbm;
     match demanded_under_overload(level).and(demanded) {
         Some(demanded) if asked.rssi_dbm.is_none_or(|rssi| rssi < demanded) => {
             Err(Refusal::Overload { demanded_dbm: Some(demanded), retry })

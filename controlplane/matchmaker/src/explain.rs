@@ -8,6 +8,7 @@ use uuid::Uuid;
 use visibility::{Band, Device, Facts, Policy, Reason, Verdict, decide};
 
 use crate::bindings::{Match, Naming, ServiceRef};
+use crate::look_up::PLAUSIBLE;
 use crate::objects::{AccountId, BindingId};
 use crate::scope::Reach;
 use crate::{Matchmaker, Refusal};
@@ -28,6 +29,8 @@ pub enum Outcome {
     Offered {
         /// Because of this binding.
         binding: BindingId,
+        /// And how that applies to the client.
+        ground: Ground,
         /// Service, binding and overload merged.
         policy: Box<Policy>,
         /// What the radio makes of it, as far as is known what the radio knows.
@@ -35,6 +38,19 @@ pub enum Outcome {
     },
     /// It may not.
     Not(WhyNot),
+}
+
+/// How a binding applies to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// It names the client, or anybody.
+    Bound,
+    /// Nothing names this address, which the client may have drawn for scanning: but a client that the binding names was lately at the
+    /// radio or near it, and is expected, as far as the radio has BSSIDs left.
+    Predicted,
+    /// Nothing names this address, which the client may have drawn for scanning: the radio may show the service if the client asks for it
+    /// by name.
+    IfAsked,
 }
 
 /// What a radio makes of an offer.
@@ -136,17 +152,17 @@ impl Matchmaker {
         signal: Option<i8>,
         now: Duration,
     ) -> Outcome {
-        self.binding_for(client, radio, service, now).map_or_else(Outcome::Not, |(at, found)| {
+        self.binding_for(client, radio, service, now).map_or_else(Outcome::Not, |(at, found, ground)| {
             let binding = self.bindings.policy(&found).copied().unwrap_or_default();
             let Some(state) = self.services.get_mut(at) else { return Outcome::Not(WhyNot::NoService) };
             let level = state.level(now);
-            let mut policy = Policy::merge(&state.record.policy, &binding, level);
+            let mut policy = Policy::merge(&state.policy, &binding, level);
             // What only counts for whom a binding names.
-            if matches!(found.names, Naming::Radio | Naming::Neither) {
+            if ground != Ground::Bound || matches!(found.names, Naming::Radio | Naming::Neither) {
                 policy.max_mobility = None;
             }
             let judged = Box::new(self.judge(&policy, client, radio, signal, now));
-            Outcome::Offered { binding: found.id, policy: Box::new(policy), judged }
+            Outcome::Offered { binding: found.id, ground, policy: Box::new(policy), judged }
         })
     }
 
@@ -209,7 +225,7 @@ impl Matchmaker {
         radio: MacAddr,
         service: Uuid,
         now: Duration,
-    ) -> Result<(ServiceRef, Match), WhyNot> {
+    ) -> Result<(ServiceRef, Match, Ground), WhyNot> {
         let at = self.service_at(service).map_err(|_| WhyNot::NoService)?;
         let state = self.services.get(at).ok_or(WhyNot::NoService)?;
         let place = self.radios.live(radio, now).map_err(|_: Refusal| WhyNot::NoRadio)?;
@@ -217,7 +233,9 @@ impl Matchmaker {
         if let Some(rest) = self.refused_by(at, client, now) {
             return Err(WhyNot::Refused(rest));
         }
-        let Some(found) = self.bindings.decides(self.accounts.reach(account), at, client, radio) else {
+        let reach = self.accounts.reach(account);
+        let bound = self.bindings.decides(reach, at, client, radio).map(|found| (found, Ground::Bound));
+        let Some((found, ground)) = bound.or_else(|| self.for_nobody_known(at, client, place, now)) else {
             let whole = Reach { own: state.account, granted: &[], anybody: true };
             let elsewhere = self.bindings.decides(whole, at, client, radio);
             let elsewhere = elsewhere.map(|b| WhyNot::OutOfReach(b.id, self.accounts.id(b.account).cloned()));
@@ -226,10 +244,41 @@ impl Matchmaker {
         if !state.is_open(now) {
             return Err(WhyNot::NoInstance(found.id));
         }
-        Ok((at, found))
+        Ok((at, found, ground))
     }
 
-    /// Services that bindings name for the client or near the radio, whoever's they are.
+    /// What look-ups find for an address that a device scans with and nobody knows.
+    fn for_nobody_known(
+        &self,
+        service: ServiceRef,
+        client: MacAddr,
+        radio: u32,
+        now: Duration,
+    ) -> Option<(Match, Ground)> {
+        let (mac, (account, ..)) = (self.radios.mac(radio), self.radios.at(radio));
+        let reach = self.accounts.reach(account);
+        let mut matches = Vec::new();
+        self.bindings.naming_client(reach, client, mac, &mut matches);
+        if !client.is_local() || client.is_group() || !matches.is_empty() {
+            return None;
+        }
+        // As predictions go: who is known to be elsewhere does not come.
+        let expected = self.radios.recent(radio).filter(|(recent, seen)| {
+            let there = self.sightings.is_at(recent.client, now);
+            recent.service == service
+                && recent.weight(now) >> u32::from(*seen != radio) > 0
+                && there.is_none_or(|there| there == radio || there == *seen)
+        });
+        let predicted = expected
+            .filter_map(|(recent, _)| self.bindings.decides(reach, service, recent.client, mac))
+            .next();
+        let asked = || self.bindings.plausible(reach, service, mac, PLAUSIBLE);
+        predicted
+            .map(|found| (found, Ground::Predicted))
+            .or_else(|| asked().map(|found| (found, Ground::IfAsked)))
+    }
+
+    /// Services that bindings name for the client or near the radio, whoever's they are, and those whose clients were lately there.
     fn named(&self, client: MacAddr, radio: MacAddr) -> Vec<Uuid> {
         let own = self.radios.find(radio).map_or(crate::scope::AccountRef::POOL, |at| self.radios.at(at).0);
         let whole = Reach { anybody: true, ..self.accounts.reach(own) };
@@ -237,6 +286,9 @@ impl Matchmaker {
         self.bindings.naming_client(whole, client, radio, &mut matches);
         self.bindings.for_anybody(whole, radio, &mut matches);
         let mut services: Vec<_> = matches.iter().map(|found| self.bindings.uuid(found.service)).collect();
+        if let Some(at) = self.radios.find(radio).filter(|_| client.is_local()) {
+            services.extend(self.radios.recent(at).map(|(recent, _)| self.bindings.uuid(recent.service)));
+        }
         services.sort_unstable();
         services.dedup();
         services
@@ -252,9 +304,18 @@ impl fmt::Display for Explanation {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Offered { binding, judged, .. } => {
+            Outcome::Offered { binding, ground, judged, .. } => {
                 judged.verdict.because(*binding).fmt(f)?;
-                judged.fmt(f)
+                judged.fmt(f)?;
+                f.write_str(match ground {
+                    Ground::Bound => "",
+                    Ground::Predicted => {
+                        "; no binding names this address, but one of the network's devices was lately near, so it is expected, while BSSIDs are left"
+                    }
+                    Ground::IfAsked => {
+                        "; no binding names this address, so only if the device asks for the network by name (hidden networks are asked for so)"
+                    }
+                })
             }
             Outcome::Not(why) => write!(f, "not shown because {why}"),
         }

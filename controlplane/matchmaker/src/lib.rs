@@ -25,7 +25,7 @@ mod suggest;
 pub use bindings::{Bindings, DuplicateBinding};
 pub use clients::ClientView;
 pub use connect::{Connect, Introduction, MARGIN};
-pub use explain::{Elsewhere, Explanation, Judged, Outcome, Signal, Unknown, WhyNot};
+pub use explain::{Elsewhere, Explanation, Ground, Judged, Outcome, Signal, Unknown, WhyNot};
 pub use look_up::{MAX_AHEAD, MAX_DEVICES, Near, Offer, Offers};
 pub use matchmaker::{AutoBind, MAX_AUTO_BOUND, MAX_SERVICES, Matchmaker, Predictions, Settings};
 pub use memory::Seed;

@@ -27,7 +27,7 @@ pub const MAX_AHEAD: usize = 32;
 /// With one name there may be many services within reach; if there are more than this, only those whose clients were lately near count.
 const NAMESAKES: usize = 4;
 /// Bindings of a service that are looked at when it is not asked which of its clients is here.
-const PLAUSIBLE: usize = 64;
+pub(crate) const PLAUSIBLE: usize = 64;
 
 /// A device near a radio.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -338,7 +338,7 @@ fn offer(
     }
     let level = state.level(now);
     let policy = bindings.policy(found).copied().unwrap_or_default();
-    let policy = Policy::merge(&state.record.policy, &policy, level);
+    let policy = Policy::merge(&state.policy, &policy, level);
     let (service, binding, at) = (state.record.uuid, found.id, found.service);
     Some(Offer { service, client: None, binding, policy, mobility: 0, rank: 0, predicted: false, at })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 use hashbrown::HashMap;
 use uuid::Uuid;
+use visibility::Policy;
 
 use crate::Refusal;
 use crate::bindings::{Bindings, BindingsMemory, Match, ServiceRef};
@@ -388,6 +389,22 @@ impl Matchmaker {
     /// The record of a service.
     pub fn service(&self, uuid: Uuid) -> Option<&Service> {
         self.services.get(self.bindings.service(uuid)?).map(|state| &state.record)
+    }
+
+    /// The configuration says when a service is shown: it has the last word, field by field, over the record. It is of this process only, and
+    /// not on record.
+    pub fn configure_policy(&mut self, service: Uuid, policy: Policy) {
+        self.services.configure(self.bindings.service(service), service, policy);
+    }
+
+    /// What the configuration says of when a service is shown.
+    pub fn configured_policy(&self, service: Uuid) -> Option<&Policy> {
+        self.services.configured(service)
+    }
+
+    /// When a service is shown, unless a binding says otherwise: its record's policy and the configuration's.
+    pub fn policy_of(&self, service: Uuid) -> Option<&Policy> {
+        self.services.get(self.bindings.service(service)?).map(|state| &state.policy)
     }
 
     /// The instances of a service.

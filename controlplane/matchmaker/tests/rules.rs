@@ -6,7 +6,7 @@ use common::*;
 use dot11::MacAddr;
 use matchmaker::objects::KeyId;
 use matchmaker::presence::Load;
-use matchmaker::{Change, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown};
+use matchmaker::{Change, Ground, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown, WhyNot};
 use std::time::Duration;
 use visibility::{Band, Policy};
 
@@ -155,6 +155,15 @@ fn throw_away_addresses_find_networks_by_name() {
     // A lasting address that has no binding is no throw-away one; other accounts' radios do not know it; other names neither.
     assert_eq!(world.seen(KITCHEN, &[Near { client: LAPTOP, ..asks }], at(1)), []);
     assert_eq!(world.seen(OFFICE, &[asks], at(1)), []);
+    let mut ground = |client, radio| match &world.m.explain(client, radio, Some(HOME), None, at(1))[0].outcome
+    {
+        Outcome::Offered { ground, .. } => Ok(*ground),
+        Outcome::Not(why) => Err(why.clone()),
+    };
+    assert_eq!(ground(RANDOM, KITCHEN), Ok(Ground::IfAsked));
+    assert_eq!(ground(PHONE, KITCHEN), Ok(Ground::Bound));
+    assert_eq!(ground(LAPTOP, KITCHEN), Err(WhyNot::NoBinding));
+    assert_eq!(ground(RANDOM, OFFICE), Err(WhyNot::NoBinding));
     let other = [ssid("elsewhere")];
     assert_eq!(world.seen(KITCHEN, &[Near { ssids: &other, ..asks }], at(1)), []);
     // An address that a device made for a network is an identity like any other.
@@ -243,6 +252,14 @@ fn services_of_lately_seen_clients_are_predicted_within_the_budget_and_hits_are_
     // Four BSSIDs.
     assert_eq!(predicted, [service(1), service(0), service(2), service(3)]);
     assert_eq!(world.m.predictions().offered, 4);
+    let explained = world.m.explain(RANDOM, KITCHEN, None, None, at(940));
+    assert_eq!(explained.iter().map(|one| one.service).collect::<Vec<_>>(), [0, 1, 2, 3, 4].map(service));
+    for one in &explained {
+        let Outcome::Offered { ground, .. } = &one.outcome else { panic!("{one}") };
+        assert_eq!(*ground, Ground::Predicted);
+        assert!(one.to_string().ends_with("so it is expected, while BSSIDs are left"), "{one}");
+    }
+    assert_eq!(world.m.predictions().offered, 4, "to explain is not to offer");
     world.m.connect(&connect(mac(0, 1), service(1), KITCHEN), at(941), [1; 16]).unwrap();
     world.bind(None, service(5), Some(RANDOM), ANY, Policy::default());
     world.m.connect(&connect(RANDOM, service(5), KITCHEN), at(941), [1; 16]).unwrap();

@@ -100,16 +100,19 @@ fn an_instance_can_report_who_was_introduced_to_it_elsewhere() {
     let said = first.m.shared_instance(HOME, [1; 16], at(1)).unwrap();
     second.m.adopt_instance(&said, at(1)).unwrap();
     let introduced = second.m.connect(&connect(PHONE, HOME, KITCHEN), at(1), [7; 16]).unwrap();
-    // One of its own configuration, which it trusts.
+    let stranger = (first.peer(None, 100), false);
+    assert_eq!(first.m.report_failures(stranger, HOME, PHONE, 5, at(2)), Err(Refusal::NotIntroduced));
+    // One of its own configuration, which it trusts: its fixed bindings introduce without the matchmaker.
     let peer = (first.peer(None, 100), true);
-    assert_eq!(first.m.report_failures(peer, HOME, PHONE, 5, at(2)), Err(Refusal::NotIntroduced));
+    let fixed = first.m.report_failures(peer, HOME, LAPTOP, 5, at(0));
+    assert_eq!(fixed, Ok(Some((Whom::from(LAPTOP), at(60)))));
     let tunnel = second.m.shared_tunnel(introduced.bssid).unwrap();
     first.m.adopt_introduction(&tunnel, PHONE, introduced.binding, introduced.valid, at(2));
     let everywhere = Whom::from(PHONE);
     assert_eq!(first.m.report_failures(peer, HOME, PHONE, 5, at(2)), Ok(Some((everywhere.clone(), at(60)))));
     // What one refuses, the other refuses; what one forgives, the other forgives.
     let struck = first.m.struck(&everywhere).unwrap();
-    assert_eq!((struck, first.m.all_struck().count()), (Struck { strikes: 1, until: at(62), at: at(2) }, 1));
+    assert_eq!((struck, first.m.all_struck().count()), (Struck { strikes: 1, until: at(62), at: at(2) }, 2));
     assert!(second.m.adopt_struck(&everywhere, struck) && !second.m.adopt_struck(&everywhere, struck));
     assert_eq!(second.m.refused(PHONE, at(3)), Some(at(59)));
     second.m.forgive(PHONE, at(4));

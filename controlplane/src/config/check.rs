@@ -77,6 +77,19 @@ impl Config {
         {
             return Err("[matchmaking] has an account_key, but no account".to_owned());
         }
+        if let Some(service) = self.services.iter().find(|service| service.policy != super::Policy::default())
+            && self.matchmaker.is_none()
+        {
+            let uuid = service.uuid;
+            return Err(match self.matchmaking {
+                Some(_) => format!(
+                    "[[service]] {uuid} has a policy, but the matchmaker is elsewhere and keeps the policies: remove it here, and set it there (`ttgctl networks set {uuid}`)"
+                ),
+                None => {
+                    format!("[[service]] {uuid} has a policy, but without [matchmaker] no radio hears of it")
+                }
+            });
+        }
         if self.matchmaker.is_none()
             && self.matchmaking.is_none()
             && self.bindings.iter().any(|binding| binding.policy != super::Policy::default())

@@ -28,6 +28,8 @@ pub(super) struct Introductions {
 }
 
 struct Device {
+    /// To which it was introduced. The virtual BSS may be that of another one since.
+    service: Uuid,
     until: Time,
     /// The binding names it.
     specific: bool,
@@ -80,9 +82,9 @@ const MAX_EARLY: usize = 1024;
 const MAX_DEVICES: usize = 1 << 20;
 
 impl Introductions {
-    /// Whether the device was introduced at this virtual BSS, and that is not too long ago.
-    pub fn device(&self, key: SessionKey, now: Time) -> bool {
-        self.devices.get(&key).is_some_and(|device| device.until > now)
+    /// Whether the device was introduced to this service at this virtual BSS, and that is not too long ago.
+    pub fn device(&self, key: SessionKey, service: Uuid, now: Time) -> bool {
+        self.devices.get(&key).is_some_and(|device| device.service == service && device.until > now)
     }
 
     /// Whether the binding behind the introduction names the device.
@@ -156,7 +158,7 @@ impl Core {
         }
         self.counters.add("introductions", 1);
         let until = now + Duration::from_secs(said.valid_seconds.into());
-        let device = Device { until, specific: said.specific };
+        let device = Device { service, until, specific: said.specific };
         self.introductions.devices.insert(SessionKey { bssid, mac: client }, device);
         self.prefetch_pmk(service, client);
         let key = TunnelKey::new(key);

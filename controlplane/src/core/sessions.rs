@@ -163,8 +163,8 @@ impl Core {
         };
         let (service, at) = (radio.tunnel.service, radio.tunnel.radio);
         let now = self.clock.now();
-        let introduced =
-            self.bindings.find(service, key.mac, at).is_some() || self.introductions.device(key, now);
+        let introduced = self.bindings.find(service, key.mac, at).is_some()
+            || self.introductions.device(key, service, now);
         if !introduced || self.introductions.refused(key.mac, now) {
             self.counters.add("frames_not_introduced", 1);
             return false;

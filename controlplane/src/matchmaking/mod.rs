@@ -115,21 +115,16 @@ fn configured(config: &Config, own: Option<&objects::AccountId>) -> Vec<Change> 
         let key = account.key.as_ref().map(|key| objects::AccountKey(key.0));
         Change::PutAccount(objects::Account { id: account.id.clone(), key })
     };
-    let binding = |(n, binding): (usize, &crate::config::Binding)| {
-        let service = config.services.iter().find(|service| service.uuid == binding.service);
-        let of_service = service.map(|service| service.policy).unwrap_or_default();
-        let policy = visibility::Policy::from(of_service).overridden_by(&binding.policy.into());
-        Change::PutBinding {
-            account: own.cloned(),
-            binding: Binding {
-                id: CONFIGURED + n as u64,
-                service: binding.service,
-                client: binding.client,
-                radio: binding.radio,
-                policy,
-                origin: Origin::Configuration,
-            },
-        }
+    let binding = |(n, binding): (usize, &crate::config::Binding)| Change::PutBinding {
+        account: own.cloned(),
+        binding: Binding {
+            id: CONFIGURED + n as u64,
+            service: binding.service,
+            client: binding.client,
+            radio: binding.radio,
+            policy: binding.policy.into(),
+            origin: Origin::Configuration,
+        },
     };
     let bindings = config.bindings.iter().filter(|binding| !binding.fixed);
     config.accounts.iter().map(account).chain(bindings.enumerate().map(binding)).collect()

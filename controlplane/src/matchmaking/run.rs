@@ -177,6 +177,9 @@ pub(crate) async fn start(
         limits: server::Limits::default(),
     };
     let mut desk = Desk::new(server, settings, here.account.clone(), now());
+    for service in config.services.iter().filter(|service| service.policy != config::Policy::default()) {
+        desk.matchmaker.configure_policy(service.uuid, service.policy.into());
+    }
     records.1.iter().for_each(|change| desk.apply(change));
     desk.loaded(records.0);
     if presence.is_some() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use dot11::element::Ssid;
 use hashbrown::HashMap;
+use uuid::Uuid;
+use visibility::Policy;
 
 use super::Peer;
 use super::lost::Lost;
@@ -78,6 +80,8 @@ pub const MAX_INSTANCES: usize = 1024;
 pub(crate) struct ServiceState {
     pub(crate) account: AccountRef,
     pub(crate) record: Service,
+    /// That of the record, and what the configuration says differently.
+    pub(crate) policy: Policy,
     pub(crate) instances: Vec<Instance>,
     pub(crate) overload: Overload,
     /// Until when one of the instances is there, and one that does not drain.
@@ -148,13 +152,15 @@ pub(crate) struct Services {
     owned: HashMap<Scope, Owned, Seed>,
     /// All those of owners that prove nothing.
     strangers: u32,
+    /// Policies of the configuration.
+    configured: HashMap<Uuid, Policy, Seed>,
     hand: usize,
 }
 
 impl Services {
     pub(crate) fn new(seed: Seed) -> Services {
-        let owned = HashMap::with_hasher(seed);
-        Services { by_ssid: HashMap::with_hasher(seed), owned, ..Services::default() }
+        let (owned, configured) = (HashMap::with_hasher(seed), HashMap::with_hasher(seed));
+        Services { by_ssid: HashMap::with_hasher(seed), owned, configured, ..Services::default() }
     }
 
     #[inline]
@@ -175,8 +181,8 @@ impl Services {
                 ^ u64::from(state.record.uuid.as_bytes()[0])
                 ^ u64::from(state.overload.last())
                 ^ u64::from(state.account.0)
-                ^ u64::from(state.record.policy.hidden.is_some())
-                ^ u64::from(state.record.policy.delay.is_some())
+                ^ u64::from(state.policy.hidden.is_some())
+                ^ u64::from(state.policy.delay.is_some())
                 ^ state.record.template.len() as u64
                 ^ state.instances.len() as u64
         })
@@ -229,19 +235,21 @@ impl Services {
         if self.states.len() <= at as usize {
             self.states.resize_with(at as usize + 1, || None);
         }
+        let policy = self.merged(record);
         match &mut self.states[at as usize] {
             Some(state) => {
                 if state.record.owner != record.owner {
                     state.instances.clear();
                     state.refresh();
                 }
-                (state.account, state.record) = (account, record.clone());
+                (state.account, state.policy, state.record) = (account, policy, record.clone());
             }
             state @ None => {
                 let (record, overload) = (record.clone(), Overload::default());
                 *state = Some(Box::new(ServiceState {
                     account,
                     record,
+                    policy,
                     instances: Vec::new(),
                     overload,
                     live: Default::default(),
@@ -254,6 +262,23 @@ impl Services {
             self.strangers += u32::from(owned.stranger);
             self.judge(owner, stranger);
         }
+    }
+
+    /// What the configuration says of when a service is shown; it need not be there yet.
+    pub(crate) fn configure(&mut self, at: Option<ServiceRef>, uuid: Uuid, policy: Policy) {
+        self.configured.insert(uuid, policy);
+        if let Some(state) = at.and_then(|at| self.get_mut(at)) {
+            state.policy = state.record.policy.overridden_by(&policy);
+        }
+    }
+
+    pub(crate) fn configured(&self, uuid: Uuid) -> Option<&Policy> {
+        self.configured.get(&uuid)
+    }
+
+    fn merged(&self, record: &Service) -> Policy {
+        let of_record = record.policy;
+        self.configured(record.uuid).map_or(of_record, |policy| of_record.overridden_by(policy))
     }
 
     /// Whether it was there.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use matchmaker::{
-    Change, Explanation, Outcome, Unknown, Uuid, WhyNot,
+    Change, Explanation, Ground, Outcome, Unknown, Uuid, WhyNot,
     objects::{Owner, Radio, Service},
     presence::{Instance, RadioView},
 };
@@ -16,7 +16,7 @@ use proto::admin::{
 };
 use records::Draft;
 use tonic::Status;
-use visibility::{Band, Verdict};
+use visibility::{Band, Policy, Verdict};
 
 use super::{AdminService, PLACES, page::Page, text};
 use crate::{
@@ -64,7 +64,8 @@ impl AdminService {
             for (service, instances) in desk.matchmaker.services() {
                 if page.wants(|other| service.uuid.cmp(other)) {
                     let live = instances.iter().filter(|instance| instance.is_live(now));
-                    page.add(service.uuid, network_message(service, live));
+                    let policy = desk.matchmaker.policy_of(service.uuid).copied().unwrap_or_default();
+                    page.add(service.uuid, network_message(service, &policy, live));
                 }
             }
             page.finish()
@@ -93,8 +94,17 @@ impl AdminService {
             ));
         }
         for _ in 0..PLANS {
-            let find = move |desk: &mut Desk, _| desk.matchmaker.service(uuid).cloned();
-            let seen = super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_network(uuid))?;
+            let find = move |desk: &mut Desk, _| {
+                let configured = desk.matchmaker.configured_policy(uuid).is_some();
+                desk.matchmaker.service(uuid).cloned().map(|service| (service, configured))
+            };
+            let (seen, configured) =
+                super::there(self.matchmaker()?.ask(find).await)?.ok_or_else(|| no_network(uuid))?;
+            if policy.is_some() && configured {
+                return Err(Status::failed_precondition(format!(
+                    "policy: that of service {uuid} is of the configuration: change it in its [[service]] there and restart control"
+                )));
+            }
             let mut service = seen.clone();
             if let Some(policy) = policy {
                 service.policy = policy;
@@ -261,16 +271,21 @@ pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::Registered
 /// A service and its instances, if it is known.
 pub(super) fn network(desk: &Desk, uuid: Uuid, now: Duration) -> Option<admin::Network> {
     let instances = desk.matchmaker.instances(uuid).iter().filter(|instance| instance.is_live(now));
-    Some(network_message(desk.matchmaker.service(uuid)?, instances))
+    let policy = desk.matchmaker.policy_of(uuid)?;
+    Some(network_message(desk.matchmaker.service(uuid)?, policy, instances))
 }
 
-fn network_message<'a>(service: &Service, instances: impl Iterator<Item = &'a Instance>) -> admin::Network {
+fn network_message<'a>(
+    service: &Service,
+    policy: &Policy,
+    instances: impl Iterator<Item = &'a Instance>,
+) -> admin::Network {
     admin::Network {
         uuid: service.uuid.to_string(),
         ssid: String::from_utf8_lossy(service.ssid.as_bytes()).into_owned(),
         security: service.security.to_string(),
         account: text::account_text(service.owner.account()),
-        policy: text::policy_message(&service.policy),
+        policy: text::policy_message(policy),
         instances: instances.map(instance_message).collect(),
         capture_url: service.capture_url.clone(),
     }
@@ -313,7 +328,13 @@ fn explanation_message(explanation: &Explanation) -> admin::Explanation {
         ..admin::Explanation::default()
     };
     match &explanation.outcome {
-        Outcome::Offered { binding, policy, judged } => {
+        Outcome::Offered { binding, ground, policy, judged } => {
+            message.ground = match ground {
+                Ground::Bound => "bound",
+                Ground::Predicted => "predicted",
+                Ground::IfAsked => "asked",
+            }
+            .to_owned();
             (message.offered, message.binding) = (true, *binding);
             message.policy = text::policy_message(policy);
             message.verdict = match judged.verdict {
