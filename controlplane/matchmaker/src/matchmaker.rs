@@ -21,7 +21,7 @@ use crate::objects::{
 };
 use crate::presence::{
     Instance, InstanceId, Introductions, Load, Peer, RadioRegistration, RadioView, Radios, RadiosMemory,
-    ReplayWindow, Services, Sightings,
+    Services, Sightings,
 };
 use crate::refusal::Asker;
 use crate::scope::{AccountRef, Accounts, Scope};
@@ -291,11 +291,6 @@ impl Matchmaker {
     /// The radio's datagrams come from here now.
     pub fn radio_at(&mut self, mac: MacAddr, endpoint: SocketAddr) {
         self.radios.moved(mac, endpoint);
-    }
-
-    /// Room for the protocol at a radio.
-    pub fn replay_window(&mut self, radio: MacAddr) -> Option<&mut ReplayWindow> {
-        self.radios.replay(radio)
     }
 
     /// A gateway describes a service: what is to become durable before an instance can register, if anything. The policy of a

@@ -29,6 +29,9 @@ pub struct Matchmaker {
     /// Services of all together who prove nothing: keys without account, and accounts without key; 0: none.
     #[serde(default = "services_of_strangers")]
     pub services_of_strangers: u32,
+    /// Radios and gateways that speak at about the same time: of so many, the last requests are remembered.
+    #[serde(default = "peers")]
+    pub peers: u32,
 }
 
 impl Matchmaker {
@@ -156,6 +159,10 @@ fn account_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AccountId, D
 /// A year, and what bills of it take.
 fn sessions_days() -> u32 {
     400
+}
+
+fn peers() -> u32 {
+    1 << 20
 }
 
 fn services_of_strangers() -> u32 {

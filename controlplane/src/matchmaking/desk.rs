@@ -23,7 +23,7 @@ use matchmaker::{
 };
 use proto::matchmaking::{
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
-    server::{self, PeerIdentity, ReplyToken, Server, WindowTable},
+    server::{self, PeerIdentity, ReplyToken, Server},
 };
 use records::{Draft, Report, Version};
 use tokio::sync::broadcast;
@@ -104,7 +104,7 @@ impl Counters {
 pub(crate) struct Desk {
     pub matchmaker: Matchmaker,
     settings: Settings,
-    server: Server<WindowTable, AccountTable>,
+    server: Server<AccountTable>,
     /// The account that instances of this process act for.
     own: Option<AccountId>,
     routes: Routes,
@@ -134,12 +134,10 @@ impl Desk {
         let mut seed = [0; 16];
         entropy(&mut seed);
         let seed = Seed::new(seed);
-        // Windows of 64 octets each: for as many peers as can speak within minutes.
-        let windows = WindowTable::new(1 << 17);
         Desk {
             matchmaker: Matchmaker::new(settings, seed),
             settings,
-            server: Server::new(config, windows, AccountTable::new(seed), now, &mut entropy),
+            server: Server::new(config, AccountTable::new(seed), now, &mut entropy),
             own,
             routes: Routes::default(),
             waiting: Waiting::default(),

@@ -174,7 +174,7 @@ pub(crate) async fn start(
         tickets: TicketKeys::new(&keys.ticket, None),
         ticket_lifetime: TICKET_LIFETIME,
         epoch: u64::from_be_bytes(epoch),
-        limits: server::Limits::default(),
+        limits: server::Limits { windows: here.peers as usize, ..server::Limits::default() },
     };
     let mut desk = Desk::new(server, settings, here.account.clone(), now());
     for service in config.services.iter().filter(|service| service.policy != config::Policy::default()) {

@@ -28,7 +28,7 @@ pub use self::offers::{OfferText, OffersText};
 pub use self::pushes::{PushError, PushOutput};
 use self::pushes::{Pushes, Way};
 pub use self::ticket::{TICKET, Ticket, TicketError, TicketKey, TicketKeys};
-pub use self::window::{Window, WindowTable, Windows};
+use self::window::{Window, WindowTable};
 use super::check;
 use super::datagram::{self, Cookie, Datagram, MAX_ANSWER, MIN_INITIATION, NO_COOKIE, SealedRequest, kind};
 use super::handshake::Responder;
@@ -74,6 +74,8 @@ pub struct Limits {
     pub cookie_handshakes: Rate,
     /// Buckets for sources, and as many for peers; 8 octets each.
     pub buckets: usize,
+    /// Peers whose replay windows are remembered; 32 octets each.
+    pub windows: usize,
     /// Peers that pushes can be sent to.
     pub kept: usize,
     /// Pushes that wait for one peer's acknowledgement.
@@ -89,6 +91,7 @@ impl Default for Limits {
             handshakes: Rate { per_second: 500, burst: 500 },
             cookie_handshakes: Rate { per_second: 2000, burst: 2000 },
             buckets: 1 << 16,
+            windows: 1 << 20,
             kept: 1 << 16,
             waiting: 1024,
         }
@@ -159,6 +162,28 @@ pub enum Outcome {
     Received(Received),
 }
 
+/// A request with a ticket of this matchmaker's, which is opened next.
+pub struct Opening {
+    source: SocketAddr,
+    /// Of the source.
+    hash: u64,
+    /// Of its key.
+    who: u64,
+    ticket: Ticket,
+}
+
+/// What comes of the first half of taking a datagram.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it goes from one function to the next: a box would cost more than its size"
+)]
+pub enum Begun {
+    /// That was all.
+    Over(Outcome),
+    /// The second half is [`Server::end`].
+    Opening(Opening),
+}
+
 /// An answer or a push that does not fit into a datagram: its text may have [`MAX_ANSWER`] octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an answer of {octets} octets, at most {MAX_ANSWER} fit into a datagram")]
@@ -185,12 +210,11 @@ impl Nonces {
 }
 
 /// See the module.
-pub struct Server<W, A> {
-    /// What is remembered of peers.
-    pub windows: W,
+pub struct Server<A> {
     /// Where accounts are looked up.
     pub accounts: A,
     config: Config,
+    windows: WindowTable,
     counters: Counters,
     cookies: Cookies,
     nonces: Nonces,
@@ -203,16 +227,16 @@ pub struct Server<W, A> {
     last_serial: u64,
 }
 
-impl<W: Windows, A: Accounts> Server<W, A> {
+impl<A: Accounts> Server<A> {
     /// One that has seen nobody yet.
-    pub fn new(config: Config, windows: W, accounts: A, now: Duration, entropy: Entropy<'_>) -> Server<W, A> {
+    pub fn new(config: Config, accounts: A, now: Duration, entropy: Entropy<'_>) -> Server<A> {
         let limits = config.limits;
         let mut secret = [0; 8];
         entropy(&mut secret);
         Server {
-            windows,
             accounts,
             config,
+            windows: WindowTable::new(limits.windows),
             counters: Counters::default(),
             cookies: Cookies::new(now, entropy),
             nonces: Nonces { octets: [0; 768], used: 768 },
@@ -235,16 +259,50 @@ impl<W: Windows, A: Accounts> Server<W, A> {
         entropy: Entropy<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        match self.begin(source, bytes, now, entropy, out) {
+            Begun::Over(outcome) => outcome,
+            Begun::Opening(opening) => self.end(&opening, bytes, now, entropy, out),
+        }
+    }
+
+    /// The first half of [`datagram`](Server::datagram), for who takes many at a time: with a million peers, what is remembered of one comes from
+    /// memory, and it can be fetched for all of them at once before the second half.
+    pub fn begin(
+        &mut self,
+        source: SocketAddr,
+        bytes: &[u8],
+        now: Duration,
+        entropy: Entropy<'_>,
+        out: &mut Vec<u8>,
+    ) -> Begun {
         self.counters.received += 1;
         self.cookies.tick(now, entropy);
         out.clear();
-        match self.take(source, bytes, now, entropy, out) {
-            Ok(outcome) => outcome,
-            Err(reason) => {
-                self.counters.drop(reason);
-                if reason.is_answered() { Outcome::Reply(Some(reason)) } else { Outcome::Dropped(reason) }
-            }
-        }
+        self.take(source, bytes, now, entropy, out).unwrap_or_else(|reason| Begun::Over(self.dropped(reason)))
+    }
+
+    /// Reads something of what the second half needs of each.
+    pub fn fetch<'a>(&self, openings: impl Iterator<Item = &'a Opening>) {
+        let touch = |all, opening: &Opening| all ^ self.windows.touch(opening.who);
+        std::hint::black_box(openings.fold(0, touch));
+    }
+
+    /// The second half, with the same octets.
+    pub fn end(
+        &mut self,
+        opening: &Opening,
+        bytes: &mut [u8],
+        now: Duration,
+        entropy: Entropy<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        out.clear();
+        self.admit(opening, bytes, now, entropy, out).unwrap_or_else(|reason| self.dropped(reason))
+    }
+
+    fn dropped(&mut self, reason: DropReason) -> Outcome {
+        self.counters.drop(reason);
+        if reason.is_answered() { Outcome::Reply(Some(reason)) } else { Outcome::Dropped(reason) }
     }
 
     /// Seals an answer into `out`; gives where to send it.
@@ -351,11 +409,11 @@ impl<W: Windows, A: Accounts> Server<W, A> {
     fn take(
         &mut self,
         source: SocketAddr,
-        bytes: &mut [u8],
+        bytes: &[u8],
         now: Duration,
         entropy: Entropy<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<Outcome, DropReason> {
+    ) -> Result<Begun, DropReason> {
         let network = self.keyed.hash(network(source).as_slice());
         if !self.sources.take(network, now) {
             return Err(DropReason::SourceLimit);
@@ -365,23 +423,17 @@ impl<W: Windows, A: Accounts> Server<W, A> {
                 if bytes.len() < MIN_INITIATION {
                     return Err(DropReason::InitiationShort);
                 }
-                self.handshake(source, cookie, noise, now, entropy, out)
+                self.handshake(source, cookie, noise, now, entropy, out).map(Begun::Over)
             }
             Ok(Datagram::Request(sealed)) => {
-                let hash = source_hash(&self.keyed, source);
-                let request = self.admit((source, hash), &sealed, now);
-                let (ticket, counter) = match request {
-                    Ok(ticket) => (ticket, sealed.counter),
-                    Err((reason, None)) => return Err(reason),
-                    Err((reason, Some(cookie))) => {
-                        let echo = bytes.last_chunk().expect("a request has a tag");
-                        datagram::not_accepted(sealed.counter, echo, &cookie, out);
-                        return Err(reason);
-                    }
-                };
-                let head = Datagram::Request(sealed).head();
-                let tail = *sealed.ticket.last_chunk().expect("a ticket of its length");
-                self.open((source, hash), bytes, (head, counter, tail), &ticket, now, entropy, out)
+                let ticket = self.config.tickets.open(sealed.ticket).map_err(|_| DropReason::TicketInvalid);
+                let ticket = ticket.and_then(|ticket| match now.as_secs() < ticket.expires {
+                    true => Ok(ticket),
+                    false => Err(DropReason::TicketExpired),
+                });
+                let ticket = ticket.inspect_err(|_| not_accepted(&sealed, bytes, &NO_COOKIE, out))?;
+                let (who, hash) = (self.keyed.hash(&ticket.peer.0), source_hash(&self.keyed, source));
+                Ok(Begun::Opening(Opening { source, hash, who, ticket }))
             }
             Ok(_) => Err(DropReason::NotForServer),
             Err(datagram::DatagramError::Version { .. }) if bytes[0] == kind::INITIATION => {
@@ -462,57 +514,52 @@ impl<W: Windows, A: Accounts> Server<W, A> {
         Ok(Outcome::Reply(None))
     }
 
-    /// Everything about a request that can be told before it is opened. With an error comes the cookie of the Not
-    /// accepted that it is worth, if it is.
+    /// Everything about a request that can be told before it is opened, and then that.
     fn admit(
         &mut self,
-        (source, hash): (SocketAddr, u64),
-        sealed: &SealedRequest<'_>,
-        now: Duration,
-    ) -> Result<Ticket, (DropReason, Option<Cookie>)> {
-        let handshake = |reason| (reason, Some(NO_COOKIE));
-        let ticket = self.config.tickets.open(sealed.ticket);
-        let ticket = ticket.map_err(|_| handshake(DropReason::TicketInvalid))?;
-        if now.as_secs() >= ticket.expires {
-            return Err(handshake(DropReason::TicketExpired));
-        }
-        let window = self.windows.find(&ticket.peer);
-        if window.as_ref().is_some_and(|window| window.serial() > ticket.serial) {
-            return Err(handshake(DropReason::TicketOld));
-        }
-        let window = window.filter(|window| window.serial() == ticket.serial);
-        let is_new = window.as_ref().is_none_or(|window| window.is_new(sealed.counter));
-        match sealed.cookie {
-            Some(cookie) if !self.cookies.verify(cookie, fresh(&ticket), source) => {
-                Err((DropReason::CookieInvalid, Some(self.cookies.make(fresh(&ticket), source))))
-            }
-            None if window.is_none_or(|window| window.source() != hash) => {
-                Err((DropReason::NotFresh, Some(self.cookies.make(fresh(&ticket), source))))
-            }
-            _ if !is_new => Err((DropReason::Replayed, None)),
-            _ => Ok(ticket),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "what a sealed request consists of, taken apart once")]
-    fn open(
-        &mut self,
-        (source, hash): (SocketAddr, u64),
+        opening: &Opening,
         bytes: &mut [u8],
-        (head, counter, tail): (usize, u64, [u8; 8]),
-        ticket: &Ticket,
         now: Duration,
         entropy: Entropy<'_>,
         out: &mut Vec<u8>,
     ) -> Result<Outcome, DropReason> {
+        let Opening { source, hash, who, ticket } = opening;
+        let Ok(Datagram::Request(sealed)) = Datagram::parse(bytes) else {
+            return Err(DropReason::NotMatchmaking);
+        };
+        let window = self.windows.find(*who);
+        if window.is_some_and(|window| window.serial() > ticket.serial) {
+            not_accepted(&sealed, bytes, &NO_COOKIE, out);
+            return Err(DropReason::TicketOld);
+        }
+        let window = window.filter(|window| window.serial() == ticket.serial);
+        let is_new = window.is_none_or(|window| window.is_new(sealed.counter));
+        let unproved = match sealed.cookie {
+            Some(cookie) if !self.cookies.verify(cookie, fresh(ticket), *source) => {
+                Some(DropReason::CookieInvalid)
+            }
+            None if window.is_none_or(|window| !window.is_from(*hash)) => Some(DropReason::NotFresh),
+            _ if !is_new => return Err(DropReason::Replayed),
+            _ => None,
+        };
+        if let Some(reason) = unproved {
+            not_accepted(&sealed, bytes, &self.cookies.make(fresh(ticket), *source), out);
+            return Err(reason);
+        }
+        let (head, counter) = (Datagram::Request(sealed).head(), sealed.counter);
+        let tail = *sealed.ticket.last_chunk().expect("a ticket of its length");
         let key = Accelerated::new(&ticket.keys.up);
         let text = seal::open(&key, &counter_nonce(counter), bytes, head).map_err(|_| DropReason::Forged)?;
-        match self.windows.find(&ticket.peer).filter(|window| window.serial() == ticket.serial) {
-            Some(window) => window.accept(counter, hash),
-            None => self.windows.insert(&ticket.peer, Window::new(ticket.serial, counter, hash)),
-        }
+        let window = match window {
+            Some(mut window) => {
+                window.accept(counter, *hash);
+                window
+            }
+            None => Window::new(ticket.serial, counter, *hash),
+        };
+        self.windows.put(*who, window);
         // Only now: nobody else can use up what the peer may do.
-        if !self.peers.take(self.keyed.hash(&ticket.peer.0), now) {
+        if !self.peers.take(*who, now) {
             return Err(DropReason::PeerLimit);
         }
         let request = Request::decode(&*text).map_err(|_| DropReason::Undecodable)?;
@@ -522,7 +569,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
             down: ticket.keys.down.clone(),
             tail,
             peer: ticket.peer,
-            endpoint: source,
+            endpoint: *source,
         };
         self.pushes.heard(&ticket.peer, reply.way());
         if let Err(malformed) = check::request(&request) {
@@ -543,7 +590,7 @@ impl<W: Windows, A: Accounts> Server<W, A> {
                     key: ticket.peer,
                     account: ticket.account,
                     instance: ticket.instance,
-                    endpoint: canonical(source),
+                    endpoint: canonical(*source),
                 };
                 Ok(Outcome::Received(Received { peer, request, reply }))
             }
@@ -556,6 +603,12 @@ impl ReplyToken {
     fn way(&self) -> Way<'_> {
         Way { down: &self.down, tail: self.tail, endpoint: self.endpoint }
     }
+}
+
+/// Tells who sent this to do it again, with this cookie; with a handshake, if it is none.
+fn not_accepted(sealed: &SealedRequest<'_>, bytes: &[u8], cookie: &Cookie, out: &mut Vec<u8>) {
+    let echo = bytes.last_chunk().expect("a request has a tag");
+    datagram::not_accepted(sealed.counter, echo, cookie, out);
 }
 
 fn fresh(ticket: &Ticket) -> Proof {

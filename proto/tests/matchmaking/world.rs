@@ -34,7 +34,7 @@ impl Dice {
     }
 }
 
-pub type TestServer = Server<WindowTable, fn(&str) -> Option<Account>>;
+pub type TestServer = Server<fn(&str) -> Option<Account>>;
 
 fn accounts(name: &str) -> Option<Account> {
     (name == ACCOUNT).then(|| Account { id: AccountId([9; 16]), key: Key([7; 32]) })
@@ -59,11 +59,11 @@ pub fn config(limits: Limits) -> Config {
 }
 
 pub fn server(config: Config, now: Duration, dice: &mut Dice) -> TestServer {
-    Server::new(config, WindowTable::new(64), accounts, now, &mut |out| dice.fill(out))
+    Server::new(config, accounts, now, &mut |out| dice.fill(out))
 }
 
 pub fn small() -> Limits {
-    Limits { buckets: 64, ..Limits::default() }
+    Limits { buckets: 64, windows: 64, ..Limits::default() }
 }
 
 pub fn release(n: u8) -> request::Request {

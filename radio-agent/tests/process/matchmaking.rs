@@ -23,7 +23,7 @@ const SECRET: [u8; 32] = [0x2a; 32];
 /// A matchmaker that offers one network to everybody, and introduces to one gateway.
 struct Matchmaker {
     socket: UdpSocket,
-    server: Server<WindowTable, fn(&str) -> Option<Account>>,
+    server: Server<fn(&str) -> Option<Account>>,
     gateway: SocketAddr,
 }
 
@@ -52,8 +52,7 @@ impl Matchmaker {
             epoch: 1,
             limits: Limits { buckets: 64, ..Limits::default() },
         };
-        let windows = WindowTable::new(64);
-        let server = Server::new(config, windows, accounts as fn(&str) -> _, unix(), &mut entropy);
+        let server = Server::new(config, accounts as fn(&str) -> _, unix(), &mut entropy);
         Matchmaker { socket, server, gateway }
     }
 

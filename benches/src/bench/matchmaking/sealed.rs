@@ -17,7 +17,9 @@ use super::{ACCOUNTS, World, account, clock};
 
 /// Look-ups that are sealed beforehand, in each round.
 const ROUND: usize = 4096;
-/// Of one account, as many as a peer remembers, with room for what is drawn unevenly.
+/// Radios that ask, each with a key, a ticket and a window of its own. More would take minutes of handshakes.
+const PEERS: usize = 1 << 16;
+/// Of one peer, as many as it remembers.
 const OF_ONE: usize = 60;
 /// Datagrams that wait to be answered.
 const WINDOW: usize = 512;
@@ -91,7 +93,7 @@ pub fn run(mut world: World, rounds: usize) -> anyhow::Result<Measured> {
     })
 }
 
-/// One peer for each account, and the socket of all of them.
+/// Peers, those of each account one after the other, and the socket of all of them.
 struct Radios {
     world: World,
     peers: Vec<Peer>,
@@ -111,7 +113,7 @@ impl Radios {
             let config = Config {
                 secret: StaticSecret::generate(&mut entropy),
                 matchmaker: secret.public(),
-                account: Some((account(n).to_string(), Key([0; 32]))),
+                account: Some((account(n % ACCOUNTS).to_string(), Key([0; 32]))),
                 software: "bench".to_owned(),
                 instance: 1,
                 patience: Duration::from_secs(60),
@@ -124,11 +126,11 @@ impl Radios {
         // What comes back while more is sent.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         let source = socket.local_addr()?;
-        let peers = (0..ACCOUNTS).map(peer).collect();
+        let peers = (0..PEERS as u32).map(peer).collect();
         Ok(Radios { world, peers, socket, source, began: Instant::now(), look_ups: 0, offers: 0 })
     }
 
-    /// A look-up, and whose.
+    /// A look-up, and whose: of the peers of the radio's account, any.
     fn question(&mut self) -> (usize, Request) {
         let (radio, near) = self.world.ask(1);
         let device = Device {
@@ -137,15 +139,18 @@ impl Radios {
             ..Device::default()
         };
         let said = LookUp { radio: radio.0.to_vec(), devices: vec![device], shown: Vec::new() };
-        (super::account_of(radio) as usize, Request::LookUp(said))
+        let (of, all) = (super::account_of(radio) as usize, ACCOUNTS as usize);
+        let mut dice = [0; 4];
+        entropy(&mut dice);
+        let turn = u32::from_be_bytes(dice) as usize % ((PEERS - of).div_ceil(all));
+        (of + turn * all, Request::LookUp(said))
     }
 
     /// All handshakes.
     fn meet(&mut self, served: &mut Served) -> anyhow::Result<()> {
-        let mut met = vec![false; self.peers.len()];
-        while let Some(at) = met.iter().position(|met| !met) {
-            let (whose, request) = self.question();
-            let whose = if met[whose] { at } else { whose };
+        // What they ask here is refused if it is not theirs, and that is an answer too.
+        for whose in 0..self.peers.len() {
+            let (_, request) = self.question();
             let now = self.began.elapsed();
             self.peers[whose].request(request, now)?;
             let mut done = false;
@@ -170,7 +175,6 @@ impl Radios {
                 }
             }
             ensure!(done, "no handshake with the matchmaker");
-            met[whose] = true;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ mod sightings;
 pub use introductions::{Introduced, SessionKey};
 pub(crate) use introductions::{Introductions, Tunnel};
 pub(crate) use lost::{Lost, Witness};
-pub use places::{Location, ReplayWindow};
+pub use places::Location;
 pub(crate) use radios::Radios;
 pub use radios::{Peer, RadioRegistration, RadioView, RadiosMemory};
 pub use services::{Instance, InstanceId, Load, MAX_INSTANCES};

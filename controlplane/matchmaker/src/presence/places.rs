@@ -11,10 +11,6 @@ use crate::memory::NONE;
 use crate::objects::{KeyId, WILD};
 use crate::scope::AccountRef;
 
-/// Room for what the protocol remembers of a peer's datagrams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ReplayWindow(pub [u8; 32]);
-
 /// Where a radio is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
@@ -30,10 +26,9 @@ pub struct Location {
 #[derive(Debug)]
 pub(super) struct Civic(pub(super) Box<str>);
 
-/// At most 168 octets, and what is recent if the radio is not silent. Times are whole seconds since the start.
+/// At most 136 octets, and what is recent if the radio is not silent. Times are whole seconds since the start.
 #[derive(Debug)]
 pub(super) struct RadioPlace {
-    pub(super) replay: ReplayWindow,
     /// Places of radios that it hears, and a mark of who was there: it may have gone, and the place be another's.
     pub(super) neighbours: [u32; 8],
     pub(super) marks: [u8; 8],
@@ -63,12 +58,11 @@ pub(super) struct RadioPlace {
     pub(super) located: bool,
 }
 
-const _: () = assert!(size_of::<RadioPlace>() <= 168);
+const _: () = assert!(size_of::<RadioPlace>() <= 136);
 
 impl RadioPlace {
     pub(super) fn new(mac: MacAddr, account: AccountRef, key: KeyId) -> RadioPlace {
         RadioPlace {
-            replay: ReplayWindow::default(),
             neighbours: [NONE; 8],
             marks: [0; 8],
             key,
@@ -102,8 +96,8 @@ impl RadioPlace {
     /// Reads something of each of its cache lines.
     #[inline]
     pub(super) fn touch(&self) -> u64 {
-        u64::from(self.replay.0[0])
-            ^ u64::from(self.mac.0[0])
+        u64::from(self.mac.0[0])
+            ^ u64::from(self.marks[0])
             ^ u64::from(self.key.0[0])
             ^ u64::from(self.bssids)
     }

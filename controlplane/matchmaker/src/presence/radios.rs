@@ -7,7 +7,7 @@ use std::time::Duration;
 use dot11::MacAddr;
 use visibility::Band;
 
-use super::places::{Civic, Location, RadioPlace, ReplayWindow};
+use super::places::{Civic, Location, RadioPlace};
 use super::recent::RecentClient;
 use crate::Refusal;
 use crate::gate::Rate;
@@ -283,11 +283,6 @@ impl Radios {
         is_owner(place.account, place.key, peer)
     }
 
-    pub(crate) fn replay(&mut self, mac: MacAddr) -> Option<&mut ReplayWindow> {
-        let at = self.find(mac)?;
-        Some(&mut self.places.get_mut(at).replay)
-    }
-
     /// Whether the radio may ask now; if not, for how long not.
     pub(crate) fn admit(&mut self, at: u32, rate: Rate, now: Duration) -> Result<(), Duration> {
         let place = self.places.get_mut(at);
@@ -388,7 +383,7 @@ impl Radios {
         let place = self.places.get_mut(at);
         place.expires = 0;
         if place.recorded {
-            (place.recent, place.replay) = (None, ReplayWindow::default());
+            place.recent = None;
         } else {
             let mac = place.mac;
             self.index.remove(hash(self.seed, mac), |other| other == at);

@@ -1,5 +1,5 @@
-//! Takes datagrams as they come in bursts: all are opened, then what the look-ups among them need is fetched at once, then each is
-//! answered in its turn.
+//! Takes datagrams as they come in bursts: of all the ticket is opened, what is remembered of their peers is fetched at once, all are opened,
+//! what the look-ups among them need is fetched at once, then each is answered in its turn.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use dot11::MacAddr;
 use matchmaker::MAX_AHEAD;
 use proto::matchmaking::{
     messages::request::Request,
-    server::{Outcome, Received},
+    server::{Begun, Outcome, Received},
 };
 
 use super::{Asker, Desk, Output, entropy};
@@ -32,8 +32,22 @@ impl Desk {
         now: Duration,
     ) {
         let mut opened = std::mem::take(&mut self.opened);
+        let mut begun = Vec::with_capacity(BURST);
         for (source, bytes) in datagrams {
-            let Some(received) = self.open(source, bytes, now) else { continue };
+            let mut out = std::mem::take(&mut self.scratch);
+            match self.server.begin(source, bytes, now, &mut entropy, &mut out) {
+                Begun::Over(outcome) => drop(self.outcome(outcome, source, &out)),
+                Begun::Opening(opening) => begun.push((opening, source, bytes)),
+            }
+            self.scratch = out;
+        }
+        self.server.fetch(begun.iter().map(|(opening, ..)| opening));
+        for (opening, source, bytes) in begun {
+            let mut out = std::mem::take(&mut self.scratch);
+            let outcome = self.server.end(&opening, bytes, now, &mut entropy, &mut out);
+            let received = self.outcome(outcome, source, &out);
+            self.scratch = out;
+            let Some(received) = received else { continue };
             if let Request::LookUp(said) = &received.request
                 // One of several devices fetches for itself.
                 && let [device] = &said.devices[..]
@@ -58,18 +72,15 @@ impl Desk {
         self.opened = opened;
     }
 
-    fn open(&mut self, source: SocketAddr, bytes: &mut [u8], now: Duration) -> Option<Received> {
-        let mut out = std::mem::take(&mut self.scratch);
-        let outcome = self.server.datagram(source, bytes, now, &mut entropy, &mut out);
-        let received = match outcome {
+    /// What is to be answered; what the protocol answers by itself is sent.
+    fn outcome(&mut self, outcome: Outcome, source: SocketAddr, out: &[u8]) -> Option<Received> {
+        match outcome {
             Outcome::Dropped(_) => None,
             Outcome::Reply(_) => {
-                self.outputs.push_back(Output::Send(source, out.clone()));
+                self.outputs.push_back(Output::Send(source, out.to_vec()));
                 None
             }
             Outcome::Received(received) => Some(received),
-        };
-        self.scratch = out;
-        received
+        }
     }
 }

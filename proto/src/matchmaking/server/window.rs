@@ -1,34 +1,31 @@
 //! Replay windows: which counters of a peer were used, and from which address.
 
-use super::super::PublicKey;
-
-/// What is remembered of a peer that spoke: 32 octets.
+/// What is remembered of a peer that spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(super) struct Window {
     /// Of its ticket.
     serial: u64,
     /// The highest counter that was accepted.
     highest: u64,
     /// Bit n: the counter `highest - 1 - n` was accepted, or cannot be told from one that was.
     seen: u64,
-    /// Hash of the address that was proved.
-    source: u64,
+    /// Of the hash of the address that was proved.
+    source: u32,
 }
-
-const _: () = assert!(size_of::<Window>() == 32);
 
 impl Window {
     /// Of a peer that proved its address with this counter. Nobody knows what came before: none of it is accepted.
     pub(super) fn new(serial: u64, counter: u64, source: u64) -> Window {
-        Window { serial, highest: counter, seen: u64::MAX, source }
+        Window { serial, highest: counter, seen: u64::MAX, source: source as u32 }
     }
 
     pub(super) fn serial(&self) -> u64 {
         self.serial
     }
 
-    pub(super) fn source(&self) -> u64 {
-        self.source
+    /// Whether the source with this hash proved itself.
+    pub(super) fn is_from(&self, source: u64) -> bool {
+        self.source == source as u32
     }
 
     pub(super) fn is_new(&self, counter: u64) -> bool {
@@ -41,7 +38,7 @@ impl Window {
 
     /// Only for a counter that is new, and that is authentic.
     pub(super) fn accept(&mut self, counter: u64, source: u64) {
-        self.source = source;
+        self.source = source as u32;
         match counter.checked_sub(self.highest) {
             // The old highest is now `ahead` below the new one.
             Some(ahead @ 1..=64) => {
@@ -55,52 +52,58 @@ impl Window {
     }
 }
 
-/// Where the windows are: with what the matchmaker knows of its peers anyway, or in a [`WindowTable`]. A window that
-/// is lost costs its peer a round trip.
-pub trait Windows {
-    /// That of this peer.
-    fn find(&mut self, peer: &PublicKey) -> Option<&mut Window>;
-    /// Keeps one, in place of an older one of the same peer. It need not.
-    fn insert(&mut self, peer: &PublicKey, window: Window);
-}
-
 const WAYS: usize = 4;
 
-/// Windows in a table of a fixed size: 64 octets each. When the places for a peer are taken, one of the others loses its
-/// window.
-pub struct WindowTable {
-    sets: Vec<[Option<(PublicKey, Window)>; WAYS]>,
+/// Windows in a table of a fixed size, 32 octets each, by a hash of their peers with a secret. When the places for a peer are taken, one of the
+/// others loses its window, which costs its peer a round trip: a cookie, that is to say.
+pub(super) struct WindowTable {
+    /// Of four windows, each as `serial | highest | seen | source · half of the hash`: numbers, because the operating system has zeros for
+    /// nothing, so that a large table costs what is used of it. A serial of zero: none.
+    sets: Vec<[[u64; 4]; WAYS]>,
     victim: usize,
 }
 
 impl WindowTable {
-    /// For at least so many, if their keys fall well.
+    /// For at least so many, if their hashes fall well.
     pub fn new(peers: usize) -> WindowTable {
-        WindowTable { sets: vec![[None; WAYS]; peers.div_ceil(WAYS).next_power_of_two()], victim: 0 }
+        WindowTable { sets: vec![[[0; 4]; WAYS]; peers.div_ceil(WAYS).next_power_of_two()], victim: 0 }
     }
 
-    fn set(&mut self, peer: &PublicKey) -> &mut [Option<(PublicKey, Window)>; WAYS] {
-        // Public keys of Curve25519: every value is as likely, as far as nobody chooses.
-        let at = u64::from_le_bytes(*peer.0.first_chunk().expect("8 of 32 octets")) as usize;
-        let mask = self.sets.len() - 1;
-        &mut self.sets[at & mask]
+    fn at(&self, peer: u64) -> usize {
+        peer as usize & (self.sets.len() - 1)
+    }
+
+    /// Reads something of where the peer's window is.
+    #[inline]
+    pub fn touch(&self, peer: u64) -> u64 {
+        let set = &self.sets[self.at(peer)];
+        set[0][0] ^ set[WAYS - 1][0]
+    }
+
+    /// That of the peer with this hash.
+    pub fn find(&self, peer: u64) -> Option<Window> {
+        let is = |place: &&[u64; 4]| place[0] != 0 && place[3] as u32 == half(peer);
+        let &[serial, highest, seen, rest] = self.sets[self.at(peer)].iter().find(is)?;
+        Some(Window { serial, highest, seen, source: (rest >> 32) as u32 })
+    }
+
+    /// Keeps one, in place of an older one of the same peer.
+    pub fn put(&mut self, peer: u64, window: Window) {
+        self.victim = (self.victim + 1) % WAYS;
+        let victim = self.victim;
+        let at = self.at(peer);
+        let set = &mut self.sets[at];
+        let own = set.iter().position(|place| place[0] != 0 && place[3] as u32 == half(peer));
+        let free = || set.iter().position(|place| place[0] == 0);
+        let at = own.or_else(free).unwrap_or(victim);
+        let Window { serial, highest, seen, source } = window;
+        set[at] = [serial, highest, seen, u64::from(source) << 32 | u64::from(half(peer))];
     }
 }
 
-impl Windows for WindowTable {
-    fn find(&mut self, peer: &PublicKey) -> Option<&mut Window> {
-        self.set(peer).iter_mut().flatten().find(|(of, _)| of == peer).map(|(_, window)| window)
-    }
-
-    fn insert(&mut self, peer: &PublicKey, window: Window) {
-        self.victim = (self.victim + 1) % WAYS;
-        let victim = self.victim;
-        let set = self.set(peer);
-        let own = set.iter().position(|place| place.is_some_and(|(of, _)| of == *peer));
-        let free = || set.iter().position(Option::is_none);
-        let at = own.or_else(free).unwrap_or(victim);
-        set[at] = Some((*peer, window));
-    }
+/// The half of the hash that does not say where.
+fn half(peer: u64) -> u32 {
+    (peer >> 32) as u32
 }
 
 #[cfg(test)]
@@ -120,7 +123,7 @@ mod tests {
         assert!(!window.is_new(101));
         window.accept(u64::MAX, 9);
         assert!(window.is_new(u64::MAX - 64) && !window.is_new(u64::MAX - 65));
-        assert_eq!(window.source(), 9);
+        assert!(window.is_from(9) && !window.is_from(8));
     }
 
     proptest! {
@@ -144,12 +147,31 @@ mod tests {
     #[test]
     fn a_full_table_forgets_but_one() {
         let mut table = WindowTable::new(4);
-        let key = |n| PublicKey([n; 32]);
+        let peer = |n: u64| n << 32;
         for n in 0..5 {
-            table.insert(&key(n), Window::new(n.into(), 0, 0));
+            table.put(peer(n), Window::new(n + 1, 0, 0));
         }
-        table.insert(&key(4), Window::new(9, 0, 0));
-        let found = (0..5).filter(|n| table.find(&key(*n)).is_some()).count();
-        assert_eq!((found, table.find(&key(4)).unwrap().serial()), (4, 9));
+        let mut last = Window::new(9, 7, u64::MAX);
+        last.accept(9, 1 << 40 | 3);
+        table.put(peer(4), last);
+        let found = (0..5).filter(|n| table.find(peer(*n)).is_some()).count();
+        assert_eq!((found, table.find(peer(4))), (4, Some(last)));
+        assert_eq!(table.find(peer(5)), None);
+    }
+
+    #[test]
+    fn as_many_peers_as_it_is_made_for_find_theirs() {
+        let mut table = WindowTable::new(1 << 12);
+        let keyed = super::super::limits::Keyed::new(1);
+        let peers: Vec<u64> = (0..1u32 << 11).map(|n| keyed.hash(&n.to_be_bytes())).collect();
+        for (n, &peer) in peers.iter().enumerate() {
+            table.put(peer, Window::new(n as u64 + 1, 0, 0));
+        }
+        let found = peers
+            .iter()
+            .enumerate()
+            .filter(|&(n, &peer)| table.find(peer).is_some_and(|window| window.serial() == n as u64 + 1));
+        // Half full; 5 % of the sets have more than their four.
+        assert!(found.count() > peers.len() * 95 / 100);
     }
 }
