@@ -97,17 +97,10 @@ impl Netlink {
             }
         }
     }
+
     fn ask(&mut self, command: u8, attributes: Attributes, flags: libc::c_int) -> io::Result<()> {
         self.sequence += 1;
-        let len = HEADER_LEN + attributes.0.len();
-        let mut message = Vec::with_capacity(len);
-        message.extend_from_slice(&(len as u32).to_ne_bytes());
-        message.extend_from_slice(&self.family.to_ne_bytes());
-        message.extend_from_slice(&(flags as u16).to_ne_bytes());
-        message.extend_from_slice(&self.sequence.to_ne_bytes());
-        message.extend_from_slice(&[0; 4]);
-        message.extend_from_slice(&[command, 1, 0, 0]);
-        message.extend_from_slice(&attributes.0);
+        let message = message(self.family, flags, self.sequence, command, &attributes);
         sys::send(&self.socket, &[&message]).map(drop)
     }
 
@@ -122,24 +115,56 @@ impl Netlink {
         let mut buffer = [0; 8192];
         loop {
             let len = sys::receive(&self.socket, &mut buffer, true)?.ok_or(io::ErrorKind::TimedOut)?;
-            let mut rest = buffer.get(..len).ok_or(io::ErrorKind::InvalidData)?;
-            while let Some((kind, sequence, body, after)) = split_message(rest) {
-                rest = after;
-                if sequence != self.sequence {
-                    continue;
-                }
-                match i32::from(kind) {
-                    libc::NLMSG_DONE => return Ok(()),
-                    libc::NLMSG_ERROR => {
-                        let code = body.first_chunk::<4>().ok_or(io::ErrorKind::InvalidData)?;
-                        return Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(*code)));
-                    }
-                    // An entry that lacks something is none.
-                    _ => drop(entry(body.get(4..).unwrap_or_default())),
-                }
+            let datagram = buffer.get(..len).ok_or(io::ErrorKind::InvalidData)?;
+            if entries(datagram, self.sequence, entry)? {
+                return Ok(());
             }
         }
     }
+}
+
+/// A command: the netlink header, that of generic netlink, the attributes.
+pub(super) fn message(
+    family: u16,
+    flags: libc::c_int,
+    sequence: u32,
+    command: u8,
+    attributes: &Attributes,
+) -> Vec<u8> {
+    let len = HEADER_LEN + attributes.0.len();
+    let mut message = Vec::with_capacity(len);
+    message.extend_from_slice(&(len as u32).to_ne_bytes());
+    message.extend_from_slice(&family.to_ne_bytes());
+    message.extend_from_slice(&(flags as u16).to_ne_bytes());
+    message.extend_from_slice(&sequence.to_ne_bytes());
+    message.extend_from_slice(&[0; 4]);
+    message.extend_from_slice(&[command, 1, 0, 0]);
+    message.extend_from_slice(&attributes.0);
+    message
+}
+
+/// Gives the attributes of each entry in one datagram of a list to `entry`; says whether the list ends with it.
+pub(super) fn entries(
+    mut datagram: &[u8],
+    wanted: u32,
+    entry: &mut dyn FnMut(&[u8]) -> Option<()>,
+) -> io::Result<bool> {
+    while let Some((kind, sequence, body, after)) = split_message(datagram) {
+        datagram = after;
+        if sequence != wanted {
+            continue;
+        }
+        match i32::from(kind) {
+            libc::NLMSG_DONE => return Ok(true),
+            libc::NLMSG_ERROR => {
+                let code = body.first_chunk::<4>().ok_or(io::ErrorKind::InvalidData)?;
+                return Err(io::Error::from_raw_os_error(-i32::from_ne_bytes(*code)));
+            }
+            // An entry that lacks something is none.
+            _ => drop(entry(body.get(4..).unwrap_or_default())),
+        }
+    }
+    Ok(false)
 }
 
 /// The value of the first attribute of this kind.

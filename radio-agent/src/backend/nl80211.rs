@@ -147,15 +147,8 @@ impl Backend for Nl80211Radio {
         let (index, frequency) = (self.monitor_index, self.frequency);
         let mut found = None;
         let asked = Attributes::new().u32(ATTR_IFINDEX, index);
-        let dumped = self.netlink.dump(CMD_GET_SURVEY, asked, &mut |reply| {
-            let survey = attribute(reply, ATTR_SURVEY_INFO)?;
-            let of = attribute(survey, SURVEY_FREQUENCY).and_then(|value| value.try_into().ok());
-            if of.map(u32::from_ne_bytes) == Some(frequency) {
-                let time = |kind| attribute(survey, kind)?.try_into().ok().map(u64::from_ne_bytes);
-                found = time(SURVEY_TIME).zip(time(SURVEY_TIME_BUSY));
-            }
-            Some(())
-        });
+        let dumped =
+            self.netlink.dump(CMD_GET_SURVEY, asked, &mut |entry| survey(entry, frequency, &mut found));
         dumped.ok().and(found)
     }
 
@@ -199,6 +192,18 @@ impl Drop for Nl80211Radio {
             let _ = self.netlink.request(CMD_DEL_INTERFACE, Attributes::new().u32(ATTR_IFINDEX, *index));
         }
     }
+}
+
+/// Takes an entry of a survey if it is that of the channel: milliseconds that the radio was on it and that it found it busy, of
+/// which a driver may know neither. `None` for an entry that is none.
+fn survey(entry: &[u8], frequency: u32, found: &mut Option<(u64, u64)>) -> Option<()> {
+    let survey = attribute(entry, ATTR_SURVEY_INFO)?;
+    let of = attribute(survey, SURVEY_FREQUENCY)?.try_into().ok().map(u32::from_ne_bytes)?;
+    if of == frequency {
+        let time = |kind| attribute(survey, kind)?.try_into().ok().map(u64::from_ne_bytes);
+        *found = time(SURVEY_TIME).zip(time(SURVEY_TIME_BUSY));
+    }
+    Some(())
 }
 
 /// Makes an interface of our own and sets it up; gives its index.
@@ -262,7 +267,7 @@ const CMD_START_AP: u8 = 15;
 const CMD_STOP_AP: u8 = 16;
 const CMD_NEW_STATION: u8 = 19;
 const CMD_DEL_STATION: u8 = 20;
-const CMD_GET_SURVEY: u8 = 49;
+const CMD_GET_SURVEY: u8 = 50;
 
 const ATTR_WIPHY: u16 = 1;
 const ATTR_IFINDEX: u16 = 3;
@@ -301,3 +306,88 @@ const AUTH_OPEN_SYSTEM: u32 = 0;
 const STA_WME: u32 = 1 << 3;
 const STA_AUTHENTICATED: u32 = 1 << 5;
 const STA_ASSOCIATED: u32 = 1 << 7;
+
+// The octets below are written as a little-endian host has them; netlink's numbers are the host's.
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::super::netlink::{entries, message};
+    use super::*;
+
+    /// The answer to a dump of NL80211_CMD_GET_SURVEY, octet by octet after <linux/netlink.h> (struct nlmsghdr, struct nlattr),
+    /// <linux/genetlink.h> (struct genlmsghdr) and <linux/nl80211.h> (enum nl80211_commands, nl80211_attrs,
+    /// nl80211_survey_info), in the order in which nl80211_send_survey puts them.
+    #[rustfmt::skip]
+    const DUMP: &[u8] = &[
+        // nlmsghdr: length 68, type (the family's) 0x1b, flags NLM_F_MULTI, sequence 7, port 9
+        68, 0, 0, 0,  0x1b, 0,  2, 0,  7, 0, 0, 0,  9, 0, 0, 0,
+        // genlmsghdr: NL80211_CMD_NEW_SURVEY_RESULTS (51), version 1
+        51, 1, 0, 0,
+        8, 0, 3, 0,  5, 0, 0, 0, // NL80211_ATTR_IFINDEX (3): 5
+        40, 0, 84, 0x80, // NL80211_ATTR_SURVEY_INFO (84) | NLA_F_NESTED, of a channel on which nobody is
+            8, 0, 1, 0,  0x6c, 0x09, 0, 0, // NL80211_SURVEY_INFO_FREQUENCY (1): 2412
+            5, 0, 2, 0,  0xa1, 0, 0, 0, // NL80211_SURVEY_INFO_NOISE (2): -95
+            12, 0, 4, 0,  40, 0, 0, 0, 0, 0, 0, 0, // NL80211_SURVEY_INFO_TIME (4): 40
+            8, 0, 12, 0,  0, 0, 0, 0, // NL80211_SURVEY_INFO_FREQUENCY_OFFSET (12)
+
+        // length 100
+        100, 0, 0, 0,  0x1b, 0,  2, 0,  7, 0, 0, 0,  9, 0, 0, 0,
+        51, 1, 0, 0,
+        8, 0, 3, 0,  5, 0, 0, 0,
+        72, 0, 84, 0x80, // of the channel of an access point
+            8, 0, 1, 0,  0x85, 0x09, 0, 0, // 2437
+            5, 0, 2, 0,  0xa4, 0, 0, 0,
+            4, 0, 3, 0, // NL80211_SURVEY_INFO_IN_USE (3)
+            12, 0, 4, 0,  0x10, 0x27, 0, 0, 1, 0, 0, 0, // 2^32 + 10000
+            12, 0, 5, 0,  0xc4, 0x09, 0, 0, 0, 0, 0, 0, // NL80211_SURVEY_INFO_TIME_BUSY (5): 2500
+            12, 0, 7, 0,  0x2c, 0x01, 0, 0, 0, 0, 0, 0, // NL80211_SURVEY_INFO_TIME_RX (7): 300
+            12, 0, 8, 0,  0x64, 0, 0, 0, 0, 0, 0, 0, // NL80211_SURVEY_INFO_TIME_TX (8): 100
+    ];
+
+    /// nlmsghdr: length 20, NLMSG_DONE (3), NLM_F_MULTI, sequence 7, port 9; what the dump gave: 0.
+    #[rustfmt::skip]
+    const DONE: &[u8] = &[20, 0, 0, 0,  3, 0,  2, 0,  7, 0, 0, 0,  9, 0, 0, 0,  0, 0, 0, 0];
+
+    fn air_time(datagram: &[u8], frequency: u32) -> (Option<(u64, u64)>, bool) {
+        let mut found = None;
+        let end = entries(datagram, 7, &mut |entry| survey(entry, frequency, &mut found)).unwrap();
+        (found, end)
+    }
+
+    #[test]
+    fn a_survey_is_asked_for() {
+        let asked = Attributes::new().u32(ATTR_IFINDEX, 5);
+        let flags = libc::NLM_F_REQUEST | libc::NLM_F_DUMP;
+        // nlmsghdr: length 28, type 0x1b, NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH, sequence 7; genlmsghdr: NL80211_CMD_GET_SURVEY
+        // (50), version 1; NL80211_ATTR_IFINDEX (3): 5
+        let expected =
+            [[28, 0, 0, 0, 0x1b, 0, 1, 3, 7, 0, 0, 0, 0, 0], [0, 0, 50, 1, 0, 0, 8, 0, 3, 0, 5, 0, 0, 0]];
+        assert_eq!(message(0x1b, flags, 7, CMD_GET_SURVEY, &asked), expected.concat());
+    }
+
+    #[test]
+    fn the_channel_s_time_is_found_in_a_survey() {
+        assert_eq!(air_time(DUMP, 2437), (Some(((1 << 32) + 10_000, 2500)), false), "there may be more");
+        assert!(air_time(&[DUMP, DONE].concat(), 2437).1, "the list ends");
+        assert_eq!(air_time(DUMP, 2412).0, None, "how long it was busy is not known");
+        assert_eq!(air_time(DUMP, 2442).0, None, "not surveyed");
+        let mut other = DUMP.to_vec();
+        (other[8], other[76]) = (6, 6);
+        assert_eq!(air_time(&other, 2437).0, None, "the answer to an earlier question");
+        // Cut anywhere: all of an entry or nothing.
+        for len in 0..DUMP.len() {
+            assert_eq!(air_time(&DUMP[..len], 2437).0, None, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_driver_without_surveys_is_no_error_of_ours() {
+        // nlmsghdr: length 36, NLMSG_ERROR (2); nlmsgerr: -EOPNOTSUPP (95), the header of what was asked
+        #[rustfmt::skip]
+        let error = [
+            36, 0, 0, 0,  2, 0,  0, 0,  7, 0, 0, 0,  9, 0, 0, 0,
+            0xa1, 0xff, 0xff, 0xff,  28, 0, 0, 0,  0x1b, 0,  1, 3,  7, 0, 0, 0,  9, 0, 0, 0,
+        ];
+        let error = entries(&error, 7, &mut |_| Some(())).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EOPNOTSUPP));
+    }
+}
