@@ -75,9 +75,8 @@ impl TunnelState {
 
     /// Whether keep-alives are late, perhaps because a NAT on our side was started again and does not let them in.
     pub fn is_late(&self, now: Time) -> bool {
-        let after = if self.stations.is_empty() { PUNCH_WITHOUT_DEVICES } else { PUNCH_WITH_DEVICES };
         let silence = now.since(self.last_keep_alive);
-        self.key.is_some() && silence >= after && silence < after + PUNCH_FOR
+        self.key.is_some() && silence >= PUNCH_AFTER && silence < PUNCH_AFTER + PUNCH_FOR
     }
 
     /// The punch that is due, if one is.
@@ -132,10 +131,9 @@ impl FragmentIds {
     }
 }
 
-/// A radio sends keep-alives every second while it has devices, every five without, and when one is not answered again after 600 ms,
-/// three in all. Between these there is time for some punches.
-const PUNCH_WITH_DEVICES: Duration = Duration::from_millis(1200);
-const PUNCH_WITHOUT_DEVICES: Duration = Duration::from_millis(5200);
+/// A radio sends keep-alives every second through a tunnel that it was introduced to, and when one is not answered again after
+/// 600 ms, three in all. Between these there is time for some punches.
+const PUNCH_AFTER: Duration = Duration::from_millis(1200);
 const PUNCH_INTERVAL: Duration = Duration::from_millis(300);
 /// After this the radio has given the tunnel up.
 const PUNCH_FOR: Duration = Duration::from_secs(3);

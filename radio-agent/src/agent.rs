@@ -45,15 +45,18 @@ use offers::Offers;
 use slot::Slot;
 use stations::Stations;
 
-pub use bss::{KEEP_ALIVE, RETRY, UNANSWERED};
+pub use bss::{ASK_AGAIN, WITHOUT_DEVICES};
 pub use capacity::{Link, Measured, rate_of_signal, spare_kbps};
-pub use link::{WITH_DEVICES, WITHOUT_DEVICES};
+pub use link::{KEEP_ALIVE, RETRY, UNANSWERED};
 pub use near::{MAX_NEAR, NEAR_FOR};
 pub use offers::{MAX_CLAIMS, MAX_SERVICES};
 pub use report::{Counters, Event, Why};
 pub use slot::{MAX_CLIENTS, MAX_SLOTS, TUNNEL_IDLE, bssids};
 pub use stations::{MAX_STATIONS, SILENCE};
 pub use template::Template;
+
+/// A BSS of the configuration that the radio could not open is tried again after this.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is to be done. BSSes are numbered: first those of the configuration, in its order, then those that are there for
 /// whichever service is needed, in the order of [`bssids`].
@@ -247,7 +250,7 @@ impl Agent {
         };
         if let Some(gateway) = entry.open() {
             entry.clear();
-            entry.ask(gateway, now + KEEP_ALIVE);
+            entry.ask(gateway, now + OPEN_AGAIN);
         }
     }
 
@@ -366,6 +369,7 @@ impl Agent {
             }
             Some(bss) => {
                 self.bsses[bss].stations.heard(&frame, device, now);
+                self.bsses[bss].hurry(now);
                 bss
             }
             None => {

@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use proto::tunnel::SessionId;
 
+use super::link::{KEEP_ALIVE, RETRY, UNANSWERED};
 use super::stations::Stations;
 use super::template::Template;
 
-/// A keep-alive that is not answered is repeated after this.
-pub const RETRY: Duration = Duration::from_secs(1);
+/// A gateway that has not answered yet is asked again after this.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// An answered keep-alive is followed by the next after this.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// So many keep-alives without an answer, [`RETRY`] apart, mean that the gateway is gone.
-pub const UNANSWERED: u32 = 3;
+/// Without devices an answered keep-alive is followed by the next after this: the BSS is on the air all the time, and so are
+/// many, so it is not more than a NAT wants. With devices it is [`KEEP_ALIVE`].
+pub const WITHOUT_DEVICES: Duration = Duration::from_secs(5);
 
 /// A gateway that does not answer is looked up again after so many keep-alives.
 const LOOK_UP_AGAIN: u32 = 10;
@@ -28,7 +27,7 @@ pub(super) enum Tunnel {
     /// The gateway is asked and has not answered yet; the BSS is closed.
     Asking { gateway: SocketAddr, session: Option<SessionId>, sent: u32, next: Duration },
     /// The gateway answers; the BSS is open.
-    Up { gateway: SocketAddr, session: SessionId, unanswered: u32, next: Duration },
+    Up { gateway: SocketAddr, session: SessionId, answered: Duration, unanswered: u32, next: Duration },
 }
 
 /// What the time demands of a BSS.
@@ -91,7 +90,7 @@ impl Bss {
         match &mut self.tunnel {
             Tunnel::Asking { gateway, session, sent, next } if *next <= now => {
                 let session = *session.get_or_insert_with(draw);
-                *next = now + RETRY;
+                *next = now + ASK_AGAIN;
                 *sent += 1;
                 if sent.is_multiple_of(LOOK_UP_AGAIN) {
                     Due::LookUp(*gateway, session)
@@ -99,7 +98,7 @@ impl Bss {
                     Due::KeepAlive(*gateway, session)
                 }
             }
-            Tunnel::Up { gateway, session, unanswered, next } if *next <= now => {
+            Tunnel::Up { gateway, session, unanswered, next, .. } if *next <= now => {
                 if *unanswered == UNANSWERED {
                     let gateway = *gateway;
                     self.ask(gateway, now);
@@ -120,8 +119,17 @@ impl Bss {
             Tunnel::Up { gateway, session, .. } if gateway == from && session == echoed => false,
             _ => return None,
         };
-        self.tunnel = Tunnel::Up { gateway: from, session: echoed, unanswered: 0, next: now + KEEP_ALIVE };
+        let next = now + if self.stations.is_empty() { WITHOUT_DEVICES } else { KEEP_ALIVE };
+        self.tunnel = Tunnel::Up { gateway: from, session: echoed, answered: now, unanswered: 0, next };
         Some(opened)
+    }
+
+    /// A device speaks to the BSS: if the gateway is gone, it is to be known as soon as with devices. So it is asked as with
+    /// devices from now on, whoever speaks.
+    pub(super) fn hurry(&mut self, now: Duration) {
+        if let Tunnel::Up { answered, unanswered: 0, next, .. } = &mut self.tunnel {
+            *next = (*next).min(now.max(*answered + KEEP_ALIVE));
+        }
     }
 
     /// Forgets all devices; says whether there were any.

@@ -184,8 +184,7 @@ impl Agent {
         for slot in 0..self.slots.len() {
             let bssid = self.slots[slot].bssid;
             let Some(shown) = &mut self.slots[slot].shown else { continue };
-            let devices = shown.has_devices(now);
-            let echoed = shown.link.as_mut().and_then(|link| link.echo(from, session, devices, now));
+            let echoed = shown.link.as_mut().and_then(|link| link.echo(from, session, now));
             let Some(came_up) = echoed else { continue };
             if came_up {
                 let service = shown.service;
@@ -218,11 +217,7 @@ impl Agent {
             let (session, service) = (shown.session, shown.service);
             self.account(bssid, service, session, reports);
             let Some(shown) = &mut self.slots[slot].shown else { continue };
-            let devices = shown.has_devices(now);
             let Some(link) = &mut shown.link else { continue };
-            if devices {
-                link.hurry(now);
-            }
             match link.timeout(now) {
                 Due::Nothing => {}
                 Due::KeepAlive(to, datagram) => self.outputs.push_back(Output::Send { to, datagram }),

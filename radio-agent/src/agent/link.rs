@@ -14,19 +14,18 @@ const TRY: Duration = Duration::from_millis(250);
 /// A gateway of which nothing comes for so long is not there.
 const TRY_FOR: Duration = Duration::from_secs(4);
 
-/// With devices: an answered keep-alive is followed by the next after this.
-pub const WITH_DEVICES: Duration = Duration::from_secs(1);
-
-/// Without: often enough to keep a NAT's hole open.
-pub const WITHOUT_DEVICES: Duration = Duration::from_secs(5);
+/// An answered keep-alive is followed by the next after this, whether there are devices or not: without any, the tunnel goes
+/// down soon.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Addresses that are asked, those learnt from punches included.
 const MAX_ENDPOINTS: usize = 8;
 
 /// A keep-alive that is not answered is repeated after this. The gateway is gone after three without an answer: 2.8 s
 /// after the last answer.
-const RETRY: Duration = Duration::from_millis(600);
-const UNANSWERED: u32 = 3;
+pub const RETRY: Duration = Duration::from_millis(600);
+/// So many.
+pub const UNANSWERED: u32 = 3;
 
 /// Nobody has the gateway's port, says its host (ICMP). That is a reason to ask at once, if it was not one lately, and is believed
 /// when that keep-alive comes back too: only who saw it can quote it. Hosts say so only a few times in a second.
@@ -136,13 +135,7 @@ impl Link {
     }
 
     /// The gateway echoed a keep-alive. `None`: not ours; otherwise whether that brought the tunnel up.
-    pub(super) fn echo(
-        &mut self,
-        from: SocketAddr,
-        session: SessionId,
-        devices: bool,
-        now: Duration,
-    ) -> Option<bool> {
+    pub(super) fn echo(&mut self, from: SocketAddr, session: SessionId, now: Duration) -> Option<bool> {
         if session != self.session {
             return None;
         }
@@ -151,8 +144,7 @@ impl Link {
             State::Up { gateway, .. } if gateway == from || self.learnt == Some(from) => false,
             _ => return None,
         };
-        let next = now + if devices { WITH_DEVICES } else { WITHOUT_DEVICES };
-        self.state = State::Up { gateway: from, unanswered: 0, refused: 0, next };
+        self.state = State::Up { gateway: from, unanswered: 0, refused: 0, next: now + KEEP_ALIVE };
         Some(came_up)
     }
 
@@ -168,16 +160,6 @@ impl Link {
             (*refused, *next) = (*refused + 1, now);
         } else if *unanswered < UNANSWERED && now >= self.doubted + DOUBT_AGAIN {
             (self.doubted, *refused, *next) = (now, 1, now);
-        }
-    }
-
-    /// There is a device now: the gateway is asked more often, and at once if it was to be asked later than it would be with
-    /// devices. So it is known to be gone within 2.8 s.
-    pub(super) fn hurry(&mut self, now: Duration) {
-        if let State::Up { next, unanswered: 0, .. } = &mut self.state
-            && *next > now + WITH_DEVICES
-        {
-            *next = now;
         }
     }
 
