@@ -1,6 +1,7 @@
 //! Connects agent, radio, matchmaker, UDP and the clock: one thread, one `poll`.
 
 mod backhaul;
+mod identity;
 mod matchmaker;
 
 use std::io;
@@ -39,7 +40,7 @@ pub enum RunError {
     /// The operating system refused something that it must not refuse.
     #[error("cannot {0}: {1}")]
     System(&'static str, io::Error),
-    /// The file of `secret_file` is no key.
+    /// What stands in the radio's key file is no key.
     #[error("cannot read the radio's key from {path}: {problem}")]
     Secret {
         /// The file.
@@ -80,13 +81,14 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Opens the UDP socket. Nothing is sent before [`EventLoop::run`].
-    pub fn new(config: &Config, backend: Box<dyn Backend>) -> Result<EventLoop, RunError> {
+    pub fn new(config: &Config, backend: Box<dyn Backend>, log: Log) -> Result<EventLoop, RunError> {
         let system = |what| move |error| RunError::System(what, error);
         let (socket, ipv6) = sys::udp_socket().map_err(system("open a UDP socket"))?;
         // More than the default, so that a burst of the gateway survives a moment without us; refused is no harm.
         let _ = sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &(512 << 10) as &libc::c_int);
-        let matchmaker = config.matchmaking.as_ref().map(Matchmaker::new).transpose()?;
         let radio = config.radio.or(backend.radio()).unwrap_or(MacAddr::ZERO);
+        let matchmaker = |config| Matchmaker::new(config, radio, log);
+        let matchmaker = config.matchmaking.as_ref().map(matchmaker).transpose()?;
         Ok(EventLoop {
             agent: Agent::new(config, radio),
             backend,

@@ -59,7 +59,7 @@ fn run(arguments: &Arguments, log: &mut Log) -> Result<(), String> {
     let mut pid_file =
         arguments.pid_file.as_deref().map(PidFile::lock).transpose().map_err(wrong_pid_file)?;
     let backend = backend::start(&config).map_err(text_of)?;
-    let agent = EventLoop::new(&config, backend).map_err(text_of)?;
+    let agent = EventLoop::new(&config, backend, *log).map_err(text_of)?;
     let background = match arguments.background {
         true => Some(daemon::fork().map_err(|error| format!("cannot go to the background: {error}"))?),
         false => None,

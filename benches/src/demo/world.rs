@@ -390,7 +390,11 @@ channel = 6
         air.display()
     );
     if let Some((server, key)) = matchmaker {
-        text.push_str(&format!("\n[matchmaking]\nserver = \"{server}\"\nkey = \"{key}\"\n"));
+        let secret = air.with_file_name("radio.key");
+        let secret = secret.display();
+        text.push_str(&format!(
+            "\n[matchmaking]\nserver = \"{server}\"\nkey = \"{key}\"\nsecret_file = \"{secret}\"\n"
+        ));
         return text;
     }
     for Network { ssid, uuid, bssid, passphrase, .. } in &NETWORKS {

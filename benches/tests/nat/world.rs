@@ -281,7 +281,7 @@ fn standalone(state: &str, key: &str) -> String {
 fn agent(air: &str, key: &str) -> String {
     format!(
         "radio = \"00:bb:00:00:00:07\"\n\n[backend]\nkind = \"air\"\nsocket = \"{air}\"\nchannel = 6\n\n\
-         [matchmaking]\nserver = \"{MATCHMAKER}:5248\"\nkey = \"{key}\"\n"
+         [matchmaking]\nserver = \"{MATCHMAKER}:5248\"\nkey = \"{key}\"\nsecret_file = \"{air}.key\"\n"
     )
 }
 

@@ -18,7 +18,7 @@ pub struct Matchmaking {
     pub account: Option<String>,
     /// `account_key`
     pub account_key: Option<Key>,
-    /// `secret_file`: where the radio's static key is read from; without it, it is drawn at each start
+    /// `secret_file`: where the radio's static key is kept, if not at the usual place
     pub secret_file: Option<String>,
     /// `bssids`: virtual BSSes at a time
     pub bssids: usize,

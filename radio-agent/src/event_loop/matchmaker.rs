@@ -1,13 +1,15 @@
 //! Speaks with the matchmaker for the agent: its questions go out, answers come back.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use dot11::MacAddr;
+use proto::matchmaking::Key;
 use proto::matchmaking::messages::answer;
 use proto::matchmaking::peer::{self, Output, Peer, Report};
-use proto::matchmaking::{Key, PublicKey, StaticSecret};
 
-use super::RunError;
+use super::{RunError, identity};
 use crate::agent::Agent;
 use crate::config::Matchmaking;
 use crate::daemon::Log;
@@ -24,18 +26,17 @@ pub(super) struct Matchmaker {
 
 impl Matchmaker {
     /// Everything that can be wrong with the keys is said now.
-    pub(super) fn new(config: &Matchmaking) -> Result<Matchmaker, RunError> {
+    pub(super) fn new(config: &Matchmaking, radio: MacAddr, log: Log) -> Result<Matchmaker, RunError> {
         let random = |error| RunError::System("draw random octets", error);
         let mut instance = [0; 8];
         sys::random(&mut instance).map_err(random)?;
-        let secret = match &config.secret_file {
-            Some(path) => secret_of(path)?,
-            None => {
-                let mut secret = [0; 32];
-                sys::random(&mut secret).map_err(random)?;
-                StaticSecret::new(secret)
-            }
-        };
+        let mut drawn = [0; 32];
+        sys::random(&mut drawn).map_err(random)?;
+        let file = config.secret_file.as_ref().map_or_else(|| identity::default_path(radio), PathBuf::from);
+        let (secret, warning) = identity::load_or_make(&file, drawn)?;
+        if let Some(warning) = warning {
+            log.error(&warning);
+        }
         // Who has an account without key says so with zeros.
         let no_key = || Key([0; 32]);
         let key = config.account_key.clone();
@@ -133,17 +134,4 @@ fn locate(endpoint: &mut String, matchmaker: IpAddr) {
         address.set_ip(matchmaker);
         *endpoint = address.to_string();
     }
-}
-
-/// The radio's static key. It is only read: nothing is written to an access point's flash.
-fn secret_of(path: &str) -> Result<StaticSecret, RunError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| RunError::Secret { path: path.to_owned(), problem: error.to_string() })?;
-    let octets: PublicKey = text.trim().parse().map_err(|_| RunError::Secret {
-        path: path.to_owned(),
-        problem: "it must have 64 hexadecimal digits, and nothing else; make them with \
-                  `head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \\n'`"
-            .to_owned(),
-    })?;
-    Ok(StaticSecret::new(octets.0))
 }

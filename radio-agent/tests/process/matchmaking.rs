@@ -107,8 +107,13 @@ impl Matchmaker {
     }
 }
 
-/// Writes a configuration with matchmaking, and `more` in its table.
+/// Writes a configuration with matchmaking, and `more` in its table. Keys are kept in the test's directory.
 fn configure(bench: &Bench, server: &str, more: &str) {
+    let secret = bench.directory.path().join("keys/radio.key");
+    let more = match more.contains("secret_file") {
+        true => more.to_owned(),
+        false => format!("{more}\nsecret_file = \"{}\"", secret.display()),
+    };
     let key = StaticSecret::new([2; 32]).public();
     let text = format!(
         "radio = \"{RADIO}\"\n[backend]\nkind = \"air\"\nsocket = \"{}\"\nchannel = 6\n\
@@ -194,7 +199,27 @@ fn what_is_wrong_with_matchmaking_is_said_at_the_start() {
     fail("location = \"there\"", &["-B"], &[":10: `location` must be", "latitude, longitude"]);
     let secret = bench.directory.path().join("radio.key");
     let file = format!("secret_file = \"{}\"", secret.display());
-    fail(&file, &["-B"], &["cannot read the radio's key", "radio.key", "No such file"]);
+    fs::create_dir(&secret).unwrap();
+    fail(&file, &["-B"], &["cannot read the radio's key", "radio.key", "directory", "secret_file"]);
+    fs::remove_dir(&secret).unwrap();
     fs::write(&secret, "secret").unwrap();
-    fail(&file, &["-B"], &["cannot read the radio's key", "64 hexadecimal digits", "/dev/urandom"]);
+    fail(&file, &["-B"], &["cannot read the radio's key", "64 hexadecimal digits", "remove it"]);
+}
+
+#[test]
+fn a_radio_that_loses_power_is_the_same_to_the_matchmaker_after() {
+    let bench = Bench::new("127.0.0.1:0");
+    let mut matchmaker = Matchmaker::bind(bench.gateway.socket.local_addr().unwrap());
+    configure(&bench, &matchmaker.socket.local_addr().unwrap().to_string(), "");
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let agent = bench.start(&[]);
+        let (peer, request) = matchmaker.serve_until(|_| true);
+        assert!(matches!(request, Request::RegisterRadio(_)), "{request:?}");
+        keys.push(peer.key);
+        // No Unregister: its registration is alive, and belongs to its key.
+        agent.kill();
+    }
+    assert_eq!(keys, [keys[0]; 3]);
+    assert_ne!(keys[0], StaticSecret::new([0; 32]).public());
 }
