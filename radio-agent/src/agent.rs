@@ -4,7 +4,7 @@
 //! are, answers probe requests, and learns from what passes which devices the radio has to know.
 //!
 //! With matchmaking it notes who is near (`near`), asks what to show them (`matchmaking`), keeps what is offered (`offers`),
-//! decides what is on the air (`visible`, in a `slot`), and brings devices that begin to their gateway (`introduced`, by a
+//! decides what is on the air (`visible`, in a `slot`) and that it is as offered (`renew`), and brings devices that begin to their gateway (`introduced`, by a
 //! `link`).
 
 mod bss;
@@ -16,6 +16,7 @@ mod near;
 mod networks;
 mod offers;
 mod passing;
+mod renew;
 mod report;
 mod reports;
 mod slot;
@@ -50,6 +51,7 @@ pub use capacity::{Link, Measured, rate_of_signal, spare_kbps};
 pub use link::{KEEP_ALIVE, RETRY, UNANSWERED};
 pub use near::{MAX_NEAR, NEAR_FOR};
 pub use offers::{MAX_CLAIMS, MAX_SERVICES};
+pub use renew::{CHANGE_AGAIN, CHANGE_AGAIN_WITH_DEVICES};
 pub use report::{Counters, Event, Why};
 pub use slot::{MAX_CLIENTS, MAX_SLOTS, TUNNEL_IDLE, bssids};
 pub use stations::{MAX_STATIONS, SILENCE};
@@ -83,6 +85,11 @@ pub enum Output {
     },
     /// Begin to beacon and to acknowledge.
     Open {
+        /// Which.
+        bss: usize,
+    },
+    /// Change beacon and probe responses of a BSS that is open. The radio may refuse: [`Agent::update_failed`].
+    Update {
         /// Which.
         bss: usize,
     },

@@ -30,6 +30,9 @@ pub trait Backend {
     /// Begins to beacon and to acknowledge for a BSS.
     fn open(&mut self, bss: usize, template: &Template, now: Duration) -> Result<(), BackendError>;
 
+    /// Changes the beacon of a BSS that is open; its devices stay. What [`Template::is_another_network`] is opened anew instead.
+    fn update(&mut self, bss: usize, template: &Template) -> Result<(), BackendError>;
+
     /// Ends that.
     fn close(&mut self, bss: usize) -> Result<(), BackendError>;
 

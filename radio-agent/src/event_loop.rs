@@ -231,6 +231,14 @@ impl EventLoop {
                     }
                     opened
                 }
+                Output::Update { bss } => {
+                    let Some(template) = self.agent.template(bss) else { continue };
+                    let updated = self.backend.update(bss, template);
+                    if updated.is_err() {
+                        self.agent.update_failed(bss, now);
+                    }
+                    updated
+                }
                 Output::Close { bss } => self.backend.close(bss),
                 Output::Inject { frame } => self.backend.inject(&frame),
                 Output::AddStation { bss, station } => self.backend.add_station(bss, &station),

@@ -461,7 +461,7 @@ impl Agent {
             bssid: bssid.0.to_vec(),
             session_id: session.0.to_vec(),
             rssi_dbm: self.near.get(device).and_then(Device::rssi).unwrap_or(0).into(),
-            binding: claim.map_or(shown.binding, |claim| claim.binding),
+            binding: claim.map_or(shown.why.binding, |claim| claim.binding),
             instance,
             key,
         };

@@ -27,6 +27,21 @@ pub(super) enum Whom {
     Predicted(Option<MacAddr>),
 }
 
+/// The offer because of which something is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Because {
+    pub(super) whom: Whom,
+    pub(super) binding: u64,
+    pub(super) policy: Policy,
+}
+
+impl Because {
+    /// Beacons do not name the network.
+    pub(super) fn hidden(&self) -> bool {
+        self.policy.hidden == Some(true)
+    }
+}
+
 /// One offer.
 #[derive(Debug)]
 pub(super) struct Claim {
@@ -38,6 +53,12 @@ pub(super) struct Claim {
     until: Duration,
     /// What was last told of it.
     pub(super) told: Option<Verdict>,
+}
+
+impl Claim {
+    pub(super) fn why(&self) -> Because {
+        Because { whom: self.whom, binding: self.binding, policy: self.policy }
+    }
 }
 
 /// What is offered of one service.

@@ -22,6 +22,7 @@ pub enum Event {
     Shown { bssid: MacAddr, service: ServiceUuid, binding: u64 },
     NotShown { service: ServiceUuid, device: MacAddr, binding: u64, verdict: Verdict },
     Hidden { bssid: MacAddr, service: ServiceUuid, why: Why },
+    Changed { bssid: MacAddr, service: ServiceUuid },
     Connecting { bssid: MacAddr, station: MacAddr },
     Connected { bssid: MacAddr, station: MacAddr },
     Refused { bssid: MacAddr, station: MacAddr, seconds: u64 },
@@ -40,6 +41,8 @@ pub enum Why {
     GatewayGone,
     GatewaySilent,
     RadioFailed,
+    Changed,
+    NotChanged,
     End,
 }
 
@@ -52,6 +55,8 @@ impl fmt::Display for Why {
             Why::GatewayGone => "its gateway is gone",
             Why::GatewaySilent => "no gateway of it answers",
             Why::RadioFailed => "the radio could not open it",
+            Why::Changed => "it has another name now, or another kind of security",
+            Why::NotChanged => "the radio could not change its beacon",
             Why::End => "the agent ends",
         })
     }
@@ -84,6 +89,9 @@ impl fmt::Display for Event {
             }
             Event::Hidden { bssid, service, why } => {
                 write!(f, "bss {bssid}: service {service} off the air because {why}")
+            }
+            Event::Changed { bssid, service } => {
+                write!(f, "bss {bssid}: service {service} is offered otherwise now, beacon changed")
             }
             Event::Connecting { bssid, station } => {
                 write!(f, "bss {bssid}: {station} begins, asking for an introduction")
@@ -140,6 +148,8 @@ pub struct Counters {
     pub offers_refused: u64,
     /// Virtual BSSes opened.
     pub opened: u64,
+    /// Virtual BSSes that became something else because it is offered now.
+    pub changed: u64,
     /// Virtual BSSes that gave their place to another.
     pub evicted: u64,
     /// Introductions asked for.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use dot11::MacAddr;
 use proto::tunnel::{FrameInfo, ServiceUuid, SessionId};
-use visibility::Policy;
 
 use super::link::Link;
+use super::offers::Because;
 use super::stations::Stations;
 use super::template::Template;
 use super::usage::Usage;
@@ -117,10 +117,11 @@ struct Held {
 pub(super) struct Shown {
     pub(super) service: ServiceUuid,
     pub(super) template: Template,
-    pub(super) binding: u64,
-    /// Of the offer that opened it.
-    pub(super) policy: Policy,
+    /// As it is offered now.
+    pub(super) why: Because,
     pub(super) since: Duration,
+    /// When it last became what it is now, if it was something else before.
+    pub(super) changed: Option<Duration>,
     /// As far as anybody near needs it.
     pub(super) standing: Option<Standing>,
     pub(super) stations: Stations,
@@ -139,17 +140,17 @@ impl Shown {
     pub(super) fn new(
         service: ServiceUuid,
         template: Template,
-        (binding, policy): (u64, Policy),
-        standing: Standing,
+        why: Because,
+        standing: Option<Standing>,
         now: Duration,
     ) -> Shown {
         Shown {
             service,
             template,
-            binding,
-            policy,
+            why,
             since: now,
-            standing: Some(standing),
+            changed: None,
+            standing,
             stations: Stations::default(),
             usage: Usage::default(),
             clients: Vec::new(),

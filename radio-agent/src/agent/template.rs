@@ -92,6 +92,12 @@ impl Template {
         Template { bss, channel, hidden: false }
     }
 
+    /// To devices this is not the network that `other` is: its name is another, or one of the two is protected and the other is
+    /// not. Neither can become the other while devices are associated.
+    pub fn is_another_network(&self, other: &Template) -> bool {
+        (self.ssid(), self.privacy()) != (other.ssid(), other.privacy())
+    }
+
     /// The BSSID.
     pub fn bssid(&self) -> MacAddr {
         self.bss.bssid

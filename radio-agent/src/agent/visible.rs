@@ -7,7 +7,7 @@ use dot11::{MacAddr, ManagementSubtype, ReasonCode, build};
 use visibility::{Band, Dwell, Facts, Policy, Stay, Verdict};
 
 use super::near::Device;
-use super::offers::{Offered, Whom};
+use super::offers::{Because, Offered, Whom};
 use super::slot::{Need, Progress, Shown, Slot, Standing};
 use super::template::Template;
 use super::{Agent, Event, Output, Why};
@@ -23,11 +23,10 @@ const OPEN_AGAIN: Duration = Duration::from_secs(10);
 const KICKED_FOR: Duration = Duration::from_secs(10);
 
 /// A service that somebody needs.
-struct Needed {
-    at: usize,
+pub(super) struct Needed {
+    pub(super) at: usize,
     standing: Standing,
-    binding: u64,
-    policy: Policy,
+    pub(super) why: Because,
 }
 
 impl Agent {
@@ -54,6 +53,7 @@ impl Agent {
         self.networks.expire(now);
         self.kick(now);
         let (needed, later) = self.needed(now);
+        self.renew(&needed, now);
         self.close_unneeded(&needed, now);
         for needed in &needed {
             self.show(needed, now);
@@ -89,7 +89,7 @@ impl Agent {
                 let weakness = -i16::from(rssi.unwrap_or(i8::MIN));
                 let standing = Standing { need, rank: claim.rank, weakness };
                 if best.as_ref().is_none_or(|best| standing < best.standing) {
-                    best = Some(Needed { at, standing, binding: claim.binding, policy: claim.policy });
+                    best = Some(Needed { at, standing, why: claim.why() });
                 }
             }
             all.extend(best);
@@ -204,7 +204,7 @@ impl Agent {
             shown.standing = need.map(|needed| needed.standing);
             let idle = shown.expire(now);
             let stays = shown.standing.is_some() || shown.has_devices(now);
-            let dwell = visibility::dwell(&shown.policy, shown.since, now);
+            let dwell = visibility::dwell(&shown.why.policy, shown.since, now);
             if idle {
                 shown.unlink();
                 let bssid = self.slots[slot].bssid;
@@ -239,17 +239,22 @@ impl Agent {
             }
         };
         let Some(offered) = self.offers.at(needed.at) else { return };
-        let (bssid, hidden) = (self.slots[slot].bssid, needed.policy.hidden == Some(true));
+        let (bssid, hidden) = (self.slots[slot].bssid, needed.why.hidden());
         // What is offered was checked when it came.
         let Some(template) = Template::offered(bssid, &offered.template, self.channel, hidden) else {
             return;
         };
-        let why = (needed.binding, needed.policy);
+        self.open_slot(slot, Shown::new(service, template, needed.why, Some(needed.standing), now));
+    }
+
+    /// Puts a service on the air in a slot that is free.
+    pub(super) fn open_slot(&mut self, slot: usize, shown: Shown) {
+        let (bssid, service, binding) = (self.slots[slot].bssid, shown.service, shown.why.binding);
         self.slots[slot].last = Some(service);
-        self.slots[slot].shown = Some(Shown::new(service, template, why, needed.standing, now));
+        self.slots[slot].shown = Some(shown);
         self.counters.opened += 1;
         self.outputs.push_back(Output::Open { bss: self.bsses.len() + slot });
-        self.outputs.push_back(Output::Report(Event::Shown { bssid, service, binding: needed.binding }));
+        self.outputs.push_back(Output::Report(Event::Shown { bssid, service, binding }));
     }
 
     /// The BSS that gives its place to a service of this standing: without devices, after its dwell time, and of lower
@@ -258,7 +263,7 @@ impl Agent {
         let may_go = |&slot: &usize| {
             self.slots[slot].shown.as_ref().is_some_and(|shown| {
                 !shown.has_devices(now)
-                    && visibility::dwell(&shown.policy, shown.since, now) == Dwell::Over
+                    && visibility::dwell(&shown.why.policy, shown.since, now) == Dwell::Over
                     && shown.standing.is_none_or(|other| standing.outranks(&other))
             })
         };
@@ -279,7 +284,7 @@ impl Agent {
             for address in shown.stations.addresses() {
                 let (policy, mobility) = offered
                     .claim_of(address)
-                    .map_or((&shown.policy, 0), |claim| (&claim.policy, claim.mobility));
+                    .map_or((&shown.why.policy, 0), |claim| (&claim.policy, claim.mobility));
                 let Some(device) = self.near.get(address) else { continue };
                 if let Stay::Kick(why) = visibility::stay(policy, &self.facts_of(offered, device, mobility)) {
                     leaving.push((address, why));
@@ -327,7 +332,7 @@ impl Agent {
     /// The policy for a device on what is shown.
     pub(super) fn policy_for(&self, shown: &Shown, device: MacAddr) -> Policy {
         let claim = self.offers.get(shown.service).and_then(|offered| offered.claim_of(device));
-        claim.map_or(shown.policy, |claim| claim.policy)
+        claim.map_or(shown.why.policy, |claim| claim.policy)
     }
 
     /// The radio could not open what the slot shows.

@@ -109,6 +109,13 @@ impl Backend for Air {
         Ok(())
     }
 
+    /// From the next beacon on.
+    fn update(&mut self, bss: usize, template: &Template) -> Result<(), BackendError> {
+        let open = self.open.iter_mut().filter(|open| open.bss == bss);
+        open.for_each(|open| open.template = template.clone());
+        Ok(())
+    }
+
     fn close(&mut self, bss: usize) -> Result<(), BackendError> {
         self.open.retain(|open| open.bss != bss);
         Ok(())
@@ -158,5 +165,36 @@ impl Drop for Air {
 fn transmit(devices: &[OwnedFd], header: &[u8], frame: &[u8]) {
     for device in devices {
         let _ = sys::send(device, &[header, frame]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beacon_changes_without_a_new_opening() {
+        let directory = tempfile::tempdir().unwrap();
+        let channel = Channel::new(6).unwrap();
+        let mut air = Air::listen(&directory.path().join("air"), channel, None).unwrap();
+        let of = |name: u8| {
+            Template::offered(
+                MacAddr([2, 0, 0, 0, 0, 1]),
+                &[0, 1, name, 221, 4, 1, 2, 3, name],
+                channel,
+                false,
+            )
+        };
+        let (one, two) = (of(b'1').unwrap(), of(b'2').unwrap());
+        air.open(0, &one, Duration::ZERO).unwrap();
+        air.open(1, &one, Duration::ZERO).unwrap();
+        let next = Duration::from_micros(102_400);
+        air.timeout(Duration::ZERO);
+        air.update(1, &two).unwrap();
+        let now: Vec<_> = air.open.iter().map(|open| (&open.template, open.next, open.count)).collect();
+        assert_eq!(now, [(&one, next, 1), (&two, next, 1)]);
+        air.close(1).unwrap();
+        air.update(1, &one).unwrap();
+        assert_eq!(air.open.len(), 1, "what is not open does not open");
     }
 }

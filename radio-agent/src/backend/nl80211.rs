@@ -136,6 +136,16 @@ impl Backend for Nl80211Radio {
         started.map(drop).map_err(|error| BackendError::new(what(), error, advice))
     }
 
+    fn update(&mut self, bss: usize, template: &Template) -> Result<(), BackendError> {
+        let attributes = self
+            .on(bss)
+            .bytes(ATTR_BEACON_HEAD, &template.beacon_head())
+            .bytes(ATTR_BEACON_TAIL, &template.beacon_tail());
+        let what = || format!("change the beacon of {}", template.bssid());
+        let changed = self.netlink.request(CMD_SET_BEACON, attributes);
+        changed.map(drop).map_err(|error| BackendError::new(what(), error, "It is opened anew."))
+    }
+
     fn close(&mut self, bss: usize) -> Result<(), BackendError> {
         let attributes = self.on(bss);
         let stopped = self.netlink.request(CMD_STOP_AP, attributes);
@@ -263,6 +273,7 @@ fn read_sys(phy: &str, file: &str) -> Option<String> {
 const CMD_SET_WIPHY: u8 = 2;
 const CMD_NEW_INTERFACE: u8 = 7;
 const CMD_DEL_INTERFACE: u8 = 8;
+const CMD_SET_BEACON: u8 = 14;
 const CMD_START_AP: u8 = 15;
 const CMD_STOP_AP: u8 = 16;
 const CMD_NEW_STATION: u8 = 19;

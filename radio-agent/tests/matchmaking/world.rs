@@ -369,6 +369,15 @@ impl World {
         self.log.iter().filter_map(of).collect()
     }
 
+    /// When beacons changed, of which slot.
+    pub fn updates(&self) -> Vec<(Duration, usize)> {
+        let of = |(when, output): &(Duration, Output)| match output {
+            Output::Update { bss } => Some((*when, *bss)),
+            _ => None,
+        };
+        self.log.iter().filter_map(of).collect()
+    }
+
     /// Frames put on the air, of this subtype.
     pub fn injected(&self, subtype: ManagementSubtype) -> Vec<Vec<u8>> {
         let of = |(_, output): &(Duration, Output)| match output {
