@@ -4,8 +4,8 @@ use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant, SystemTime};
 
-use dot11::element::{Elements, ElementsBuilder, Ssid};
-use dot11::frame::management::Authentication;
+use dot11::element::{ElementId, Elements, ElementsBuilder, Ssid};
+use dot11::frame::management::{Authentication, Beacon};
 use dot11::{AuthenticationAlgorithm, Frame, MacAddr, ManagementSubtype, StatusCode, build};
 use proto::matchmaking::messages::{self, answer::Answer, request::Request};
 use proto::matchmaking::server::*;
@@ -25,6 +25,12 @@ struct Matchmaker {
     socket: UdpSocket,
     server: Server<fn(&str) -> Option<Account>>,
     gateway: SocketAddr,
+    /// What it offers.
+    template: Vec<u8>,
+}
+
+fn home() -> Ssid {
+    Ssid::parse(b"home").unwrap()
 }
 
 fn accounts(name: &str) -> Option<Account> {
@@ -53,7 +59,7 @@ impl Matchmaker {
             limits: Limits { buckets: 64, ..Limits::default() },
         };
         let server = Server::new(config, accounts as fn(&str) -> _, unix(), &mut entropy);
-        Matchmaker { socket, server, gateway }
+        Matchmaker { socket, server, gateway, template: ElementsBuilder::new().ssid(&home()).build() }
     }
 
     /// Answers until a request comes that `is_it` wants, which is answered as well.
@@ -86,14 +92,10 @@ impl Matchmaker {
                 Answer::Registered(messages::Registered { lifetime_seconds: 600, endpoint: String::new() })
             }
             Request::LookUp(_) => {
-                let template = ElementsBuilder::new().ssid(&Ssid::parse(b"home").unwrap()).build();
+                let template = self.template.clone();
                 let offer =
                     messages::Offer { service: vec![3; 16], binding: 12, template, ..Default::default() };
-                Answer::Offers(messages::Offers {
-                    ttl_seconds: 60,
-                    offers: vec![offer],
-                    ..Default::default()
-                })
+                Answer::Offers(messages::Offers { ttl_seconds: 5, offers: vec![offer], ..Default::default() })
             }
             Request::Connect(_) => Answer::Connected(messages::Connected {
                 instance: vec![1; 16],
@@ -222,4 +224,37 @@ fn a_radio_that_loses_power_is_the_same_to_the_matchmaker_after() {
     }
     assert_eq!(keys, [keys[0]; 3]);
     assert_ne!(keys[0], StaticSecret::new([0; 32]).public());
+}
+
+#[test]
+fn what_is_on_the_air_is_as_the_matchmaker_offers_it_now() {
+    let bench = Bench::new("127.0.0.1:0");
+    let mut matchmaker = Matchmaker::bind(bench.gateway.socket.local_addr().unwrap());
+    configure(&bench, &matchmaker.socket.local_addr().unwrap().to_string(), "");
+    let _agent = bench.start(&[]);
+    matchmaker.serve_until(|_| true);
+    let device = Device::attach(&bench.air);
+    device.send(&probe_request());
+    matchmaker.serve_until(|request| matches!(request, Request::LookUp(_)));
+    let vendor = |beacon: &[u8]| {
+        let body = Beacon::parse(Frame::parse(beacon).unwrap().body()).unwrap();
+        body.elements.find_vendor([1, 2, 3, 4]).map(<[u8]>::to_vec)
+    };
+    let beacon = device.hear(ManagementSubtype::Beacon);
+    assert_eq!(vendor(&beacon), None);
+    matchmaker.template =
+        ElementsBuilder::new().ssid(&home()).element(ElementId::VENDOR_SPECIFIC, &[1, 2, 3, 4, 5]).build();
+    matchmaker.serve_until(|request| matches!(request, Request::LookUp(_)));
+    // The beacons in between are still in the socket's queue.
+    let mut last = Frame::parse(&beacon).unwrap().sequence().unwrap().number();
+    let changed = loop {
+        let beacon = device.hear(ManagementSubtype::Beacon);
+        let number = Frame::parse(&beacon).unwrap().sequence().unwrap().number();
+        assert!(number > last, "of the same opening");
+        last = number;
+        if let Some(vendor) = vendor(&beacon) {
+            break vendor;
+        }
+    };
+    assert_eq!(changed, [5]);
 }
