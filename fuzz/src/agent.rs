@@ -100,11 +100,14 @@ fn settle(agent: &mut Agent, gateway: SocketAddr, now: Duration) {
 fn answer(request: &Request, gateway: SocketAddr) -> Option<Answer> {
     Some(match request {
         Request::LookUp(look_up) => {
+            let many = look_up.devices.len();
+            let name = |number| b'a' + number as u8 + u8::from(many > 2) * 16;
             let offer = |(number, client): (usize, Vec<u8>)| Offer {
                 service: vec![number as u8; 16],
                 client,
                 policy: Some(Policy { hidden: number == 1, yields_to_home: true, ..Policy::default() }),
-                template: vec![0, 1, b'a' + number as u8],
+                // What is shown becomes something else now and then: its beacon, or its name.
+                template: [0, 1, name(number), 221, 4, 1, 2, 3, many as u8].to_vec(),
                 ..Offer::default()
             };
             let clients = look_up.devices.iter().map(|device| device.client.clone()).enumerate();

@@ -95,7 +95,9 @@ impl Capacity {
         smooth(&mut self.used_down, octets.and_then(|(before, after)| rate(before.1, after.1)));
         let busy = before.air.zip(measured.air).and_then(|(before, after)| {
             let (active, busy) = (after.0.checked_sub(before.0)?, after.1.checked_sub(before.1)?);
-            u32::try_from(u128::from(busy) * 1000 / u128::from(active).max(1)).ok().map(|busy| busy.min(1000))
+            // A driver that counts only while it scans says nothing of the time between.
+            let part = (u128::from(busy) * 1000).checked_div(active.into())?;
+            u32::try_from(part).ok().map(|busy| busy.min(1000))
         });
         smooth(&mut self.busy, busy);
     }

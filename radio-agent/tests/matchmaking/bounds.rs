@@ -259,9 +259,10 @@ fn the_airs_busy_time_counts_with_the_devices_rate() {
         world.agent.measured(Measured { octets: None, air: Some((0, 0)) }, world.now);
         let later = world.now + seconds(1);
         world.agent.measured(Measured { octets: None, air: Some((1000, 500)) }, later);
-        // Counters that begin anew, and readings too soon after another, change nothing.
+        // Counters that begin anew or stand still, and readings too soon after another, change nothing.
         world.agent.measured(Measured { octets: None, air: Some((10, 9)) }, later + seconds(1));
         world.agent.measured(Measured { octets: None, air: Some((11, 10)) }, later + milliseconds(1100));
+        world.agent.measured(Measured { octets: None, air: Some((10, 9)) }, later + seconds(2));
         let policy = Policy { min_up_kbps, min_down_kbps: down, ..Policy::default() };
         world.offers = vec![offer(HOME, Some(DEVICE), policy)];
         world.hear(&probe_request(DEVICE, b""));
