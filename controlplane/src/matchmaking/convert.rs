@@ -69,7 +69,8 @@ pub(super) fn registration(said: &pb::RegisterRadio, endpoint: SocketAddr) -> Ra
         up_kbps: said.up_kbps,
         down_kbps: said.down_kbps,
         load_permille: clamp(said.load_permille),
-        capabilities: clamp(said.capabilities),
+        // Bits: those that have no room have no meaning yet.
+        capabilities: (said.capabilities & 0xff) as u8,
         location: said.location.as_ref().map(location),
         neighbours: said.neighbours.iter().map(|octets| mac(octets)).collect(),
     }

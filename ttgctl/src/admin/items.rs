@@ -171,9 +171,14 @@ impl Item for Grant {
 
 impl Item for RegisteredRadio {
     const HEADER: &'static [&'static str] =
-        &["RADIO", "ENDPOINT", "ACCOUNT", "BAND", "CHANNEL", "BSSIDS", "LOAD"];
+        &["RADIO", "ENDPOINT", "ACCOUNT", "BAND", "CHANNEL", "BSSIDS", "LOAD", "CAPABILITIES", "LOCATION"];
 
     fn row(&self) -> Vec<String> {
+        let location = self.location.as_ref().map(|at| {
+            let civic = if at.civic.is_empty() { String::new() } else { format!(", {}", at.civic) };
+            // As it is written in the radio's configuration.
+            format!("{}, {}{civic}", at.latitude, at.longitude)
+        });
         vec![
             self.radio.clone(),
             dash(&self.endpoint),
@@ -182,14 +187,20 @@ impl Item for RegisteredRadio {
             self.channel.to_string(),
             self.bssids.to_string(),
             percent(self.load_permille),
+            dash(&self.capabilities.join(", ")),
+            dash(&location.unwrap_or_default()),
         ]
     }
 
     fn json(&self) -> Value {
+        let location = self.location.as_ref().map(|at| {
+            json!({"latitude": at.latitude, "longitude": at.longitude, "civic": at.civic})
+        });
         json!({
             "radio": self.radio, "endpoint": self.endpoint, "account": self.account, "band": self.band,
             "channel": self.channel, "bssids": self.bssids, "up_kbps": self.up_kbps, "down_kbps": self.down_kbps,
             "load_permille": self.load_permille, "until_unix_ms": self.until_unix_ms, "neighbours": self.neighbours,
+            "location": location, "capabilities": self.capabilities,
         })
     }
 }

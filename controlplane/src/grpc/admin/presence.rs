@@ -5,7 +5,7 @@ use std::time::Duration;
 use matchmaker::{
     Change, Explanation, Ground, Outcome, Unknown, Uuid, WhyNot,
     objects::{Owner, Radio, Service},
-    presence::{Instance, RadioView},
+    presence::{Instance, Location, RadioView},
 };
 use proto::admin::{
     self, CreateRadioRequest, CreateRadioResponse, DeleteNetworkRequest, DeleteNetworkResponse,
@@ -265,7 +265,25 @@ pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::Registered
         load_permille: said.load_permille.into(),
         until_unix_ms: text::unix_ms(radio.until),
         neighbours: said.neighbours.iter().map(ToString::to_string).collect(),
+        location: said.location.as_ref().map(location_message),
+        capabilities: capability_names(said.capabilities),
     }
+}
+
+fn location_message(said: &Location) -> admin::Location {
+    let degrees = |e7: i32| f64::from(e7) / 1e7;
+    admin::Location {
+        latitude: degrees(said.latitude_e7),
+        longitude: degrees(said.longitude_e7),
+        civic: said.civic.to_string(),
+    }
+}
+
+/// Of the bits of `RegisterRadio.capabilities`.
+fn capability_names(bits: u8) -> Vec<String> {
+    const NAMES: [&str; 4] = ["5 GHz", "HT", "VHT", "HE"];
+    let set = (0..8).filter(|bit| bits >> bit & 1 != 0);
+    set.map(|bit| NAMES.get(bit).map_or_else(|| format!("bit {bit}"), |&name| name.to_owned())).collect()
 }
 
 /// A service and its instances, if it is known.
