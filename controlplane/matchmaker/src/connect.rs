@@ -27,6 +27,8 @@ pub const MARGIN: u16 = 100;
 pub struct Connect {
     /// Which radio.
     pub radio: MacAddr,
+    /// Which run of its software: a number that it drew when it started; 0: not known.
+    pub run: u64,
     /// Which device.
     pub client: MacAddr,
     /// With which service.
@@ -101,7 +103,8 @@ impl Matchmaker {
         });
         let told = || {
             let (instance, key) = asked.tunnel.clone()?;
-            Some(Tunnel { radio: asked.radio, service, instance, session_id: asked.session_id, key })
+            let Connect { radio, run, session_id, .. } = *asked;
+            Some(Tunnel { radio, run, service, instance, session_id, key })
         };
         let existing =
             of_bss.cloned().or_else(told).filter(|tunnel| is_open(state, tunnel.instance, asked.radio, now));
@@ -136,6 +139,7 @@ impl Matchmaker {
         let existing_tunnel = existing.is_some();
         let tunnel = existing.unwrap_or(Tunnel {
             radio: asked.radio,
+            run: asked.run,
             service,
             instance,
             session_id: asked.session_id,
@@ -171,6 +175,14 @@ impl Matchmaker {
         self.introductions.tunnel(bssid).filter(|tunnel| tunnel.radio == radio)?;
         let tunnel = self.introductions.release(bssid)?;
         Some((self.bindings.uuid(tunnel.service), tunnel.instance))
+    }
+
+    /// The radio registered, and this is the run of its software that did: of what other runs asked for nothing is left, neither BSSes nor the
+    /// tunnels' keys. Gives for each such BSS what its instance is to be told: service and instance. What was seen at the radio stays: it is about
+    /// devices.
+    pub fn restarted(&mut self, radio: MacAddr, run: u64) -> Vec<(MacAddr, (Uuid, InstanceId))> {
+        let over = self.introductions.of_other_runs(radio, run).into_iter();
+        over.filter_map(|bssid| Some((bssid, self.release(radio, bssid)?))).collect()
     }
 
     /// The radio hears nothing of the gateway of a BSS: the tunnel is no more, and until the gateway speaks, others go first for this radio. For all

@@ -37,6 +37,8 @@ pub struct SharedTunnel {
     pub bssid: MacAddr,
     /// Whose BSS it is.
     pub radio: MacAddr,
+    /// Which run of the radio's software asked for it; 0: not known.
+    pub run: u64,
     /// Which service.
     pub service: Uuid,
     /// At which instance.
@@ -166,6 +168,7 @@ impl Matchmaker {
         SharedTunnel {
             bssid,
             radio: tunnel.radio,
+            run: tunnel.run,
             service: self.bindings.uuid(tunnel.service),
             instance: tunnel.instance,
             session_id: tunnel.session_id,
@@ -178,6 +181,7 @@ impl Matchmaker {
 fn own_tunnel(said: &SharedTunnel, service: crate::bindings::ServiceRef) -> Tunnel {
     Tunnel {
         radio: said.radio,
+        run: said.run,
         service,
         instance: said.instance,
         session_id: said.session_id,

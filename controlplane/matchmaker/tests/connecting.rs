@@ -114,6 +114,40 @@ fn a_gateway_that_a_radio_lost_is_avoided_until_it_speaks() {
 }
 
 #[test]
+fn a_radio_that_was_started_again_has_no_tunnels() {
+    let mut world = world(2);
+    let of_run = |run, n: u8, radio| Connect {
+        run,
+        bssid: mac(0x02, n.into()),
+        session_id: [n; 16],
+        ..connect(PHONE, HOME, radio)
+    };
+    let first = world.m.connect(&of_run(1, 1, KITCHEN), at(1), [1; 16]).unwrap();
+    world.m.connect(&of_run(1, 2, OFFICE), at(1), [2; 16]).unwrap();
+    world.m.connect(&of_run(1, 3, KITCHEN), at(1), [3; 16]).unwrap();
+    assert_eq!(world.m.restarted(KITCHEN, 1), [], "it only registers again");
+    // What its next run began stays, also if it took a BSSID of the one before.
+    world.m.connect(&of_run(2, 4, KITCHEN), at(2), [4; 16]).unwrap();
+    world.m.connect(&Connect { session_id: [9; 16], ..of_run(2, 3, KITCHEN) }, at(2), [5; 16]).unwrap();
+    assert_eq!(world.m.restarted(KITCHEN, 2), [(mac(0x02, 1), (HOME, first.instance))]);
+    assert_eq!(world.m.restarted(KITCHEN, 2), []);
+    let bssids = |world: &World| {
+        let mut bssids: Vec<_> = world.m.shared_tunnels(at(2)).iter().map(|tunnel| tunnel.bssid).collect();
+        bssids.sort_unstable();
+        bssids
+    };
+    assert_eq!(bssids(&world), [2, 3, 4].map(|n| mac(0x02, n)), "and what is another radio's");
+    // Nobody who asks under the old session gets the old key.
+    let again = world.m.connect(&of_run(2, 1, KITCHEN), at(3), [6; 16]).unwrap();
+    assert!(!again.existing_tunnel && again.key == SessionKey([6; 16]));
+    // What it takes for its own, and what is forgotten by itself, leaves nothing behind.
+    world.m.connect(&of_run(7, 2, KITCHEN), at(4), [7; 16]).unwrap();
+    assert_eq!(world.m.restarted(OFFICE, 9), []);
+    world.m.expire(at(700));
+    assert_eq!(world.m.restarted(KITCHEN, 9), []);
+}
+
+#[test]
 fn one_radio_alone_turns_no_other_away_from_a_gateway() {
     let mut world = world(2);
     // Each with a key and an address of its own.
@@ -352,6 +386,7 @@ fn in_a_storm_the_best_links_are_admitted_the_rate_holds_and_the_level_comes_dow
         last = now;
         let asked = Connect {
             radio: mac(0x10, n % radios),
+            run: 1,
             client: mac(0x00, n),
             service: HOME,
             bssid: mac(0x02, n),

@@ -86,6 +86,10 @@ fn a_second_device_at_a_bss_gets_the_tunnel_that_another_matchmaker_introduced()
     let again = second.m.connect(&connect(LAPTOP, HOME, KITCHEN), at(3), [8; 16]).unwrap();
     assert_eq!((again.key.clone(), again.existing_tunnel), (introduced.key, true));
     assert_eq!(second.m.shared_tunnel(introduced.bssid).unwrap().at, at(1), "it is the same one");
+    // Which run of the radio's software asked for it is shared, and stays known when an introduction comes without it.
+    let unsaid = matchmaker::shared::SharedTunnel { run: 0, ..tunnel.clone() };
+    second.m.adopt_introduction(&unsaid, RANDOM, introduced.binding, introduced.valid, at(3));
+    assert_eq!((tunnel.run, second.m.shared_tunnel(introduced.bssid).unwrap().run), (1, 1));
     // A later one replaces it, an earlier one does not.
     let later = matchmaker::shared::SharedTunnel { session_id: [9; 16], at: at(4), ..tunnel.clone() };
     assert!(second.m.adopt_tunnel(&later, at(5)) && !second.m.adopt_tunnel(&tunnel, at(5)));

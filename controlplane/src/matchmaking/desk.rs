@@ -15,6 +15,7 @@ mod watch;
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
+use dot11::MacAddr;
 use matchmaker::{
     AutoBind, Change, Connect, Introduction, Matchmaker, Refusal, Seed, Settings,
     objects::{AccountId, KeyId},
@@ -287,6 +288,9 @@ impl Desk {
                 let said = convert::registration(&said, endpoint);
                 let before = self.watched_radio(said.mac, now);
                 self.matchmaker.register_radio(peer, &said, now)?;
+                for (bssid, which) in self.matchmaker.restarted(said.mac, asker.run()) {
+                    self.released(said.mac, bssid, which, now);
+                }
                 if self.watchers() > 0 && before.as_ref() != Some(&said) {
                     self.touch(Touched::Radio(said.mac));
                 }
@@ -296,7 +300,7 @@ impl Desk {
             }
             // Those of datagrams are answered before they come here.
             Request::LookUp(_) => not_for_instances(),
-            Request::Connect(said) => self.connect(peer, &said, asker.endpoint(), now)?,
+            Request::Connect(said) => self.connect(asker, peer, &said, now)?,
             Request::Release(said) => {
                 self.release(peer, &said, now)?;
                 done
@@ -372,13 +376,14 @@ impl Desk {
 
     fn connect(
         &mut self,
+        asker: &Asker,
         peer: Peer,
         said: &pb::Connect,
-        seen: Option<SocketAddr>,
         now: Duration,
     ) -> Result<Answer, Refusal> {
         let asked = Connect {
             radio: mac(&said.radio),
+            run: asker.run(),
             client: mac(&said.client),
             service: uuid(&said.service),
             bssid: mac(&said.bssid),
@@ -388,7 +393,7 @@ impl Desk {
         };
         self.matchmaker.admit_radio(peer, asked.radio, now)?;
         // The hole in its NAT may be another one than when it registered.
-        if let Some(seen) = seen {
+        if let Some(seen) = asker.endpoint() {
             self.matchmaker.radio_at(asked.radio, seen);
         }
         let mut key = [0; 16];
@@ -415,11 +420,16 @@ impl Desk {
             self.matchmaker.lost(radio, bssid);
             self.share(Share::Released { radio, bssid });
         } else if let Some(which) = self.matchmaker.release(radio, bssid) {
-            let withdrawal = pb::Withdrawal { bssid: bssid.0.to_vec(), client: Vec::new() };
-            self.push(which, Push::Withdrawal(withdrawal), now);
-            self.share(Share::Released { radio, bssid });
+            self.released(radio, bssid, which, now);
         }
         Ok(())
+    }
+
+    /// The BSS is closed, and with it the tunnel that it had with this instance.
+    fn released(&mut self, radio: MacAddr, bssid: MacAddr, which: Which, now: Duration) {
+        let withdrawal = pb::Withdrawal { bssid: bssid.0.to_vec(), client: Vec::new() };
+        self.push(which, Push::Withdrawal(withdrawal), now);
+        self.share(Share::Released { radio, bssid });
     }
 
     fn answer(&mut self, asker: &Asker, answer: Answer) {
@@ -469,6 +479,14 @@ impl Asker {
         match self {
             Asker::Peer { identity, .. } => Some(identity.endpoint),
             Asker::Local(_) => None,
+        }
+    }
+
+    /// Which run of its software it is.
+    fn run(&self) -> u64 {
+        match self {
+            Asker::Peer { identity, .. } => identity.instance,
+            Asker::Local(_) => 0,
         }
     }
 }

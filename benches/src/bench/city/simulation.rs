@@ -333,6 +333,7 @@ impl World<'_> {
         let Some(slot) = self.radios[stay.place].connect(service) else { return };
         let asked = Connect {
             radio: radio(stay.place),
+            run: 1,
             client: address(stay.person),
             service,
             bssid: mac(0x06, stay.place * BSSIDS + slot),

@@ -1,6 +1,6 @@
 //! Who was introduced to whom, and the tunnels that came of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
@@ -47,13 +47,24 @@ pub struct Introduced {
 }
 
 /// The tunnel of a virtual BSS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Tunnel {
     pub(crate) radio: MacAddr,
+    /// Which run of the radio's software asked for it; 0: not known.
+    pub(crate) run: u64,
     pub(crate) service: ServiceRef,
     pub(crate) instance: InstanceId,
     pub(crate) session_id: [u8; 16],
     pub(crate) key: SessionKey,
+}
+
+impl Tunnel {
+    /// Whether the two are one, as far as others have to know it.
+    fn is(&self, other: &Tunnel) -> bool {
+        (self.radio, self.service, self.instance, self.session_id)
+            == (other.radio, other.service, other.instance, other.session_id)
+            && self.key == other.key
+    }
 }
 
 #[derive(Debug)]
@@ -61,6 +72,8 @@ pub(crate) struct Introductions {
     by_device: HashMap<(MacAddr, MacAddr), Introduced, Seed>,
     /// With until when they are remembered, and when they were introduced first.
     tunnels: HashMap<MacAddr, (Tunnel, Duration, Duration), Seed>,
+    /// Radio and BSSID of each tunnel.
+    of_radio: BTreeSet<(MacAddr, MacAddr)>,
     /// The instance that a client last used of a service.
     last: HashMap<(MacAddr, ServiceRef), (InstanceId, Duration), Seed>,
     /// In the order in which they are to be looked at: BSSID and client.
@@ -72,6 +85,7 @@ impl Introductions {
         Introductions {
             by_device: HashMap::with_hasher(seed),
             tunnels: HashMap::with_hasher(seed),
+            of_radio: BTreeSet::new(),
             last: HashMap::with_hasher(seed),
             queue: VecDeque::new(),
         }
@@ -101,14 +115,38 @@ impl Introductions {
 
     /// A tunnel that somebody else introduced, unless there is a later one.
     pub(crate) fn adopt(&mut self, bssid: MacAddr, tunnel: Tunnel, since: Duration, now: Duration) -> bool {
-        match self.tunnels.get(&bssid) {
-            Some((known, _, other)) if *known == tunnel || *other >= since => return false,
+        match self.tunnels.get_mut(&bssid) {
+            Some((known, ..)) if known.is(&tunnel) => {
+                // What another matchmaker passed on did not say it.
+                known.run = if known.run == 0 { tunnel.run } else { known.run };
+                return false;
+            }
+            Some((.., other)) if *other >= since => return false,
             Some(_) => {}
             // No device of it is known, so it is looked at on its own.
             None => self.queue.push_back((now + REMEMBERED, bssid, MacAddr::ZERO)),
         }
-        self.tunnels.insert(bssid, (tunnel, now + REMEMBERED, since));
+        self.put_tunnel(bssid, (tunnel, now + REMEMBERED, since));
         true
+    }
+
+    fn put_tunnel(&mut self, bssid: MacAddr, (tunnel, until, since): (Tunnel, Duration, Duration)) {
+        let known =
+            self.tunnel(bssid).map(|known| (known.radio, if known.is(&tunnel) { known.run } else { 0 }));
+        let (before, run) = known.unwrap_or((tunnel.radio, 0));
+        self.of_radio.remove(&(before, bssid));
+        self.of_radio.insert((tunnel.radio, bssid));
+        // An introduction that another matchmaker passes on does not say it.
+        let run = if tunnel.run == 0 { run } else { tunnel.run };
+        self.tunnels.insert(bssid, (Tunnel { run, ..tunnel }, until, since));
+    }
+
+    /// BSSIDs of the radio's tunnels that other runs of its software than this one asked for.
+    pub(crate) fn of_other_runs(&self, radio: MacAddr, run: u64) -> Vec<MacAddr> {
+        let all = self.of_radio.range((radio, MacAddr::ZERO)..=(radio, MacAddr::BROADCAST));
+        let other =
+            |bssid: &MacAddr| self.tunnel(*bssid).is_some_and(|known| known.run != 0 && known.run != run);
+        all.map(|(_, bssid)| *bssid).filter(other).collect()
     }
 
     /// The instance that the client last used, if that is not long ago.
@@ -126,7 +164,7 @@ impl Introductions {
         valid_until: Duration,
     ) {
         let until = now + REMEMBERED;
-        let Tunnel { radio, service, instance, session_id, ref key } = tunnel;
+        let Tunnel { radio, service, instance, session_id, ref key, .. } = tunnel;
         let introduced = Introduced {
             service,
             instance,
@@ -139,8 +177,8 @@ impl Introductions {
         };
         self.last.insert((client, service), (instance, until));
         let since =
-            self.tunnels.get(&bssid).filter(|(known, ..)| *known == tunnel).map_or(now, |known| known.2);
-        self.tunnels.insert(bssid, (tunnel, until, since));
+            self.tunnels.get(&bssid).filter(|(known, ..)| known.is(&tunnel)).map_or(now, |known| known.2);
+        self.put_tunnel(bssid, (tunnel, until, since));
         // One that is renewed is in the queue already.
         match self.by_device.insert((bssid, client), introduced) {
             None => self.queue.push_back((until, bssid, client)),
@@ -163,7 +201,9 @@ impl Introductions {
 
     /// The BSS is closed.
     pub(crate) fn release(&mut self, bssid: MacAddr) -> Option<Tunnel> {
-        self.tunnels.remove(&bssid).map(|(tunnel, ..)| tunnel)
+        let (tunnel, ..) = self.tunnels.remove(&bssid)?;
+        self.of_radio.remove(&(tunnel.radio, bssid));
+        Some(tunnel)
     }
 
     /// Forgets what is over, at most `most` at a time.
@@ -177,7 +217,7 @@ impl Introductions {
             let Some(introduced) = self.by_device.get(&(bssid, client)) else {
                 match self.tunnels.get(&bssid) {
                     Some((_, until, _)) if *until > now => self.queue.push_back((*until, bssid, client)),
-                    _ => drop(self.tunnels.remove(&bssid)),
+                    _ => drop(self.release(bssid)),
                 }
                 continue;
             };
@@ -191,7 +231,7 @@ impl Introductions {
                 self.last.remove(&(client, service));
             }
             if self.tunnels.get(&bssid).is_some_and(|(_, until, _)| *until <= now) {
-                self.tunnels.remove(&bssid);
+                self.release(bssid);
             }
         }
     }

@@ -197,7 +197,8 @@ pub fn registration(mac: MacAddr, band: Band, neighbours: &[MacAddr]) -> RadioRe
 pub fn connect(client: MacAddr, service: Uuid, radio: MacAddr) -> Connect {
     // A BSS for each radio and service.
     let bssid = MacAddr([0x02, 0xbb, radio.0[4], radio.0[5], 0, service.as_u128() as u8]);
-    Connect { radio, client, service, bssid, session_id: [radio.0[5]; 16], rssi_dbm: Some(-60), tunnel: None }
+    let session_id = [radio.0[5]; 16];
+    Connect { radio, run: 1, client, service, bssid, session_id, rssi_dbm: Some(-60), tunnel: None }
 }
 
 /// Two accounts with a radio and a service each, and a pool with both.

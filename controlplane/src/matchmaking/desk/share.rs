@@ -204,6 +204,7 @@ impl Desk {
             let tunnel = SharedTunnel {
                 bssid: mac(&said.bssid),
                 radio: mac(&said.radio),
+                run: 0,
                 service: which.0,
                 instance: which.1,
                 session_id: sixteen(&said.session_id),

@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod peers;
+mod restarts;
 mod sharing;
 mod world;
 

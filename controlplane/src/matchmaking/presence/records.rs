@@ -114,6 +114,9 @@ pub(super) struct Tunnel {
     pub key: Vec<u8>,
     #[prost(uint64, tag = "7")]
     pub at_ms: u64,
+    /// Of the radio's software; zero: not known.
+    #[prost(fixed64, tag = "8")]
+    pub run: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -211,6 +214,7 @@ impl From<&SharedTunnel> for Tunnel {
             session_id: said.session_id.to_vec(),
             key: said.key.0.to_vec(),
             at_ms: milliseconds(said.at),
+            run: said.run,
         }
     }
 }
@@ -220,6 +224,7 @@ impl Tunnel {
         Some(SharedTunnel {
             bssid: mac(&self.bssid)?,
             radio: mac(&self.radio)?,
+            run: self.run,
             service: Uuid::from_slice(&self.service).ok()?,
             instance: self.instance.as_slice().try_into().ok()?,
             session_id: self.session_id.as_slice().try_into().ok()?,
@@ -289,6 +294,7 @@ mod tests {
         let tunnel = SharedTunnel {
             bssid: MacAddr([1; 6]),
             radio: MacAddr([2; 6]),
+            run: u64::MAX,
             service: Uuid::from_u128(7),
             instance: [3; 16],
             session_id: [4; 16],

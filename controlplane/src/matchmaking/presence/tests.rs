@@ -146,6 +146,7 @@ fn tunnel(session: u8, at: u64) -> SharedTunnel {
     SharedTunnel {
         bssid: MacAddr([2, 0xaa, 0, 0, 0, 1]),
         radio: RADIO,
+        run: 7,
         service: HOME,
         instance: [1; 16],
         session_id: [session; 16],

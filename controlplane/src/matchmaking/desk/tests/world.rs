@@ -40,6 +40,7 @@ pub(super) struct Client {
     peer: Peer,
     pub at: SocketAddr,
     pub pushed: Vec<Push>,
+    config: peer::Config,
 }
 
 impl World {
@@ -78,7 +79,6 @@ impl World {
 
     /// With the name and the key of its account.
     pub fn client_of(&mut self, account: Option<(&str, [u8; 32])>) -> Client {
-        self.clients += 1;
         let config = peer::Config {
             secret: StaticSecret::generate(&mut entropy),
             matchmaker: self.public,
@@ -87,10 +87,20 @@ impl World {
             instance: 1,
             patience: Duration::from_secs(20),
         };
-        let mut peer = Peer::new(config, &mut entropy);
+        self.started(config)
+    }
+
+    /// The same one, of which nothing but its key is left.
+    pub fn restarted(&mut self, client: Client) -> Client {
+        self.started(peer::Config { instance: client.config.instance + 1, ..client.config })
+    }
+
+    fn started(&mut self, config: peer::Config) -> Client {
+        self.clients += 1;
+        let mut peer = Peer::new(config.clone(), &mut entropy);
         peer.set_addresses(&[HERE.parse().unwrap()]);
         let at = SocketAddr::from(([198, 51, 100, self.clients], 5247));
-        Client { peer, at, pushed: Vec::new() }
+        Client { peer, at, pushed: Vec::new(), config }
     }
 
     pub fn change(&mut self, change: Change) {
@@ -211,6 +221,15 @@ impl Client {
     /// How many introductions it was told of.
     pub fn introductions(&self) -> usize {
         self.pushed.iter().filter(|push| matches!(push, Push::Introduction(_))).count()
+    }
+
+    /// Of which virtual BSSes as a whole it was told that they are gone.
+    pub fn withdrawals(&self) -> Vec<Vec<u8>> {
+        let withdrawn = |push: &Push| match push {
+            Push::Withdrawal(said) if said.client.is_empty() => Some(said.bssid.clone()),
+            _ => None,
+        };
+        self.pushed.iter().filter_map(withdrawn).collect()
     }
 }
 
