@@ -11,6 +11,7 @@ use matchmaker::{
 };
 use proto::matchmaking::{
     PublicKey,
+    check::MAX_ENDPOINTS,
     messages::{self as pb, failure::Reason},
 };
 use sha2::{Digest, Sha256};
@@ -141,7 +142,8 @@ pub(super) fn policy(policy: &Policy, mobility: u32) -> pb::Policy {
 pub(super) fn connected(introduction: &Introduction) -> pb::Connected {
     pb::Connected {
         instance: introduction.instance.to_vec(),
-        endpoints: introduction.endpoints.iter().map(ToString::to_string).collect(),
+        // With the one that the matchmaker sees they may be more than a radio takes.
+        endpoints: introduction.endpoints.iter().take(MAX_ENDPOINTS).map(ToString::to_string).collect(),
         key: introduction.key.0.to_vec(),
         valid_seconds: clamp(introduction.valid.as_secs()),
     }

@@ -1,4 +1,5 @@
-//! What messages must be beyond what Protocol Buffers ask: lengths, counts, ranges.
+//! What messages must be beyond what Protocol Buffers ask: lengths, counts, ranges. `proto/README.md` says the same to people, which a test holds
+//! it to.
 
 use std::net::SocketAddr;
 
@@ -8,7 +9,7 @@ use super::messages::answer::Answer as Answers;
 use super::messages::failure::Reason;
 use super::messages::push::Push as Pushes;
 use super::messages::request::Request as Requests;
-use super::messages::{Answer, Failure, Location, Push, Request};
+use super::messages::{Answer, Failure, Location, Push, Request, Security};
 
 /// The longest SSID (802.11-2020 §9.4.2.2).
 pub const MAX_SSID: usize = 32;
@@ -18,8 +19,20 @@ pub const MAX_TEMPLATE: usize = 400;
 pub const MAX_DEVICES: usize = 16;
 /// The most items of other lists, but for those with a bound of their own.
 pub const MAX_ITEMS: usize = 64;
-const MAX_ENDPOINTS: usize = 4;
-const MAX_TEXT: usize = 256;
+/// The most radios that one says that it hears.
+pub const MAX_NEIGHBOURS: usize = 8;
+/// The most networks that a device asked for by name.
+pub const MAX_SSIDS: usize = 4;
+/// The most endpoints of an instance.
+pub const MAX_ENDPOINTS: usize = 4;
+/// The longest capture URL.
+pub const MAX_CAPTURE_URL: usize = 256;
+/// The longest words for where a radio is.
+pub const MAX_CIVIC: usize = 120;
+/// The pole, in degrees times 10^7.
+pub const MAX_LATITUDE_E7: u32 = 900_000_000;
+/// Half way around, in degrees times 10^7.
+pub const MAX_LONGITUDE_E7: u32 = 1_800_000_000;
 
 /// What is wrong with a message, as the sender is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +61,7 @@ pub fn request(request: &Request) -> Checked {
     match request {
         RegisterRadio(m) => {
             octets("radio", &m.radio, 6)?;
-            list("neighbours", &m.neighbours, 8, 6)?;
+            list("neighbours", &m.neighbours, MAX_NEIGHBOURS, 6)?;
             m.location.as_ref().map_or(Ok(()), location)
         }
         LookUp(m) => {
@@ -57,7 +70,7 @@ pub fn request(request: &Request) -> Checked {
             count("devices", m.devices.len(), MAX_DEVICES)?;
             m.devices.iter().try_for_each(|device| {
                 octets("devices.client", &device.client, 6)?;
-                count("devices.ssids", device.ssids.len(), 4)?;
+                count("devices.ssids", device.ssids.len(), MAX_SSIDS)?;
                 device.ssids.iter().try_for_each(|ssid| ssid_octets("devices.ssids", ssid))
             })
         }
@@ -82,11 +95,11 @@ pub fn request(request: &Request) -> Checked {
             octets("service", &m.service, 16)?;
             octets("instance", &m.instance, 16)?;
             ssid_octets("ssid", m.ssid.as_bytes())?;
-            if m.security == 0 {
-                return wrong("security", "absent; it must say open, personal or enterprise");
+            if matches!(Security::try_from(m.security), Ok(Security::Unspecified) | Err(_)) {
+                return wrong("security", "absent or not known; it must say open, personal or enterprise");
             }
             template("template", &m.template)?;
-            text("capture_url", &m.capture_url, MAX_TEXT)?;
+            text("capture_url", &m.capture_url, MAX_CAPTURE_URL)?;
             endpoints(&m.endpoints)
         }
         AutoBind(m) => {
@@ -166,13 +179,13 @@ pub fn push(push: &Push) -> Checked {
 }
 
 fn location(location: &Location) -> Checked {
-    if location.latitude_e7.unsigned_abs() > 900_000_000 {
+    if location.latitude_e7.unsigned_abs() > MAX_LATITUDE_E7 {
         return wrong("location.latitude_e7", "more than 90 degrees from the equator");
     }
-    if location.longitude_e7.unsigned_abs() > 1_800_000_000 {
+    if location.longitude_e7.unsigned_abs() > MAX_LONGITUDE_E7 {
         return wrong("location.longitude_e7", "more than 180 degrees from the meridian");
     }
-    text("location.civic", &location.civic, 120)
+    text("location.civic", &location.civic, MAX_CIVIC)
 }
 
 fn octets(field: &'static str, value: &[u8], length: usize) -> Checked {

@@ -140,7 +140,7 @@ fn requests_that_are_wrong() {
         (Some(in_service(|m| m.ssid = "ä".repeat(17))), "ssid: 34 octets, must be at most 32".into()),
         (
             Some(in_service(|m| m.security = 0)),
-            "security: absent; it must say open, personal or enterprise".into(),
+            "security: absent or not known; it must say open, personal or enterprise".into(),
         ),
         (Some(in_service(|m| m.template = vec![0; 402])), "template: 402 octets, must be at most 400".into()),
         (

@@ -1,5 +1,6 @@
 //! Matchmaking, from the octets of its datagrams to peers and servers on virtual time.
 
+mod bounds;
 mod checks;
 mod datagrams;
 mod drops;

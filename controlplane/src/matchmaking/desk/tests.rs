@@ -91,3 +91,21 @@ fn what_is_acknowledged_ahead_of_others_is_there_at_once_and_in_the_end() {
     desk.step(4, &[delete(1)]);
     assert_eq!(there(&desk), [2, 3]);
 }
+
+/// A radio drops an answer with more than four, and the device would never come in.
+#[test]
+fn of_an_instance_with_many_endpoints_a_radio_is_told_as_many_as_it_takes() {
+    use world::*;
+    const HOME: matchmaker::Uuid = matchmaker::Uuid::from_u128(1);
+    let mut world = World::new();
+    let (mut radio, mut gateway) = (world.client(), world.client());
+    let Request::RegisterService(said) = register(HOME, 1) else { panic!() };
+    let endpoints = (1..=4).map(|n| format!("192.0.2.{n}:5247")).collect();
+    let said = pb::RegisterService { endpoints, ..said };
+    assert!(matches!(world.ask(&mut gateway, Request::RegisterService(said)), Answer::Registered(_)));
+    world.radio(&mut radio, RADIO);
+    world.bind(None, HOME, None);
+    let Answer::Connected(connected) = world.ask(&mut radio, connect(PHONE, HOME)) else { panic!() };
+    let seen = gateway.at.to_string();
+    assert_eq!(connected.endpoints, [&seen, "192.0.2.1:5247", "192.0.2.2:5247", "192.0.2.3:5247"]);
+}
