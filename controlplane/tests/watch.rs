@@ -9,9 +9,10 @@ use proto::admin::{
     CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
     DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, GetAccountRequest, GetBindingRequest,
     GetContractRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, ListContractsRequest,
-    ObjectChange, ObjectKind, Policy, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
-    object_change::Object, session_change::Kind,
+    ListRegisteredRadiosRequest, ObjectChange, ObjectKind, Policy, UpdateNetworkRequest, WatchRequest,
+    admin_client::AdminClient, object_change::Object, session_change::Kind,
 };
+use proto::matchmaking::messages::{self as mm, answer::Answer, request::Request};
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
 
@@ -231,4 +232,44 @@ async fn radios_networks_gateways_and_services() {
     assert_eq!(gateways.until(gone).await, "g");
     let nothing = served.admin.watch(WatchRequest::default()).await.unwrap_err();
     assert_eq!(nothing.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn where_a_radio_is_and_what_it_can_is_news() {
+    let mut served = serve(&[MATCHMAKER]).await;
+    let (mut radios, _) = served.watch(ObjectKind::RegisteredRadio).await;
+    let at = served.control.matchmaker().unwrap();
+    let mut radio = Radio::new((at.listen, at.key)).await;
+    let place = |latitude_e7, longitude_e7, civic: &str| {
+        Some(mm::Location { latitude_e7, longitude_e7, civic: civic.to_owned() })
+    };
+    // With bits that have no name yet, and one that there is no room for.
+    let cases = [
+        (place(525_163_000, -133_777_123, "at the gate"), 0b1_1110, &["HT", "VHT", "HE", "bit 4"][..]),
+        (place(-900_000_000, 1_800_000_000, ""), 1, &["5 GHz"][..]),
+        (place(1, -1, ""), 0x100, &[][..]),
+        (None, 0x81, &["5 GHz", "bit 7"][..]),
+    ];
+    let degrees = [Some((52.5163, -13.3777123)), Some((-90.0, 180.0)), Some((1e-7, -1e-7)), None];
+    for ((location, capabilities, names), degrees) in cases.into_iter().zip(degrees) {
+        let civic = location.as_ref().map(|location| location.civic.clone());
+        let said = mm::RegisterRadio {
+            radio: RADIO.to_vec(),
+            location,
+            capabilities,
+            ..mm::RegisterRadio::default()
+        };
+        let answer = radio.ask(Request::RegisterRadio(said)).await;
+        assert!(matches!(answer, Answer::Registered(_)), "{answer:?}");
+        let (Kind::Updated, Some(Object::RegisteredRadio(news))) = radios.next().await else { panic!() };
+        let get = GetRegisteredRadioRequest { radio: RADIO_TEXT.into() };
+        let got = served.admin.get_registered_radio(get).await.unwrap().into_inner();
+        let list = served.admin.list_registered_radios(ListRegisteredRadiosRequest::default()).await.unwrap();
+        assert_eq!(list.into_inner().radios, [got.clone()]);
+        for shown in [news, got] {
+            assert_eq!(shown.capabilities, names);
+            let at = shown.location.map(|at| ((at.latitude, at.longitude), at.civic));
+            assert_eq!(at, degrees.zip(civic.clone()));
+        }
+    }
 }

@@ -1,9 +1,14 @@
 //! The verbs about objects of the matchmaker, typed at a control process.
 
-use std::{os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    io::BufRead,
+    os::unix::fs::PermissionsExt,
+    process::{Child, Command},
+};
 
 use controlplane::{Control, config, grpc};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 const UUID: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
 
@@ -17,13 +22,30 @@ async fn ttgctl(server: &str, arguments: &str) -> Result<String, String> {
 }
 
 async fn serve(text: &str) -> (String, grpc::Server, tempfile::TempDir) {
+    let (server, _, running, state) = serve_control(text).await;
+    (server, running, state)
+}
+
+/// Also control itself.
+async fn serve_control(text: &str) -> (String, Control, grpc::Server, tempfile::TempDir) {
     let state = tempfile::tempdir().unwrap();
     let path = state.path().join("controlplane.toml");
     std::fs::write(&path, format!("state = \"{}\"\n{text}", state.path().display())).unwrap();
     let control = Control::start(config::load(&path).unwrap()).await.unwrap().0;
     let listener = grpc::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let server = format!("http://{}", listener.local_addr().unwrap());
-    (server, grpc::Server::start(listener, control), state)
+    (server, control.clone(), grpc::Server::start(listener, control), state)
+}
+
+/// A radio agent with this configuration, on simulated air. It goes on until the process ends.
+fn radio(text: &str) {
+    use radio_agent::{backend, config::Config, daemon::Log, event_loop};
+    let config = Config::parse(text).unwrap();
+    std::thread::spawn(move || {
+        let signals = event_loop::Signals::block().unwrap();
+        let agent = event_loop::EventLoop::new(&config, backend::start(&config).unwrap()).unwrap();
+        agent.run(&signals, Log::new(false)).unwrap();
+    });
 }
 
 #[tokio::test]
@@ -177,24 +199,70 @@ async fn every_object_is_shown_and_changed() {
     assert!(forgiven.starts_with("02:00:00:00:00:07 may come again"), "{forgiven}");
 }
 
+/// One that goes on, and the lines that it prints.
+fn start(server: &str, arguments: &str) -> (Child, UnboundedReceiver<String>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ttgctl"));
+    command.args(["--server", server]).args(arguments.split(' ')).stdout(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let (lines, heard) = tokio::sync::mpsc::unbounded_channel();
+    let output = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+    (child, heard)
+}
+
+#[tokio::test]
+async fn where_a_radio_is_and_what_it_can_is_shown_as_it_is_configured() {
+    let (server, control, _running, state) = serve_control("[matchmaker]\nlisten = \"127.0.0.1:0\"\n").await;
+    let at = control.matchmaker().unwrap();
+    let (mut watching, mut changes) = start(&server, "radios --registered --watch --json");
+    let agent = |n: u8, channel: u8, more: &str| {
+        let air = state.path().join(format!("air{n}"));
+        radio(&format!(
+            "radio = \"00:bb:00:00:00:{n:02x}\"\n[backend]\nkind = \"air\"\nsocket = \"{}\"\nchannel = {channel}\n\
+             [matchmaking]\nserver = \"{}\"\nkey = \"{}\"\nbssids = 2\n{more}\n",
+            air.display(),
+            at.listen,
+            at.key
+        ));
+    };
+    agent(7, 36, "location = \"-52.5163, 13.37771234, at the gate, 2nd\"");
+    let change: Value = serde_json::from_str(&changes.recv().await.unwrap()).unwrap();
+    assert_eq!(change["radio"]["radio"], "00:bb:00:00:00:07");
+    let show = "radios show 00:bb:00:00:00:07";
+    let shown: Value =
+        serde_json::from_str(&ttgctl(&server, &format!("{show} --json")).await.unwrap()).unwrap();
+    let location = json!({"latitude": -52.5163, "longitude": 13.3777123, "civic": "at the gate, 2nd"});
+    assert_eq!((&shown["location"], &shown["capabilities"]), (&location, &json!(["5 GHz"])));
+    assert_eq!(change["radio"]["location"], location);
+    let one = ttgctl(&server, show).await.unwrap();
+    assert!(one.contains("\nlocation     -52.5163, 13.3777123, at the gate, 2nd\n"), "{one}");
+    assert!(one.contains("\ncapabilities 5 GHz\n"), "{one}");
+
+    agent(8, 6, "");
+    changes.recv().await.unwrap();
+    let table = ttgctl(&server, "radios --registered").await.unwrap();
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(
+        lines[0].ends_with("LOCATION") && lines[1].ends_with("-52.5163, 13.3777123, at the gate, 2nd"),
+        "{table}"
+    );
+    assert!(lines[2].starts_with("00:bb:00:00:00:08") && lines[2].ends_with(" -"), "{table}");
+    let list: Value =
+        serde_json::from_str(&ttgctl(&server, "radios --registered --json").await.unwrap()).unwrap();
+    assert_eq!(
+        (&list[0], &list[1]["location"], &list[1]["capabilities"]),
+        (&shown, &Value::Null, &json!([]))
+    );
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+}
+
 #[tokio::test]
 async fn what_changes_is_printed_as_it_does() {
-    use std::io::BufRead;
     let (server, _running, _state) = serve("[matchmaker]\nlisten = \"127.0.0.1:0\"\n").await;
     ttgctl(&server, "accounts add a@example.org").await.unwrap();
-    let start = |arguments: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ttgctl"));
-        command.args(["--server", &server]).args(arguments.split(' ')).stdout(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (lines, heard) = tokio::sync::mpsc::unbounded_channel();
-        let output = std::io::BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| lines.send(line))
-        });
-        (child, heard)
-    };
-    let (mut table, mut lines) = start("accounts --watch");
-    let (mut json, mut objects) = start("accounts --watch --json");
+    let (mut table, mut lines) = start(&server, "accounts --watch");
+    let (mut json, mut objects) = start(&server, "accounts --watch --json");
     assert_eq!(lines.recv().await.unwrap(), "present  a@example.org  no  administrator");
     let object: Value = serde_json::from_str(&objects.recv().await.unwrap()).unwrap();
     assert_eq!((&object["change"], &object["account"]["id"]), (&"present".into(), &"a@example.org".into()));

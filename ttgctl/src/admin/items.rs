@@ -193,9 +193,10 @@ impl Item for RegisteredRadio {
     }
 
     fn json(&self) -> Value {
-        let location = self.location.as_ref().map(|at| {
-            json!({"latitude": at.latitude, "longitude": at.longitude, "civic": at.civic})
-        });
+        let location = self
+            .location
+            .as_ref()
+            .map(|at| json!({"latitude": at.latitude, "longitude": at.longitude, "civic": at.civic}));
         json!({
             "radio": self.radio, "endpoint": self.endpoint, "account": self.account, "band": self.band,
             "channel": self.channel, "bssids": self.bssids, "up_kbps": self.up_kbps, "down_kbps": self.down_kbps,
