@@ -265,7 +265,7 @@ async fn where_a_radio_is_and_what_it_can_is_news() {
         let get = GetRegisteredRadioRequest { radio: RADIO_TEXT.into() };
         let got = served.admin.get_registered_radio(get).await.unwrap().into_inner();
         let list = served.admin.list_registered_radios(ListRegisteredRadiosRequest::default()).await.unwrap();
-        assert_eq!(list.into_inner().radios, [got.clone()]);
+        assert_eq!(list.into_inner().radios, std::slice::from_ref(&got));
         for shown in [news, got] {
             assert_eq!(shown.capabilities, names);
             let at = shown.location.map(|at| ((at.latitude, at.longitude), at.civic));
