@@ -18,7 +18,7 @@ pub struct Policy {
     pub delay: Option<Duration>,
     /// Greatest mobility: radios that the device was near in the last ten minutes. Known of devices that a binding names; others have none.
     pub max_mobility: Option<u32>,
-    /// More delay at 2.4 GHz, for devices that can do another band.
+    /// More delay at 2.4 GHz, for devices that can do another band. The matchmaker leaves it only where a radio of another band may show them the same.
     pub steer_delay: Option<Duration>,
     /// Shown at least so long once shown.
     pub dwell: Option<Duration>,

@@ -158,8 +158,13 @@ impl Matchmaker {
             let level = state.level(now);
             let mut policy = Policy::merge(&state.policy, &binding, level);
             // What only counts for whom a binding names.
-            if ground != Ground::Bound || matches!(found.names, Naming::Radio | Naming::Neither) {
+            let named = ground == Ground::Bound && matches!(found.names, Naming::Both | Naming::Client);
+            if !named {
                 policy.max_mobility = None;
+            }
+            let place = self.radios.find(radio);
+            if !place.is_some_and(|radio| self.is_steered(radio, at, client, named, now)) {
+                policy.steer_delay = None;
             }
             let judged = Box::new(self.judge(&policy, client, radio, signal, now));
             Outcome::Offered { binding: found.id, ground, policy: Box::new(policy), judged }
@@ -184,8 +189,6 @@ impl Matchmaker {
         let heard = || here.and_then(|here| Some(Signal { dbm: here.rssi_dbm?, age: Some(here.age) }));
         let signal = signal.map(|dbm| Signal { dbm, age: None }).or_else(heard);
         let mobility = self.sightings.mobility(client, now);
-        let steers =
-            at.is_some_and(|at| self.radios.at(at).1 == Band::Ghz2_4 && self.radios.other_band_near(at, now));
 
         let (mut known, mut unknown) = (*policy, Vec::new());
         let mut take = |is_known: bool, field: &mut Option<u32>, of: fn(u32) -> Unknown| {
@@ -203,7 +206,7 @@ impl Matchmaker {
             unknown.insert(0, Unknown::Signal(least));
         }
         unknown.extend(known.delay.take().filter(|delay| !delay.is_zero()).map(Unknown::Near));
-        let steering = known.steer_delay.take().filter(|delay| steers && !delay.is_zero());
+        let steering = known.steer_delay.take().filter(|delay| !delay.is_zero());
         unknown.extend(steering.map(Unknown::Steered));
         unknown.extend(known.yields_to_home.take().filter(|&yields| yields).map(|_| Unknown::Home));
         let device = Device {

@@ -20,6 +20,7 @@ mod refusal;
 mod refusals;
 pub mod scope;
 pub mod shared;
+mod steering;
 mod suggest;
 
 pub use bindings::{Bindings, DuplicateBinding};

@@ -11,11 +11,12 @@ use std::time::Duration;
 use dot11::MacAddr;
 use dot11::element::Ssid;
 use uuid::Uuid;
-use visibility::{Band, Policy};
+use visibility::Policy;
 
 use crate::bindings::{Bindings, Match, Naming, ServiceRef};
 use crate::memory::touched;
 use crate::presence::{ServiceState, Services};
+use crate::steering::steers;
 use crate::{BindingId, Matchmaker, Refusal};
 
 /// Devices in one look-up.
@@ -61,6 +62,13 @@ pub struct Offer {
     pub predicted: bool,
     /// Its place, until something changes.
     pub(crate) at: ServiceRef,
+}
+
+impl Offer {
+    /// A binding names its client.
+    pub(crate) fn is_named(&self) -> bool {
+        self.client.is_some() && self.rank >> 8 <= Class::Named as u32
+    }
 }
 
 /// What a radio may show.
@@ -173,12 +181,8 @@ impl Matchmaker {
             self.asked_for(at, radio, devices, now, out);
             self.predict(at, radio, bssids, now, out);
         }
-        if band == Band::Ghz2_4
-            && out.offers.iter().any(|offer| offer.policy.steer_delay.is_some())
-            && !self.radios.other_band_near(at, now)
-        {
-            // There is nothing to steer to.
-            out.offers.iter_mut().for_each(|offer| offer.policy.steer_delay = None);
+        if out.offers.iter().any(|offer| steers(&offer.policy)) {
+            self.steer(at, band, devices, now, &mut out.offers);
         }
         out.offers.sort_by_key(|offer| offer.rank);
         for &service in shown {

@@ -320,6 +320,146 @@ fn mobility_is_counted_and_steering_needs_somewhere_to_steer_to() {
     assert_eq!(world.look_up(KITCHEN, &[near(PHONE)], at(1))[0].policy.steer_delay, Some(at(3)));
 }
 
+const UPSTAIRS: MacAddr = MacAddr([0, 0x25, 0x86, 0, 0, 70]);
+const STEERING: Policy = Policy {
+    min_rssi_dbm: None,
+    min_up_kbps: None,
+    min_down_kbps: None,
+    delay: None,
+    max_mobility: None,
+    steer_delay: Some(Duration::from_secs(3)),
+    dwell: None,
+    kick_rssi_dbm: None,
+    suppress_rssi_dbm: None,
+    max_clients: None,
+    hidden: None,
+    yields_to_home: None,
+};
+
+/// A radio at 2.4 GHz and one at 5 GHz, which do not hear each other, and a service that steers.
+fn two_bands() -> World {
+    let mut world = two_accounts();
+    world.service(None, HOME, "home", STEERING, at(0));
+    world.radio_near(None, UPSTAIRS, Band::Ghz5, &[], at(0)).unwrap();
+    world
+}
+
+/// Whether the offer of the service at the radio steers.
+fn steered(world: &mut World, radio: MacAddr, device: MacAddr, now: u64) -> bool {
+    world.instance(None, HOME, 1, at(now)).unwrap();
+    let offers = world.look_up(radio, &[near(device)], at(now));
+    let offer = offers.iter().find(|offer| offer.service == HOME).unwrap();
+    let judged = world.m.explain(device, radio, Some(HOME), None, at(now)).remove(0);
+    let Outcome::Offered { judged, policy, .. } = judged.outcome else { panic!("{judged}") };
+    let explained = judged.unknown.contains(&Unknown::Steered(at(3)));
+    let steered = offer.policy.steer_delay.is_some();
+    assert_eq!((explained, policy.steer_delay.is_some()), (steered, steered), "explain tells the truth");
+    steered
+}
+
+#[test]
+fn a_device_is_steered_to_a_radio_of_another_band_that_hears_it_too() {
+    let mut world = two_bands();
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.bind(None, HOME, Some(LAPTOP), ANY, Policy::default());
+    assert!(!steered(&mut world, KITCHEN, PHONE, 1));
+    world.look_up(UPSTAIRS, &[near(PHONE)], at(2));
+    assert!(steered(&mut world, KITCHEN, PHONE, 3));
+    // Where one is steered, another may be that just came: the radio upstairs may hear it next.
+    assert!(steered(&mut world, KITCHEN, LAPTOP, 4));
+    // One that nobody of another band hears is not.
+    world.radio(None, mac(0, 60), at(0)).unwrap();
+    assert!(!steered(&mut world, mac(0, 60), LAPTOP, 5));
+    // It was a moment ago. After that it is somewhere else, or another radio's.
+    world.look_up(UPSTAIRS, &[near(LAPTOP)], at(8));
+    assert!(steered(&mut world, mac(0, 60), LAPTOP, 80));
+    world.radio(None, mac(0, 61), at(0)).unwrap();
+    assert!(!steered(&mut world, mac(0, 61), LAPTOP, 97));
+    // Gone: there is nothing to steer to.
+    let peer = world.peer(None, UPSTAIRS.0[5]);
+    world.m.unregister_radio(peer, UPSTAIRS).unwrap();
+    assert!(!steered(&mut world, KITCHEN, PHONE, 98));
+    // Another at its place is another.
+    world.radio_near(None, mac(0, 62), Band::Ghz5, &[], at(98)).unwrap();
+    assert!(!steered(&mut world, KITCHEN, PHONE, 99));
+}
+
+#[test]
+fn a_radio_of_another_band_is_near_for_an_hour_after_it_heard_the_same_device() {
+    let mut world = two_bands();
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.bind(None, HOME, Some(LAPTOP), ANY, Policy::default());
+    world.look_up(UPSTAIRS, &[near(PHONE)], at(2));
+    assert!(steered(&mut world, KITCHEN, PHONE, 3));
+    let later = |world: &mut World, now| {
+        world.radio(None, KITCHEN, at(now)).unwrap();
+        world.radio_near(None, UPSTAIRS, Band::Ghz5, &[], at(now)).unwrap();
+        steered(world, KITCHEN, LAPTOP, now)
+    };
+    assert!(later(&mut world, 3603));
+    assert!(!later(&mut world, 3604));
+}
+
+#[test]
+fn nobody_is_steered_to_where_the_service_may_not_be_shown_or_from_another_band() {
+    // At the radio upstairs no binding names the phone, and the one next door is another account's.
+    let mut world = two_bands();
+    world.bind(None, HOME, Some(PHONE), Some(KITCHEN), Policy::default());
+    world.bind(None, HOME, Some(LAPTOP), ANY, Policy::default());
+    world.bind(A, WORK, Some(PHONE), ANY, Policy::default());
+    let next_door = mac(0, 71);
+    world.radio_near(A, next_door, Band::Ghz6, &[], at(0)).unwrap();
+    for radio in [UPSTAIRS, next_door] {
+        world.look_up(radio, &[near(PHONE), near(LAPTOP)], at(1));
+    }
+    assert!(!steered(&mut world, KITCHEN, PHONE, 2));
+    // Nor because a radio hears it that is no use.
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &[next_door, OFFICE], at(2)).unwrap();
+    assert!(!steered(&mut world, KITCHEN, PHONE, 3));
+    assert!(steered(&mut world, KITCHEN, LAPTOP, 4));
+    // A radio at 5 GHz has nothing to wait for, whatever its offer says.
+    let offer = world.look_up(UPSTAIRS, &[near(LAPTOP)], at(5)).remove(0);
+    let device = visibility::Device {
+        rssi_dbm: None,
+        near_since: at(5),
+        can_other_band: true,
+        mobility: 0,
+        home_heard: false,
+    };
+    let facts = |band| visibility::Facts {
+        now: at(5),
+        band,
+        spare_up_kbps: None,
+        spare_down_kbps: None,
+        clients: 0,
+        device: Some(device),
+    };
+    assert_eq!(visibility::decide(&offer.policy, &facts(Band::Ghz5)), visibility::Verdict::Show);
+    let offer = world.look_up(KITCHEN, &[near(LAPTOP)], at(5)).remove(0);
+    let verdict = visibility::decide(&offer.policy, &facts(Band::Ghz2_4));
+    assert!(matches!(verdict, visibility::Verdict::Later(when, _) if when == at(8)), "{verdict}");
+}
+
+#[test]
+fn devices_that_nobody_names_are_steered_too() {
+    for (client, radio) in [(ANY, ANY), (ANY, Some(KITCHEN))] {
+        let mut world = two_bands();
+        world.bind(None, HOME, client, radio, Policy::default());
+        assert!(!steered(&mut world, KITCHEN, RANDOM, 1));
+        world.look_up(UPSTAIRS, &[near(RANDOM)], at(2));
+        // In the second case the radio upstairs does not show it.
+        assert_eq!(steered(&mut world, KITCHEN, RANDOM, 3), radio.is_none());
+        assert_eq!(steered(&mut world, KITCHEN, LAPTOP, 3), radio.is_none());
+    }
+    // By name, under an address that it throws away.
+    let mut world = two_bands();
+    world.bind(None, HOME, Some(PHONE), ANY, Policy::default());
+    world.radio_near(None, KITCHEN, Band::Ghz2_4, &[UPSTAIRS], at(0)).unwrap();
+    let ssids = [ssid("home")];
+    let offer = world.look_up(KITCHEN, &[Near { ssids: &ssids, ..near(RANDOM) }], at(1)).remove(0);
+    assert_eq!((offer.client, offer.policy.steer_delay), (Some(RANDOM), Some(at(3))));
+}
+
 #[test]
 fn an_enterprise_service_that_nobody_can_see_is_noticed() {
     let mut world = two_accounts();

@@ -292,12 +292,23 @@ impl Radios {
         admitted
     }
 
-    /// Whether a radio that works in another band than 2.4 GHz is near.
-    pub(crate) fn other_band_near(&self, at: u32, now: Duration) -> bool {
-        self.neighbours(at).any(|other| {
-            let other = self.places.get(other);
-            other.is_live(now) && other.band != Band::Ghz2_4
-        })
+    /// Radios near it that work in another band than 2.4 GHz: of those that it hears, and the one that heard a device that it heard.
+    pub(crate) fn other_bands_near(&self, at: u32, now: Duration) -> impl Iterator<Item = u32> {
+        let noted = self.places.get(at).recent.as_ref().and_then(|recent| recent.other_band(now));
+        let noted = noted.filter(|&(other, mark)| self.mark(other) == mark).map(|(other, _)| other);
+        self.neighbours(at).chain(noted).filter(move |&other| self.is_other_band(other, now))
+    }
+
+    /// Whether a radio is there that works in another band than 2.4 GHz.
+    pub(crate) fn is_other_band(&self, at: u32, now: Duration) -> bool {
+        let place = self.places.get(at);
+        place.is_live(now) && place.band != Band::Ghz2_4
+    }
+
+    /// One of another band hears what this radio hears.
+    pub(crate) fn note_other_band(&mut self, at: u32, other: u32, now: Duration) {
+        let mark = self.mark(other);
+        self.places.get_mut(at).recent.get_or_insert_default().note_other_band((other, mark), now);
     }
 
     /// A client of a service is, or was, at this radio.

@@ -25,6 +25,8 @@ const USUAL: u32 = 5;
 const SHARES: u32 = 8;
 /// A prediction counts as come true if somebody comes within this.
 const PREDICTION: u32 = 600;
+/// A radio of another band that heard a device that this one heard is near for this long.
+const OTHER_BAND: u32 = 3600;
 
 /// A client of a service, at a radio. 16 octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,8 @@ impl RecentClient {
 pub(super) struct Recent {
     clients: Vec<RecentClient>,
     predicted: Vec<(u32, u32)>,
+    /// The radio of another band that heard a device that this one heard: its place, a mark of who was there, and when that was.
+    other_band: Option<(u32, u8, u32)>,
 }
 
 impl Recent {
@@ -101,6 +105,16 @@ impl Recent {
     pub(super) fn was_predicted(&self, service: u32, now: Duration) -> bool {
         let now = now.as_secs() as u32;
         self.predicted.iter().any(|&(known, at)| known == service && now.saturating_sub(at) <= PREDICTION)
+    }
+
+    pub(super) fn note_other_band(&mut self, (place, mark): (u32, u8), now: Duration) {
+        self.other_band = Some((place, mark, now.as_secs() as u32));
+    }
+
+    /// The place of a radio of another band, and a mark of who was there.
+    pub(super) fn other_band(&self, now: Duration) -> Option<(u32, u8)> {
+        let is_new = |at: u32| (now.as_secs() as u32).saturating_sub(at) <= OTHER_BAND;
+        self.other_band.filter(|&(.., at)| is_new(at)).map(|(place, mark, _)| (place, mark))
     }
 
     /// How many clients are remembered.

@@ -92,6 +92,12 @@ impl Sightings {
         seen.min_by_key(|&n| now.wrapping_sub(trace.at[n])).map(|n| trace.radios[n] - 1)
     }
 
+    /// The radios at which it was heard in the last 80 seconds.
+    pub(crate) fn lately(&self, client: MacAddr, now: Duration) -> impl Iterator<Item = u32> {
+        let lately = |heard: &Heard| heard.age.as_secs() < u64::from(NOW) * TICK;
+        self.heard(client, now).filter(lately).map(|heard| heard.radio)
+    }
+
     /// How the client was heard at the radio in the last ten minutes.
     pub(crate) fn heard_at(&self, client: MacAddr, radio: u32, now: Duration) -> Option<Heard> {
         self.heard(client, now).find(|heard| heard.radio == radio)
