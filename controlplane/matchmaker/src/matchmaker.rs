@@ -360,9 +360,10 @@ impl Matchmaker {
         now: Duration,
     ) -> Result<(), Refusal> {
         let at = self.service_at(service)?;
-        self.services.change(at, peer, id, now, |instance| match instance.endpoints.first_mut() {
-            Some(first) => *first = endpoint,
-            None => instance.endpoints.push(endpoint),
+        self.services.change(at, peer, id, now, |instance| {
+            let mut rest = std::mem::take(&mut instance.endpoints).into_iter();
+            rest.next();
+            instance.endpoints = std::iter::once(endpoint).chain(rest.filter(|&at| at != endpoint)).collect();
         })
     }
 

@@ -16,6 +16,7 @@ use proto::{
     gateway::{self as pb, command},
     matchmaking::{
         Key, PublicKey, StaticSecret,
+        check::MAX_ENDPOINTS,
         messages::{self as mm, answer::Answer, failure::Reason, request::Request},
         peer::{self, Output, Peer},
     },
@@ -189,7 +190,7 @@ impl Core {
             template: device::beacon_elements(config),
             capture_url: String::new(),
             load_permille: self.load_permille(connection),
-            endpoints: gateway.listen.iter().filter(usable).take(4).cloned().collect(),
+            endpoints: gateway.listen.iter().filter(usable).take(MAX_ENDPOINTS).cloned().collect(),
             reset: false,
         }))
     }

@@ -23,6 +23,7 @@ use matchmaker::{
     scope::AccountRef,
 };
 use proto::matchmaking::{
+    check,
     messages::{self as pb, answer::Answer, failure::Reason, push::Push, request::Request},
     server::{self, PeerIdentity, ReplyToken, Server},
 };
@@ -447,6 +448,7 @@ impl Desk {
     }
 
     fn push(&mut self, which: Which, push: Push, now: Duration) {
+        debug_assert!(is_push(&push), "no instance takes {push:?}");
         match self.routes.get(which) {
             Some(Route::Local(connection)) => self.outputs.push_back(Output::Push { to: connection, push }),
             Some(Route::Process(to)) => self.share(Share::Push { to, which, push }),
@@ -489,6 +491,10 @@ impl Asker {
             Asker::Local(_) => 0,
         }
     }
+}
+
+fn is_push(push: &Push) -> bool {
+    check::push(&pb::Push { id: 0, push: Some(push.clone()) }).is_ok()
 }
 
 fn registered(asker: &Asker, lifetime: Duration) -> Answer {

@@ -318,6 +318,7 @@ impl<A: Accounts> Server<A> {
         if octets > MAX_ANSWER {
             return Err(TooLong { octets });
         }
+        debug_assert_eq!(check::answer(&answer), Ok(()), "no peer takes {answer:?}");
         self.seal(reply, entropy, out, |out| answer.encode(out).expect("a vector grows"));
         Ok(reply.endpoint)
     }
@@ -332,7 +333,10 @@ impl<A: Accounts> Server<A> {
         out: &mut Vec<u8>,
     ) -> SocketAddr {
         let about = (reply.id, self.config.epoch);
-        self.seal(reply, entropy, out, |out| offers::answer(out, about, (ttl_seconds, withdrawn), write));
+        self.seal(reply, entropy, out, |out| {
+            offers::answer(out, about, (ttl_seconds, withdrawn), write);
+            debug_assert!(is_answer(&out[datagram::ANSWER_HEAD..]), "offers that no peer takes");
+        });
         reply.endpoint
     }
 
@@ -597,6 +601,11 @@ impl<A: Accounts> Server<A> {
             None => Err(DropReason::Undecodable),
         }
     }
+}
+
+/// Whether a peer takes this text of an answer.
+fn is_answer(text: &[u8]) -> bool {
+    Answer::decode(text).is_ok_and(|answer| check::answer(&answer).is_ok())
 }
 
 impl ReplyToken {

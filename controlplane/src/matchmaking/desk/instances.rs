@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use matchmaker::{Change, Refusal, presence::Peer};
-use proto::matchmaking::messages::{self as pb, answer::Answer, failure::Reason};
+use proto::matchmaking::{
+    check::MAX_ENDPOINTS,
+    messages::{self as pb, answer::Answer, failure::Reason},
+};
 
 use super::{
     Asker, Desk, Touched, entropy, registered,
@@ -38,8 +41,7 @@ impl Desk {
         // Where its datagrams come from is likelier to be reached than where it thinks it is.
         let seen = asker.endpoint();
         let said_endpoints = said.endpoints.iter().filter_map(|text| text.parse().ok());
-        let mut endpoints: Vec<SocketAddr> = seen.into_iter().chain(said_endpoints).collect();
-        endpoints.dedup();
+        let endpoints = distinct(seen.into_iter().chain(said_endpoints));
         let load = u16::try_from(said.load_permille).unwrap_or(u16::MAX);
         let result = self.matchmaker.register_instance(peer, service, instance, &endpoints, load, now);
         if let Err(refusal) = result {
@@ -114,4 +116,15 @@ impl Desk {
             self.server.let_go(&key);
         }
     }
+}
+
+/// Each once, and as many as a radio takes: the first ones.
+fn distinct(all: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut kept = Vec::with_capacity(MAX_ENDPOINTS);
+    for endpoint in all {
+        if kept.len() < MAX_ENDPOINTS && !kept.contains(&endpoint) {
+            kept.push(endpoint);
+        }
+    }
+    kept
 }

@@ -11,6 +11,7 @@ use matchmaker::{
     shared::{SharedInstance, SharedTunnel, Struck, Whom},
 };
 use prost::Message;
+use proto::matchmaking::check::MAX_ENDPOINTS;
 
 /// Names a process: drawn when it starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,9 +150,6 @@ pub(super) struct ForgetPmk {
     pub at: u64,
 }
 
-/// Not more than anybody needs: what another version says beyond is not for us.
-const MAX_ENDPOINTS: usize = 8;
-
 pub(super) fn process(octets: &[u8]) -> Option<ProcessId> {
     octets.try_into().ok().map(ProcessId)
 }
@@ -187,6 +185,7 @@ impl From<&SharedInstance> for Instance {
 impl Instance {
     pub fn read(&self) -> Option<SharedInstance> {
         let endpoints: Option<Vec<SocketAddr>> =
+            // Not more than radios take, whatever another version says.
             self.endpoints.iter().take(MAX_ENDPOINTS).map(|text| text.parse().ok()).collect();
         Some(SharedInstance {
             service: Uuid::from_slice(&self.service).ok()?,

@@ -1,6 +1,7 @@
 //! Answers to look-ups, which are nearly all that a matchmaker says, written straight into the datagram: the same octets as
 //! [`Offers`](super::super::messages::Offers) has, but without a vector for each field, and no length is asked for twice.
 
+use super::super::check::MAX_ITEMS;
 use super::super::datagram::{ANSWER_HEAD, MAX_ANSWER};
 use super::super::messages::Policy;
 
@@ -8,6 +9,11 @@ use super::super::messages::Policy;
 const AROUND: usize = 32;
 /// Key, length and octets of a UUID in `withdrawn`.
 const WITHDRAWN: usize = 18;
+/// Key and length, a service, a binding and an empty policy: no offer is shorter.
+const OFFER: usize = 2 + 18 + 2 + 2;
+
+// What fits is what a peer takes.
+const _: () = assert!(MAX_ANSWER / WITHDRAWN <= MAX_ITEMS && MAX_ANSWER / OFFER <= MAX_ITEMS);
 
 /// One offer, as [`Offer`](super::super::messages::Offer) has it.
 #[derive(Debug, Clone, Copy)]

@@ -78,6 +78,39 @@ fn strangers_together_have_so_many_services_and_the_others_are_told() {
     assert_eq!(world.desk.counters.services_refused, 1);
 }
 
+/// What an instance says and where it is seen are five endpoints, of which a radio takes four; a radio that gets more drops the answer.
+#[test]
+fn a_radio_is_told_of_four_endpoints_the_seen_one_first_and_each_once() {
+    let mut world = World::new();
+    let (mut radio, mut gateway) = (world.client(), world.client());
+    world.radio(&mut radio, RADIO);
+    let said = |endpoints: &[&str]| {
+        let Request::RegisterService(said) = register(HOME, 1) else { panic!() };
+        let endpoints = endpoints.iter().map(|&text| text.to_owned()).collect();
+        Request::RegisterService(pb::RegisterService { endpoints, ..said })
+    };
+    let seen = gateway.at.to_string();
+    let (a, b) = ("192.0.2.2:5247", "192.0.2.3:5247");
+    let told = |world: &mut World, radio: &mut Client| {
+        let answer = world.ask(radio, connect(PHONE, HOME));
+        let whole = pb::Answer { answer: Some(answer.clone()), ..Default::default() };
+        assert_eq!(proto::matchmaking::check::answer(&whole), Ok(()));
+        let Answer::Connected(connected) = answer else { panic!("{answer:?}") };
+        connected.endpoints
+    };
+    let answer = world.ask(&mut gateway, said(&[a, b, "192.0.2.4:5247", "[2001:db8::1]:5247"]));
+    assert!(matches!(answer, Answer::Registered(_)), "{answer:?}");
+    world.bind(None, HOME, None);
+    assert_eq!(told(&mut world, &mut radio), [&seen[..], a, b, "192.0.2.4:5247"]);
+    world.ask(&mut gateway, said(&[a, b, a, &seen]));
+    assert_eq!(told(&mut world, &mut radio), [&seen[..], a, b]);
+    // Its NAT gives it one of those that it said itself.
+    gateway.at = a.parse().unwrap();
+    let load = pb::Load { service: HOME.as_bytes().to_vec(), instance: vec![1; 16], ..Default::default() };
+    world.ask(&mut gateway, Request::Load(load));
+    assert_eq!(told(&mut world, &mut radio), [a, b]);
+}
+
 fn account(name: &str, key: u8) -> Change {
     Change::PutAccount(Account { id: name.parse().unwrap(), key: Some(AccountKey([key; 32])) })
 }
