@@ -94,6 +94,7 @@ impl Matchmaker {
         }
         let (account, ..) = self.radios.at(radio);
         let reach = self.accounts.reach(account);
+        let among = self.services.among();
         let state = self.services.get_mut(service).ok_or(Refusal::UnknownService)?;
         let found = self.bindings.decides(reach, service, asked.client, asked.radio);
         let found = found.ok_or(Refusal::NoBinding)?;
@@ -115,7 +116,7 @@ impl Matchmaker {
         // Who was here lately is no newcomer: its keys are cached, and turning away who roams helps nobody.
         let known = again || last.is_some_and(|last| is_open(state, last, asked.radio, now));
         let wait = Duration::from_millis(1000 + u64::from(entropy[0]) * 8);
-        let level = state.level(now);
+        let level = state.level(among, now);
         if !known {
             admit(state, &self.bindings.policy(&found).copied().unwrap_or_default(), asked, level, wait)?;
         }
@@ -131,8 +132,8 @@ impl Matchmaker {
             // Of those who suffice for the level, those who suffice for the next go before the others: these get what is left.
             let next = demanded_under_overload(level.saturating_add(1));
             let first = level == 0 || asked.rssi_dbm >= next;
-            let rate = Rate { per_second: limit, burst: if first { limit / 10 + 1 } else { 1 } };
-            let admitted = rate.admit(&mut chosen.next, now);
+            let burst = if first { limit / among / 10 + 1 } else { 1 };
+            let admitted = Rate { per_second: limit, burst }.admit_share(among, &mut chosen.next, now);
             admitted.map_err(|retry| Refusal::Overload { demanded_dbm: None, retry: retry.max(wait) })?;
         }
         let endpoints = chosen.endpoints.clone();

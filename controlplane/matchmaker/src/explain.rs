@@ -154,8 +154,9 @@ impl Matchmaker {
     ) -> Outcome {
         self.binding_for(client, radio, service, now).map_or_else(Outcome::Not, |(at, found, ground)| {
             let binding = self.bindings.policy(&found).copied().unwrap_or_default();
+            let among = self.services.among();
             let Some(state) = self.services.get_mut(at) else { return Outcome::Not(WhyNot::NoService) };
-            let level = state.level(now);
+            let level = state.level(among, now);
             let mut policy = Policy::merge(&state.policy, &binding, level);
             // What only counts for whom a binding names.
             let named = ground == Ground::Bound && matches!(found.names, Naming::Both | Naming::Client);

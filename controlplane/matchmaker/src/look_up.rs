@@ -336,11 +336,12 @@ fn offer(
     connected: bool,
     now: Duration,
 ) -> Option<Offer> {
+    let among = services.among();
     let state = services.get_mut(found.service)?;
     if !serves(state, connected, now) {
         return None;
     }
-    let level = state.level(now);
+    let level = state.level(among, now);
     let policy = bindings.policy(found).copied().unwrap_or_default();
     let policy = Policy::merge(&state.policy, &policy, level);
     let (service, binding, at) = (state.record.uuid, found.id, found.service);

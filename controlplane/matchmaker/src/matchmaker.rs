@@ -411,8 +411,8 @@ impl Matchmaker {
 
     /// The level of overload of a service: the signal that it demands of newcomers.
     pub fn overload(&mut self, service: Uuid, now: Duration) -> u8 {
-        let at = self.bindings.service(service);
-        at.and_then(|at| self.services.get_mut(at)).map_or(0, |state| state.level(now))
+        let (at, among) = (self.bindings.service(service), self.services.among());
+        at.and_then(|at| self.services.get_mut(at)).map_or(0, |state| state.level(among, now))
     }
 
     /// A gateway asks for a binding. Asking again is harmless.

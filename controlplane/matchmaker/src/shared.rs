@@ -93,6 +93,12 @@ impl Matchmaker {
         self.service_at(service).is_ok_and(|at| self.services.renew(at, id, expires))
     }
 
+    /// So many matchmakers of this name are there beside this one: of the newcomers that an instance takes in a second each admits the same
+    /// share, however many come to it, so that all together admit no more.
+    pub fn set_others(&mut self, others: u32) {
+        self.services.set_others(others);
+    }
+
     /// Nobody can reach this instance at the moment: until it is heard of again, others go first.
     pub fn unreachable_instance(&mut self, service: Uuid, id: InstanceId) {
         if let Ok(at) = self.service_at(service)

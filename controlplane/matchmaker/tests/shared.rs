@@ -3,8 +3,11 @@
 mod common;
 
 use common::*;
+use matchmaker::objects::KeyId;
 use matchmaker::presence::Load;
-use matchmaker::{MARGIN, Refusal, shared::Struck, shared::Whom};
+use matchmaker::shared::{SharedInstance, Struck, Whom};
+use matchmaker::{Connect, MARGIN, Refusal};
+use std::time::Duration;
 use visibility::Policy;
 
 /// Two with the same records; the service has an instance at the first only.
@@ -122,4 +125,61 @@ fn an_instance_can_report_who_was_introduced_to_it_elsewhere() {
     second.m.forgive(PHONE, at(4));
     assert!(first.m.adopt_struck(&everywhere, second.m.struck(&everywhere).unwrap()));
     assert_eq!(first.m.refused(PHONE, at(5)), None);
+}
+
+/// What each of several matchmakers admits in a minute of many who come to each, with so much in a second.
+fn admitted(worlds: &mut [World], rate: u32, from: u64) -> Vec<usize> {
+    let mut admitted = vec![0; worlds.len()];
+    for second in from..from + 60 {
+        for (n, world) in worlds.iter_mut().enumerate() {
+            let now = at(second) + Duration::from_millis(n as u64);
+            let load = Load { admissions_per_second: rate, ..Load::default() };
+            if n == 0 {
+                world.radio(None, KITCHEN, now).unwrap();
+                world.instance(None, HOME, 1, now).unwrap();
+                world.load(None, HOME, 1, load, now);
+            } else {
+                // As it hears from the first every few seconds.
+                let said = SharedInstance {
+                    service: HOME,
+                    instance: [1; 16],
+                    key: KeyId([100; 16]),
+                    endpoints: Vec::new(),
+                    load,
+                    at: now,
+                };
+                world.radio(None, KITCHEN, now).unwrap();
+                world.m.adopt_instance(&said, now).unwrap();
+            }
+            for comer in 0..2 * rate {
+                let client = mac(n as u8 * 2, second as u32 * 1000 + comer);
+                let asked = Connect { rssi_dbm: Some(-30), ..connect(client, HOME, KITCHEN) };
+                let now = now + at(1) * comer / (2 * rate);
+                admitted[n] += usize::from(world.m.connect(&asked, now, [0; 16]).is_ok());
+            }
+        }
+    }
+    admitted
+}
+
+#[test]
+fn each_of_several_admits_its_share_of_what_an_instance_takes() {
+    for others in [0u32, 1, 3] {
+        let mut worlds: Vec<World> = (0..=others).map(|_| two().0).collect();
+        worlds.iter_mut().for_each(|world| world.m.set_others(others));
+        for (rate, from) in [(40, 1), (1, 1000)] {
+            let (all, each) = (60 * rate as usize, 60 * rate as usize / worlds.len());
+            let admitted = admitted(&mut worlds, rate, from);
+            // What comes at once at first, and the one that just does not fit any more.
+            let burst = rate as usize / 10 + 2;
+            assert!(admitted.iter().all(|&n| n + 2 >= each && n <= each + burst), "{all}: {admitted:?}");
+        }
+    }
+    // One goes, and the others share what it left.
+    let mut alone = [two().0];
+    alone[0].m.set_others(1);
+    let half = admitted(&mut alone, 40, 1)[0];
+    alone[0].m.set_others(0);
+    let whole = admitted(&mut alone, 40, 1000)[0];
+    assert!((1198..=1206).contains(&half) && (2398..=2406).contains(&whole), "{half} {whole}");
 }

@@ -44,10 +44,15 @@ impl Rate {
     /// Whether one more fits, and if not, for how long not. `next` is the state: when the next would fit if there were no bursts
     /// (the virtual scheduling algorithm, ITU-T I.371).
     pub fn admit(self, next: &mut Duration, now: Duration) -> Result<(), Duration> {
+        self.admit_share(1, next, now)
+    }
+
+    /// The same where several admit by this rate, each its share of it; bursts are of each.
+    pub fn admit_share(self, among: u32, next: &mut Duration, now: Duration) -> Result<(), Duration> {
         if self.per_second == 0 {
             return Ok(());
         }
-        let interval = Duration::from_secs(1) / self.per_second;
+        let interval = Duration::from_secs(among.max(1).into()) / self.per_second;
         let early = interval * self.burst.saturating_sub(1);
         if *next > now + early {
             return Err(*next - now - early);

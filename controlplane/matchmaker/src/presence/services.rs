@@ -30,7 +30,7 @@ pub struct Load {
     pub load_permille: u16,
     /// Devices that it serves.
     pub sessions: u32,
-    /// It takes at most so many newcomers; zero: no limit.
+    /// It takes at most so many newcomers, of all matchmakers together; zero: no limit.
     pub admissions_per_second: u32,
     /// No newcomers at all.
     pub draining: bool,
@@ -116,20 +116,21 @@ impl ServiceState {
         self.live.1 > now
     }
 
-    /// Newcomers that all instances take in a second, if all have a limit; and the load of the one that has the least, in
-    /// thousandths.
-    pub(crate) fn capacity(&self, now: Duration) -> (Option<u32>, u16) {
+    /// Newcomers that all instances take in a second from one of so many matchmakers, if all have a limit; and the load of the one
+    /// that has the least, in thousandths.
+    pub(crate) fn capacity(&self, among: u32, now: Duration) -> (Option<u32>, u16) {
         let open =
             || self.instances.iter().filter(|instance| instance.is_live(now) && !instance.load.draining);
         let rates = open().map(|instance| Some(instance.load.admissions_per_second).filter(|&rate| rate > 0));
         let load = open().map(|instance| instance.load.load_permille).min().unwrap_or_default();
-        (rates.sum(), load)
+        let rate: Option<u32> = rates.sum();
+        (rate.map(|rate| rate / among), load)
     }
 
     /// The level of overload at this moment.
-    pub(crate) fn level(&mut self, now: Duration) -> u8 {
+    pub(crate) fn level(&mut self, among: u32, now: Duration) -> u8 {
         if self.overload.is_due(now) {
-            let (rate, load) = self.capacity(now);
+            let (rate, load) = self.capacity(among, now);
             return self.overload.level(rate, load, now);
         }
         self.overload.last()
@@ -155,12 +156,25 @@ pub(crate) struct Services {
     /// Policies of the configuration.
     configured: HashMap<Uuid, Policy, Seed>,
     hand: usize,
+    /// Matchmakers of this name beside this one.
+    others: u32,
 }
 
 impl Services {
     pub(crate) fn new(seed: Seed) -> Services {
         let (owned, configured) = (HashMap::with_hasher(seed), HashMap::with_hasher(seed));
         Services { by_ssid: HashMap::with_hasher(seed), owned, configured, ..Services::default() }
+    }
+
+    /// Among how many matchmakers what instances take in a second is shared, this one counted.
+    #[inline]
+    pub(crate) fn among(&self) -> u32 {
+        self.others.saturating_add(1)
+    }
+
+    /// So many others are there.
+    pub(crate) fn set_others(&mut self, others: u32) {
+        self.others = others;
     }
 
     #[inline]

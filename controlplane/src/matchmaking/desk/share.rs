@@ -180,9 +180,11 @@ impl Desk {
         }
     }
 
-    /// Instances of processes that are there are there.
+    /// Instances of processes that are there are there, and each process admits its share of newcomers.
     fn processes(&mut self, alive: &HashSet<ProcessId>, now: Duration) {
         let Some(sharing) = &mut self.sharing else { return };
+        // While the store is away nobody knows better: it stays as it was.
+        self.matchmaker.set_others(u32::try_from(alive.len()).unwrap_or(u32::MAX));
         for ((service, id), other) in &mut sharing.elsewhere {
             let before = other.adopted;
             if !alive.contains(&other.process) {

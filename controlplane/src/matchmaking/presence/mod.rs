@@ -90,7 +90,7 @@ pub(crate) enum Shared {
     Up,
     /// Instances that a process keeps; `whole`: all of them.
     Instances { process: ProcessId, whole: bool, there: Vec<SharedInstance>, gone: Vec<(Uuid, InstanceId)> },
-    /// Processes that are there.
+    /// Other processes that are there.
     Beat { alive: Vec<ProcessId> },
     /// Another process says this to an instance that is registered here.
     Push { which: (Uuid, InstanceId), push: Push },

@@ -237,6 +237,29 @@ async fn silence<S: Store>(store: S) {
         .await;
 }
 
+/// How many there are all know: each admits its share.
+async fn processes<S: Store>(store: S) {
+    let mut all: Vec<Process> = (0..3).map(|_| Process::start(store.clone(), 1)).collect();
+    let others = async |process: &mut Process, wanted: usize| {
+        let alive = |shared| match shared {
+            Shared::Beat { alive } => (alive.len() == wanted).then_some(()),
+            _ => None,
+        };
+        process.hears(alive).await;
+    };
+    for process in &mut all {
+        others(process, 2).await;
+    }
+    drop(all.pop());
+    for process in &mut all {
+        others(process, 1).await;
+    }
+    all.push(Process::start(store, 1));
+    for process in &mut all {
+        others(process, 2).await;
+    }
+}
+
 /// Who is refused by one is refused by all, also by who comes later; the later word counts.
 async fn refusals<S: Store>(store: S) {
     let mut first = Process::start(store.clone(), 1);
@@ -483,7 +506,7 @@ macro_rules! suite {
     };
 }
 
-suite!(instances, silence, refusals, tunnels, pmks, strangers);
+suite!(instances, silence, processes, refusals, tunnels, pmks, strangers);
 
 #[tokio::test]
 async fn what_memory_forgets_is_said_again() {

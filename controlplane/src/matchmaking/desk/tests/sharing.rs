@@ -8,7 +8,7 @@ use matchmaker::{
     shared::SharedInstance,
 };
 
-use super::*;
+use super::{world::*, *};
 use crate::matchmaking::presence::{ProcessId, Shared};
 
 const SERVICE: Uuid = Uuid::from_u128(7);
@@ -63,4 +63,41 @@ fn who_watches_networks_hears_of_instances_at_other_processes() {
     let gone =
         Shared::Instances { process: OTHER, whole: false, there: Vec::new(), gone: vec![(SERVICE, [4; 16])] };
     assert_eq!(heard(&mut desk, gone, now), news);
+}
+
+#[test]
+fn each_process_admits_its_share_of_what_an_instance_takes() {
+    let mut world = World::new();
+    let (mut radio, mut gateway) = (world.client(), world.client());
+    world.desk.begin_sharing();
+    world.radio(&mut radio, RADIO);
+    world.instance(&mut gateway, SERVICE, 1);
+    world.bind(None, SERVICE, None);
+    let load = pb::Load {
+        service: SERVICE.as_bytes().to_vec(),
+        instance: vec![1; 16],
+        admissions_per_second: 100,
+        ..Default::default()
+    };
+    let taken = world.ask(&mut gateway, Request::Load(load));
+    assert_eq!(taken, Answer::Done(pb::Done {}));
+    // All come at once after a quiet time: a tenth of a second's share, and one.
+    let mut comers = 0u32..;
+    let mut at_once = |world: &mut World, others: u8| {
+        let alive = (1..=others).map(|n| ProcessId([n; 16])).collect();
+        world.desk.shared(Shared::Beat { alive }, world.now);
+        world.now += Duration::from_secs(1);
+        let Request::Connect(said) = connect(PHONE, SERVICE) else { panic!() };
+        let mut next = || {
+            let [a, b, c, d] = comers.next().unwrap().to_be_bytes();
+            let said = pb::Connect { client: vec![0, 9, a, b, c, d], rssi_dbm: -30, ..said.clone() };
+            matches!(world.ask(&mut radio, Request::Connect(said)), Answer::Connected(_))
+        };
+        (0..20).take_while(|_| next()).count()
+    };
+    assert_eq!(at_once(&mut world, 0), 11);
+    assert_eq!(at_once(&mut world, 1), 6);
+    assert_eq!(at_once(&mut world, 4), 3);
+    // Two of five fell silent.
+    assert_eq!(at_once(&mut world, 2), 4);
 }
