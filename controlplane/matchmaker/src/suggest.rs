@@ -1,24 +1,19 @@
 //! Bindings that people forget to make.
 
-use std::collections::BTreeSet;
-
 use crate::Matchmaker;
-use crate::objects::{AccountId, Grantee, NewBinding, Origin, Pattern, Security, Service};
-use crate::scope::AccountRef;
+use crate::objects::{AccountId, KeyId, NewBinding, Origin, Owner, Pattern, Security, Service};
 
 impl Matchmaker {
-    /// Services that nobody sees without a broadcast binding, and whose they are: enterprise services without a binding that names no
-    /// client, of accounts that have radios, or that somebody who has some lets show their networks.
+    /// Services that nobody sees without a broadcast binding, and whose they are: enterprise services that no device is at home with, so
+    /// that nobody binds devices to them, and that have no binding that names no client. They are those of accounts, and of the
+    /// configuration; what anybody registers under a key of their own is not suggested to the operator.
+    ///
+    /// Where radios are is not asked: which are registered differs from one matchmaker to the next, and a binding holds for those to come.
     pub fn lonely_services(&self) -> impl Iterator<Item = (Option<&AccountId>, &Service)> {
-        let shown = self.accounts.grants().filter_map(|grant| {
-            let Grantee::Account(of) = &grant.services_of else { return None };
-            let radios_of = self.accounts.find(Some(&grant.radios_of))?;
-            (self.radios.of_account(radios_of) > 0).then(|| self.accounts.find(Some(of)))?
-        });
-        let shown: BTreeSet<AccountRef> = shown.collect();
-        let services = self.services.iter().filter(move |(at, state)| {
+        let services = self.services.iter().filter(|(at, state)| {
             state.record.security == Security::Enterprise
-                && (self.radios.of_account(state.account) > 0 || shown.contains(&state.account))
+                && matches!(state.record.owner, Owner::Account(_) | Owner::Key(KeyId::OWN))
+                && !self.bindings.has_home(*at)
                 && !self.bindings.has_broadcast(*at)
         });
         services.map(|(_, state)| (self.accounts.id(state.account), &state.record))

@@ -4,9 +4,9 @@ mod common;
 
 use common::*;
 use dot11::MacAddr;
-use matchmaker::objects::KeyId;
+use matchmaker::objects::{Cause, KeyId, Owner, Service};
 use matchmaker::presence::Load;
-use matchmaker::{Change, Ground, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown, WhyNot};
+use matchmaker::{AutoBind, Change, Ground, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown, WhyNot};
 use std::time::Duration;
 use visibility::{Band, Policy};
 
@@ -471,16 +471,33 @@ fn an_enterprise_service_that_nobody_can_see_is_noticed() {
     world.m.apply(&Change::PutBinding { account: A.map(account), binding: suggestion[0].with_id(9) });
     assert_eq!(suggested(&world, "a@example.org"), []);
     assert_eq!(world.seen(OFFICE, &[], at(1)), [(WORK, None)]);
-    // Without radios there is nobody to show it to.
-    assert_eq!(suggested(&world, "b@example.org").len(), 1);
+    // Which radios there are does not matter: each matchmaker knows of others.
     let peer = world.peer(B, STREET.0[5]);
     world.m.unregister_radio(peer, STREET).unwrap();
-    assert_eq!(suggested(&world, "b@example.org"), []);
-    // Nobody of its own, but others may show it.
-    world.grant("a@example.org", Some("b@example.org"));
     assert_eq!(suggested(&world, "b@example.org").len(), 1);
     let lonely = world.m.lonely_services().map(|(owner, service)| (owner.cloned(), service.uuid));
     assert_eq!(lonely.collect::<Vec<_>>(), [(B.map(account), CARRIER)]);
+    // One where a device was at home has a network of its own, which binds devices; one that came through another's radio has not.
+    let mut asked = |cause, id| {
+        let peer = world.peer(B, 100);
+        let plan = world.m.plan_auto_bind(peer, CARRIER, mac(0, id), None, cause).unwrap();
+        let AutoBind::Create { account, binding } = plan else { panic!() };
+        world.m.apply(&Change::PutBinding { account, binding: binding.with_id(u64::from(id)) });
+        suggested(&world, "b@example.org").len()
+    };
+    assert_eq!((asked(Cause::Remote, 70), asked(Cause::Local, 71), asked(Cause::Wired, 72)), (1, 0, 0));
+    for (id, left) in [(71, 0), (72, 1)] {
+        world.m.apply(&Change::DeleteBinding { account: B.map(account), id });
+        assert_eq!(suggested(&world, "b@example.org").len(), left);
+    }
+    // A stranger's is not suggested, the configuration's is.
+    let work = world.m.service(WORK).unwrap().clone();
+    for (key, uuid) in [(KeyId([100; 16]), 60), (KeyId::OWN, 61)] {
+        let (owner, uuid) = (Owner::Key(key), matchmaker::Uuid::from_u128(uuid));
+        world.m.apply(&Change::PutService(Service { owner, uuid, ..work.clone() }));
+    }
+    let lonely: Vec<_> = world.m.lonely_services().map(|(_, service)| service.uuid.as_u128()).collect();
+    assert_eq!(lonely, [CARRIER.as_u128(), 61]);
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Bindings {
         );
         let entry = self.names.get_mut(service);
         let second = std::mem::replace(&mut entry.first, at);
-        entry.count(&key, 1);
+        entry.count(&place, 1);
         let place = self.places.get_mut(at);
         (place.next, place.next_of_service) = (before.unwrap_or(NONE), second);
         if second != NONE {
@@ -164,7 +164,7 @@ impl Bindings {
             places.get_mut(place.next_of_service).previous_of_service = place.previous_of_service;
         }
         let entry = self.names.get_mut(place.service);
-        entry.count(&key, -1);
+        entry.count(&place, -1);
         match place.previous_of_service {
             NONE => entry.first = place.next_of_service,
             before => self.places.get_mut(before).next_of_service = place.next_of_service,
@@ -372,6 +372,11 @@ impl Bindings {
     /// Whether any binding makes the service visible to whoever is near some radio.
     pub fn has_broadcast(&self, service: ServiceRef) -> bool {
         self.names.get(service).anybody > 0
+    }
+
+    /// Whether devices are at home with the service: a gateway asked for a binding of one that it heard itself, by radio or wire.
+    pub fn has_home(&self, service: ServiceRef) -> bool {
+        self.names.get(service).at_home > 0
     }
 
     /// What a binding that was found says.

@@ -2,8 +2,9 @@
 
 use uuid::Uuid;
 
-use super::place::Key;
+use super::place::{Key, Place};
 use crate::memory::{Index, NONE, Seed, Slab, hash_pair};
+use crate::objects::{Cause, Origin};
 use crate::scope::AccountRef;
 
 /// A service.
@@ -18,11 +19,13 @@ pub(super) struct Name {
     pub(super) owner: Option<AccountRef>,
     /// Bindings that name no client.
     pub(super) anybody: u32,
+    /// Bindings that a gateway asked for because the device was at home with it.
+    pub(super) at_home: u32,
 }
 
 impl Name {
     fn new(uuid: Uuid) -> Name {
-        Name { uuid, first: NONE, held: 1, owner: None, anybody: 0 }
+        Name { uuid, first: NONE, held: 1, owner: None, anybody: 0, at_home: 0 }
     }
 
     /// Reads something of each of its cache lines.
@@ -32,9 +35,12 @@ impl Name {
     }
 
     /// A binding comes or goes.
-    pub(super) fn count(&mut self, key: &Key, one: i32) {
-        if matches!(key, Key::Radio(_) | Key::Neither(_)) {
+    pub(super) fn count(&mut self, place: &Place, one: i32) {
+        if matches!(place.key(), Key::Radio(_) | Key::Neither(_)) {
             self.anybody = self.anybody.wrapping_add_signed(one);
+        }
+        if matches!(Origin::of(place.origin), Origin::AutoBind(Cause::Local | Cause::Wired)) {
+            self.at_home = self.at_home.wrapping_add_signed(one);
         }
     }
 }

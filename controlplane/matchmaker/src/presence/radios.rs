@@ -84,8 +84,6 @@ pub(crate) struct Radios {
     seed: Seed,
     places: Slab<RadioPlace>,
     index: Lines,
-    /// Registered ones, by account.
-    registered: Vec<u32>,
     len: usize,
     /// Where the sweep goes on.
     hand: u32,
@@ -98,11 +96,6 @@ impl Radios {
 
     pub(crate) fn len(&self) -> usize {
         self.len
-    }
-
-    /// Registered radios of an account.
-    pub(crate) fn of_account(&self, account: AccountRef) -> u32 {
-        self.registered.get(account.0 as usize).copied().unwrap_or_default()
     }
 
     /// The place of a radio that is registered.
@@ -130,7 +123,6 @@ impl Radios {
             }
             None => self.insert(said.mac, peer.account, peer.key),
         };
-        self.count(at, -1);
         let (mut neighbours, mut marks) = ([NONE; 8], [0; 8]);
         let places =
             said.neighbours.iter().filter_map(|&mac| self.find_bss(mac)).filter(|&other| other != at);
@@ -151,7 +143,6 @@ impl Radios {
             place.civic = civic.map(|civic| Box::new(Civic(civic.clone())));
         }
         place.expires = now.saturating_add(lifetime).as_secs().min(u64::from(u32::MAX)) as u32;
-        self.count(at, 1);
         Ok(at)
     }
 
@@ -161,7 +152,6 @@ impl Radios {
         let place = self.places.get(at);
         // What another registered ends.
         if !is_owner(account, key, Peer { account: place.account, key: place.key }) {
-            self.count(at, -1);
             self.places.get_mut(at).expires = 0;
         }
         let place = self.places.get_mut(at);
@@ -390,7 +380,6 @@ impl Radios {
 
     /// It is not registered any more, and is forgotten unless there is a record of it.
     fn end(&mut self, at: u32) {
-        self.count(at, -1);
         let place = self.places.get_mut(at);
         place.expires = 0;
         if place.recorded {
@@ -400,17 +389,6 @@ impl Radios {
             self.index.remove(hash(self.seed, mac), |other| other == at);
             self.places.remove(at, RadioPlace::gone());
             self.len -= 1;
-        }
-    }
-
-    fn count(&mut self, at: u32, one: i32) {
-        let place = self.places.get(at);
-        let account = place.account.0 as usize;
-        if place.expires != 0 {
-            if self.registered.len() <= account {
-                self.registered.resize(account + 1, 0);
-            }
-            self.registered[account] = self.registered[account].wrapping_add_signed(one);
         }
     }
 }
