@@ -11,8 +11,8 @@ use proto::{
         DeleteGrantRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
         Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListGatewaysRequest,
         ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, ListSuggestionsRequest,
-        ObjectKind, Policy, WatchRequest, admin_client::AdminClient, object_change::Object,
-        session_change::Kind,
+        ObjectKind, Policy, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
+        object_change::Object, session_change::Kind,
     },
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };
@@ -100,6 +100,16 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     let refused = served.admin.create_binding(anybody).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().starts_with("policy.max_mobility: it counts for devices that"), "{refused}");
+    // As many radios as are counted: that would keep nobody out.
+    let everywhere = Policy { max_mobility: Some(8), ..Policy::default() };
+    let refused =
+        served.admin.create_binding(CreateBindingRequest { policy: Some(everywhere), ..phone() }).await;
+    let refused = refused.unwrap_err();
+    let fields = refused.get_details_bad_request().unwrap().field_violations;
+    assert_eq!((refused.code(), fields[0].field.as_str()), (Code::InvalidArgument, "policy.max_mobility"));
+    assert!(fields[0].description.starts_with("8 would keep nobody out"), "{refused}");
+    let network = UpdateNetworkRequest { uuid: UUID.into(), policy: Some(everywhere), capture_url: None };
+    assert_eq!(served.admin.update_network(network).await.unwrap_err().message(), refused.message());
     // Saying it again, differently or not, changes nothing.
     let again = CreateBindingRequest { policy: None, ..phone() };
     let again = served.admin.create_binding(again).await.unwrap().into_inner();

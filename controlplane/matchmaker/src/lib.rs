@@ -31,6 +31,6 @@ pub use look_up::{MAX_AHEAD, MAX_DEVICES, Near, Offer, Offers};
 pub use matchmaker::{AutoBind, MAX_AUTO_BOUND, MAX_SERVICES, Matchmaker, Predictions, Settings};
 pub use memory::Seed;
 pub use objects::{Binding, BindingId, Change, Pattern, PatternError};
-pub use presence::MAX_INSTANCES;
+pub use presence::{MAX_INSTANCES, MAX_MOBILITY};
 pub use refusal::{Asker, Refusal};
 pub use uuid::Uuid;

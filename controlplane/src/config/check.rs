@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use matchmaker::Pattern;
+use matchmaker::{MAX_MOBILITY, Pattern};
 
-use super::{Config, Service};
+use super::{Config, Policy, Service};
 
 impl Config {
     /// The first thing that does not fit, in words for the operator.
@@ -20,6 +20,7 @@ impl Config {
                 ));
             }
             self.check_service(service)
+                .and_then(|()| check_policy(&service.policy))
                 .map_err(|message| format!("service \"{}\": {message}", service.ssid))?;
         }
         self.check_matchmaking()?;
@@ -31,6 +32,8 @@ impl Config {
                     binding.service
                 ));
             }
+            check_policy(&binding.policy)
+                .map_err(|message| format!("the [[binding]] of service {}: {message}", binding.service))?;
             if binding.client == Pattern::Any && binding.policy.max_mobility.is_some_and(|most| most != 0) {
                 return Err(format!(
                     "the [[binding]] of service {} has max_mobility, which counts for devices that a binding names: say which client, or leave it out",
@@ -167,5 +170,37 @@ impl Config {
             }
         }
         Ok(())
+    }
+}
+
+fn check_policy(policy: &Policy) -> Result<(), String> {
+    match policy.max_mobility {
+        Some(most) if most > MAX_MOBILITY => Err(format!(
+            "max_mobility = {most} would keep nobody out, because no more than {} radios of a device are counted: 1 to {MAX_MOBILITY}, or 0 for no condition",
+            MAX_MOBILITY + 1
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mobility_that_nobody_exceeds_is_no_condition() {
+        let service = "[[service]]\nuuid = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nssid = \"home\"\nsecurity = \"open\"\n";
+        let binding = "[[binding]]\nservice = \"6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001\"\nclient = \"02:00:00:00:00:07\"\n";
+        let matchmaker = "[matchmaker]\n";
+        let check = |of_service: u32, of_binding: u32| {
+            let policy = |most| format!("policy = {{ max_mobility = {most} }}\n");
+            let text = [service, &policy(of_service), binding, &policy(of_binding), matchmaker].concat();
+            toml::from_str::<Config>(&text).unwrap().check()
+        };
+        assert_eq!((check(7, 1), check(0, 7)), (Ok(()), Ok(())));
+        let refused = check(8, 1).unwrap_err();
+        assert!(refused.starts_with("service \"home\": max_mobility = 8 would keep nobody out"), "{refused}");
+        let refused = check(0, 9).unwrap_err();
+        assert!(refused.contains("[[binding]]") && refused.contains("max_mobility = 9"), "{refused}");
     }
 }

@@ -78,9 +78,9 @@ pub struct Policy {
     pub min_down_kbps: Option<u32>,
     /// How long the device must have been near, in milliseconds.
     pub delay_ms: Option<u32>,
-    /// Radios that it may have been near in the last ten minutes.
+    /// Radios that it may have been near in the last ten minutes: at most seven.
     pub max_mobility: Option<u32>,
-    /// More delay at 2.4 GHz for devices that can do 5 GHz, in milliseconds.
+    /// More delay at 2.4 GHz for devices that can do another band, in milliseconds.
     pub steer_delay_ms: Option<u32>,
     /// Shown at least so long once shown, in seconds.
     pub dwell_seconds: Option<u32>,

@@ -171,10 +171,10 @@ pub struct PolicyFlags {
     /// How long the device must have been near, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub delay: Option<u32>,
-    /// Radios that the device may have been near in the last ten minutes; counts for devices that a binding names.
+    /// Radios that the device may have been near in the last ten minutes, at most 7; counts for devices that a binding names.
     #[arg(long, value_name = "N")]
     pub max_mobility: Option<u32>,
-    /// More delay at 2.4 GHz for devices that can do 5 GHz, in milliseconds.
+    /// More delay at 2.4 GHz for devices that can do another band, where a radio of one is near, in milliseconds.
     #[arg(long, value_name = "MS")]
     pub steer_delay: Option<u32>,
     /// Shown at least so long once shown, in seconds.

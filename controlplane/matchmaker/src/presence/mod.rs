@@ -16,4 +16,5 @@ pub(crate) use radios::Radios;
 pub use radios::{Peer, RadioRegistration, RadioView, RadiosMemory};
 pub use services::{Instance, InstanceId, Load, MAX_INSTANCES};
 pub(crate) use services::{ServiceState, Services, owns};
+pub use sightings::MAX_MOBILITY;
 pub(crate) use sightings::Sightings;

@@ -8,6 +8,8 @@ use crate::memory::{Seed, hash_pair};
 
 /// Radios that count.
 const RADIOS: usize = 8;
+/// The greatest mobility that a policy can demand: with one more nobody would ever be kept out.
+pub const MAX_MOBILITY: u32 = RADIOS as u32 - 1;
 /// Time is counted in so many seconds.
 const TICK: u64 = 8;
 /// Connected devices are looked up again once a minute: one not heard of for longer is on its way.

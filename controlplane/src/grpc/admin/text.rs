@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dot11::MacAddr;
 use matchmaker::{
-    Binding, Pattern, Uuid,
+    Binding, MAX_MOBILITY, Pattern, Uuid,
     objects::{AccountId, AccountKey, Grant, Grantee},
 };
 use proto::{admin, matchmaking::PublicKey};
@@ -100,6 +100,15 @@ pub(super) fn dbm(field: &str, dbm: Option<i32>) -> Result<Option<i8>, Status> {
 pub(super) fn policy(said: Option<&admin::Policy>) -> Result<Policy, Status> {
     let Some(said) = said else { return Ok(Policy::default()) };
     let milliseconds = |time: u32| Duration::from_millis(time.into());
+    if let Some(most) = said.max_mobility.filter(|&most| most > MAX_MOBILITY) {
+        return Err(invalid(
+            "policy.max_mobility",
+            format!(
+                "{most} would keep nobody out, because no more than {} radios of a device are counted; it is 1 to {MAX_MOBILITY}, or 0 for no condition",
+                MAX_MOBILITY + 1
+            ),
+        ));
+    }
     Ok(Policy {
         min_rssi_dbm: dbm("policy.min_rssi_dbm", said.min_rssi_dbm)?,
         min_up_kbps: said.min_up_kbps,
