@@ -11,7 +11,7 @@ use proto::{
         DeleteGrantRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
         Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListGatewaysRequest,
         ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, ListSuggestionsRequest,
-        ObjectKind, Policy, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
+        ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
         object_change::Object, session_change::Kind,
     },
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
@@ -110,10 +110,18 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     assert!(fields[0].description.starts_with("8 would keep nobody out"), "{refused}");
     let network = UpdateNetworkRequest { uuid: UUID.into(), policy: Some(everywhere), capture_url: None };
     assert_eq!(served.admin.update_network(network).await.unwrap_err().message(), refused.message());
-    // Saying it again, differently or not, changes nothing.
-    let again = CreateBindingRequest { policy: None, ..phone() };
-    let again = served.admin.create_binding(again).await.unwrap().into_inner();
+    // Saying it again changes nothing, and who says it differently is told.
+    let again = served.admin.create_binding(phone()).await.unwrap().into_inner();
     assert_eq!((again.created, again.binding), (false, Some(binding.clone())));
+    for policy in [None, Some(Policy { min_rssi_dbm: Some(-60), ..Policy::default() })] {
+        let other = CreateBindingRequest { policy, ..phone() };
+        let refused = served.admin.create_binding(other).await.unwrap_err();
+        assert_eq!(refused.code(), Code::AlreadyExists);
+        assert!(refused.message().contains(&format!("`ttgctl bindings set {}`", binding.id)), "{refused}");
+        let details = refused.get_details_bad_request().unwrap();
+        assert_eq!(details.field_violations[0].field, "policy");
+    }
+    assert_eq!(served.bindings().await, std::slice::from_ref(&binding));
 
     // The radio said how it hears the phone when it asked what to show.
     let asked =
@@ -131,7 +139,7 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     let wrong = served.admin.explain(ExplainRequest { rssi_dbm: Some(7), ..asked }).await.unwrap_err();
     assert!(wrong.message().starts_with("rssi_dbm: 7 dBm is no signal"), "{wrong}");
     let stats = served.admin.get_stats(GetStatsRequest {}).await.unwrap().into_inner().control;
-    assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (3, 2), "{stats:?}");
+    assert_eq!((stats["matchmaker_commits"], stats["matchmaker_look_ups"]), (5, 2), "{stats:?}");
     assert_eq!(stats["matchmaker_handshakes"], 1);
     drop((link, radio));
     served.stop().await;
@@ -147,6 +155,70 @@ async fn a_binding_is_seen_by_radios_until_it_is_deleted_and_outlives_the_proces
     assert_eq!(offered(&mut radio).await, [0; 0]);
     assert!(served.bindings().await.is_empty());
     let gone = served.admin.delete_binding(delete).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn the_policy_of_a_binding_is_changed_while_it_is_in_force() {
+    let state = tempfile::tempdir().unwrap();
+    let text = [SERVICE, MATCHMAKER, BINDING].concat();
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    let link = served.gateway().await;
+    let mut radio = served.radio().await;
+    let client = "02:00:00:00:00:08";
+    let make = CreateBindingRequest { client: client.into(), ..phone() };
+    let made = served.admin.create_binding(make).await.unwrap().into_inner().binding.unwrap();
+    let least = async |radio: &mut Radio| {
+        let offers = radio.look_up(STRANGER).await.offers;
+        let ours = offers.iter().find(|offer| offer.binding == made.id).expect("it is offered all the time");
+        ours.policy.as_ref().map(|policy| (policy.min_rssi_dbm, policy.max_clients))
+    };
+    assert_eq!(least(&mut radio).await, Some((-75, 0)));
+
+    // All of it is replaced, and radios hear of it with their next question.
+    let set = |policy| UpdateBindingRequest { account: String::new(), id: made.id, policy };
+    let policy = Policy { min_rssi_dbm: Some(-60), max_clients: Some(3), ..Policy::default() };
+    let updated = served.admin.update_binding(set(Some(policy))).await.unwrap().into_inner();
+    assert_eq!(updated, Binding { policy: Some(policy), ..made.clone() });
+    assert_eq!(least(&mut radio).await, Some((-60, 3)));
+    assert_eq!(served.admin.update_binding(set(Some(policy))).await.unwrap().into_inner(), updated);
+    let unsaid = served.admin.update_binding(set(None)).await.unwrap_err();
+    assert_eq!(unsaid.code(), Code::InvalidArgument);
+    assert_eq!(unsaid.get_details_bad_request().unwrap().field_violations[0].field, "policy");
+    let wrong = Policy { kick_rssi_dbm: Some(9), ..Policy::default() };
+    let wrong = served.admin.update_binding(set(Some(wrong))).await.unwrap_err();
+    assert_eq!(wrong.get_details_bad_request().unwrap().field_violations[0].field, "policy.kick_rssi_dbm");
+
+    // What is not there does not come to be by it, and what is of the configuration is changed there.
+    let configured = served.bindings().await.pop().unwrap();
+    assert_eq!(configured.origin, "configuration");
+    let fixed = UpdateBindingRequest { id: configured.id, ..set(Some(policy)) };
+    let refused = served.admin.update_binding(fixed).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("change its [[binding]] there"), "{refused}");
+    let differs = served.admin.create_binding(CreateBindingRequest { policy: None, ..phone() }).await;
+    assert!(differs.unwrap_err().message().contains("change its [[binding]] there"));
+    let nobody = UpdateBindingRequest { id: made.id + 7, ..set(Some(policy)) };
+    assert_eq!(served.admin.update_binding(nobody).await.unwrap_err().code(), Code::NotFound);
+    let other = UpdateBindingRequest { account: "info@example.org".into(), ..set(Some(policy)) };
+    assert_eq!(served.admin.update_binding(other).await.unwrap_err().code(), Code::NotFound);
+    let anybody = CreateBindingRequest { client: "*".into(), policy: None, ..phone() };
+    let anybody = served.admin.create_binding(anybody).await.unwrap().into_inner().binding.unwrap();
+    let roams = Policy { max_mobility: Some(2), ..Policy::default() };
+    let roams = UpdateBindingRequest { id: anybody.id, ..set(Some(roams)) };
+    let refused = served.admin.update_binding(roams).await.unwrap_err();
+    assert!(refused.message().starts_with("policy.max_mobility: it counts for devices that"), "{refused}");
+    drop((link, radio));
+    served.stop().await;
+
+    let mut served = serve(control_in(state.path(), &text).await).await;
+    assert_eq!(served.bindings().await[0], updated);
+    let cleared = served.admin.update_binding(set(Some(Policy::default()))).await.unwrap().into_inner();
+    assert_eq!(cleared.policy, None);
+    let delete = DeleteBindingRequest { account: String::new(), id: made.id };
+    served.admin.delete_binding(delete).await.unwrap();
+    let gone = served.admin.update_binding(set(Some(policy))).await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
     served.stop().await;
 }

@@ -9,7 +9,7 @@ use proto::admin::{
     CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
     DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, GetAccountRequest, GetBindingRequest,
     GetContractRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, ListContractsRequest,
-    ListRegisteredRadiosRequest, ObjectChange, ObjectKind, Policy, UpdateNetworkRequest, WatchRequest,
+    ListRegisteredRadiosRequest, ObjectChange, ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest,
     admin_client::AdminClient, object_change::Object, session_change::Kind,
 };
 use proto::matchmaking::messages::{self as mm, answer::Answer, request::Request};
@@ -117,6 +117,11 @@ async fn what_operators_make_and_delete() {
     assert_eq!(bindings.next().await, (Kind::Updated, Some(Object::Binding(made.clone()))));
     let get = GetBindingRequest { account: account.clone(), id: made.id };
     assert_eq!(served.admin.get_binding(get.clone()).await.unwrap().into_inner(), made);
+    let policy = Some(Policy { min_rssi_dbm: Some(-70), ..Policy::default() });
+    let set = UpdateBindingRequest { account: account.clone(), id: made.id, policy };
+    let set = served.admin.update_binding(set).await.unwrap().into_inner();
+    assert_eq!(set.policy, policy);
+    assert_eq!(bindings.next().await, (Kind::Updated, Some(Object::Binding(set))));
     let delete = DeleteBindingRequest { account: account.clone(), id: made.id };
     served.admin.delete_binding(delete).await.unwrap();
     let (kind, Some(Object::Binding(gone))) = bindings.next().await else { panic!() };

@@ -89,6 +89,18 @@ async fn bindings_and_accounts_are_made_listed_and_removed() {
     );
     assert_eq!(ttgctl(&server, &add).await.unwrap(), "binding 1 made\n");
     assert_eq!(ttgctl(&server, &add).await.unwrap(), "binding 1 says so already (administrator)\n");
+    let differs = ttgctl(&server, &add.replace("-75", "-70")).await.unwrap_err();
+    assert!(differs.contains("`ttgctl bindings set 1 --account info@example.org`"), "{differs}");
+    let set = "bindings set 1 --account info@example.org";
+    let nothing = ttgctl(&server, set).await.unwrap_err();
+    assert!(nothing.contains("--clear-policy"), "{nothing}");
+    let said = ttgctl(&server, &format!("{set} --max-clients 3 --json")).await.unwrap();
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["id"], &said["policy"]), (&1.into(), &serde_json::json!({"max_clients": 3})));
+    assert!(ttgctl(&server, &format!("{set} --clear-policy")).await.unwrap().contains("policy       -"));
+    ttgctl(&server, &format!("{set} --min-rssi -75")).await.unwrap();
+    let other = ttgctl(&server, "bindings set 1 --clear-policy").await.unwrap_err();
+    assert!(other.contains("has no binding 1"), "{other}");
     let bindings: Value = serde_json::from_str(&ttgctl(&server, "bindings -o json").await.unwrap()).unwrap();
     assert_eq!(bindings[0]["policy"]["min_rssi_dbm"], -75);
     assert_eq!((&bindings[0]["radio"], &bindings[0]["account"]), (&"*".into(), &"info@example.org".into()));

@@ -9,7 +9,7 @@ use proto::admin::{
     DeleteContractRequest, DeleteGrantRequest, DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest,
     ExplainRequest, ForgiveClientRequest, GetAccountRequest, GetBindingRequest, GetClientRequest,
     GetContractRequest, GetGrantRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, Policy,
-    UpdateNetworkRequest,
+    UpdateBindingRequest, UpdateNetworkRequest,
 };
 use tls::files;
 
@@ -37,6 +37,18 @@ pub(super) async fn bindings(
                 false => format!("binding {} says so already ({})", binding.id, binding.origin),
             };
             print::made(out, output, answer.created, &binding, "binding", &sentence)?;
+        }
+        BindingsVerb::Set { which: Numbered { id, account, .. }, policy: flags, clear_policy } => {
+            let policy = policy(&flags);
+            if !clear_policy && policy == Policy::default() {
+                bail!(
+                    "say what binding {id} is to say, such as --min-rssi -75, all of it; or --clear-policy if it is to say nothing \
+                     differently from its service"
+                );
+            }
+            let account = account.unwrap_or_default();
+            let request = UpdateBindingRequest { account, id, policy: Some(policy) };
+            print::one(out, output, &client.update_binding(request).await.map_err(said)?.into_inner())?;
         }
         BindingsVerb::Remove(Numbered { id, account, .. }) => {
             let request = DeleteBindingRequest { account: account.unwrap_or_default(), id };

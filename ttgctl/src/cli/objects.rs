@@ -113,6 +113,18 @@ pub enum ClientsVerb {
 pub enum BindingsVerb {
     /// Makes a service visible to a device, or to any, near a radio, or near any.
     Add(NewBinding),
+    /// Says anew what it says differently from its service, without taking the network off the air.
+    Set {
+        /// Which, and whose.
+        #[command(flatten)]
+        which: Numbered,
+        /// What it says from now on, instead of all that it says.
+        #[command(flatten)]
+        policy: PolicyFlags,
+        /// It says nothing differently, but for what else is said here.
+        #[arg(long)]
+        clear_policy: bool,
+    },
     /// Takes a binding back.
     Remove(Numbered),
     /// Shows one.
@@ -317,7 +329,7 @@ shows! { show:
     RadiosVerb(RadiosVerb::Add { show, .. } | RadiosVerb::Remove { show, .. } | RadiosVerb::Show { show, .. });
     ClientsVerb(ClientsVerb::Add { show, .. } | ClientsVerb::Remove { show, .. } | ClientsVerb::Show { show, .. });
     NetworksVerb(NetworksVerb::Set { show, .. } | NetworksVerb::Remove { show, .. } | NetworksVerb::Show { show, .. });
-    BindingsVerb(BindingsVerb::Add(NewBinding { show, .. }) | BindingsVerb::Remove(Numbered { show, .. }) | BindingsVerb::Show(Numbered { show, .. }));
+    BindingsVerb(BindingsVerb::Add(NewBinding { show, .. }) | BindingsVerb::Set { which: Numbered { show, .. }, .. } | BindingsVerb::Remove(Numbered { show, .. }) | BindingsVerb::Show(Numbered { show, .. }));
     AccountsVerb(AccountsVerb::Add { show, .. } | AccountsVerb::Remove { show, .. } | AccountsVerb::Show { show, .. });
     GrantsVerb(GrantsVerb::Add(OfGrant { show, .. }) | GrantsVerb::Remove(OfGrant { show, .. }) | GrantsVerb::Show(OfGrant { show, .. }));
     ContractsVerb(ContractsVerb::Add(NewContract { show, .. }) | ContractsVerb::Remove(Numbered { show, .. }) | ContractsVerb::Show(Numbered { show, .. }));

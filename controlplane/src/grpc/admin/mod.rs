@@ -33,7 +33,8 @@ use proto::admin::{
     ListRadiosResponse, ListRegisteredRadiosRequest, ListRegisteredRadiosResponse, ListServicesRequest,
     ListServicesResponse, ListSessionsRequest, ListSessionsResponse, ListSuggestionsRequest,
     ListSuggestionsResponse, ListUsageRequest, ListUsageResponse, Network, ObjectChange, RegisteredRadio,
-    RekeyRequest, RekeyResponse, SessionChange, UpdateNetworkRequest, WatchRequest, WatchSessionsRequest,
+    RekeyRequest, RekeyResponse, SessionChange, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest,
+    WatchSessionsRequest,
     admin_server::{Admin, AdminServer},
 };
 use records::{Draft, Outcome};
@@ -47,6 +48,8 @@ use crate::{
 
 /// Places that are gone through before the desk does something else: about a millisecond.
 const PLACES: u32 = 16_384;
+/// So many times what others change meanwhile is planned again.
+const PLANS: usize = 5;
 
 pub(super) struct AdminService {
     control: Control,
@@ -243,6 +246,13 @@ impl Admin for AdminService {
 
     async fn get_binding(&self, request: Request<GetBindingRequest>) -> Result<Response<Binding>, Status> {
         self.binding(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn update_binding(
+        &self,
+        request: Request<UpdateBindingRequest>,
+    ) -> Result<Response<Binding>, Status> {
+        self.change_binding(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_registered_radio(

@@ -1,7 +1,7 @@
 //! Objects that administrators make and delete: bindings, accounts, grants. Durable before the answer.
 
 use matchmaker::{
-    Change, Pattern, Uuid,
+    Binding, Change, Pattern, Uuid,
     objects::{Account, AccountId, Grantee, NewBinding, Origin},
     scope::AccountRef,
 };
@@ -10,12 +10,13 @@ use proto::admin::{
     CreateGrantRequest, CreateGrantResponse, DeleteAccountRequest, DeleteAccountResponse,
     DeleteBindingRequest, DeleteBindingResponse, DeleteGrantRequest, DeleteGrantResponse, GetAccountRequest,
     GetBindingRequest, GetGrantRequest, ListAccountsRequest, ListAccountsResponse, ListBindingsRequest,
-    ListBindingsResponse, ListGrantsRequest, ListGrantsResponse,
+    ListBindingsResponse, ListGrantsRequest, ListGrantsResponse, UpdateBindingRequest,
 };
 use records::Draft;
-use tonic::Status;
+use tonic::{Code, Status};
+use visibility::Policy;
 
-use super::{AdminService, PLACES, page::Page, text};
+use super::{AdminService, PLACES, PLANS, page::Page, text};
 use crate::{
     core::Query,
     matchmaking::{CONFIGURED, Desk, NotDurable},
@@ -73,13 +74,7 @@ impl AdminService {
             policy: text::policy(asked.policy.as_ref())?,
             origin: Origin::Administrator,
         };
-        // Where a device was lately is known of those that a binding names.
-        if binding.client == Pattern::Any && binding.policy.max_mobility.is_some_and(|most| most != 0) {
-            return Err(text::invalid(
-                "policy.max_mobility",
-                "it counts for devices that a binding names, and this one is for any; name the client, or leave it out",
-            ));
-        }
+        can_say(binding.client, &binding.policy)?;
         let account = text::account_or_none("account", &asked.account)?;
         let configured = self.control.services.contains(&binding.service);
         let plan = move |desk: &mut Desk, _| {
@@ -92,15 +87,58 @@ impl AdminService {
         let (account, same) = super::there(self.matchmaker()?.ask(plan).await)??;
         // Of what is on record another process may know more by now: the store finds it if it is there.
         if let Some(same) = same.filter(|same| same.id >= CONFIGURED) {
+            says_the_same(account.as_ref(), &same, &binding.policy)?;
             let binding = Some(text::binding_message(account.as_ref(), &same));
             return Ok(CreateBindingResponse { binding, created: false });
         }
         let outcome = self.commit(Draft::NewBinding { account, binding }).await?;
-        let Change::PutBinding { account, binding } = &outcome.change else {
-            return Err(Status::internal("the records answered with something else than a binding"));
-        };
-        let binding = Some(text::binding_message(account.as_ref(), binding));
+        let (account, there) = binding_put(&outcome.change)?;
+        if !outcome.made {
+            says_the_same(account, there, &binding.policy)?;
+        }
+        let binding = Some(text::binding_message(account, there));
         Ok(CreateBindingResponse { binding, created: outcome.made })
+    }
+
+    pub(super) async fn change_binding(&self, asked: UpdateBindingRequest) -> Result<admin::Binding, Status> {
+        let account = text::account_or_none("account", &asked.account)?;
+        let policy = asked.policy.as_ref().ok_or_else(|| {
+            text::invalid("policy", "it is missing; an empty one says nothing differently from the service")
+        })?;
+        let policy = text::policy(Some(policy))?;
+        let id = asked.id;
+        if id >= CONFIGURED {
+            return Err(binding_of_configuration(id, "change"));
+        }
+        for _ in 0..PLANS {
+            let of = account.clone();
+            let find = move |desk: &mut Desk, _| {
+                desk.matchmaker.bindings().get(desk.matchmaker.accounts().find(of.as_ref())?, id)
+            };
+            let Some(seen) = super::there(self.matchmaker()?.ask(find).await)? else {
+                let standing = account.is_none()
+                    && self.ask(Query::Bindings).await?.iter().any(|binding| binding.id == id);
+                return Err(match standing {
+                    true => binding_of_configuration(id, "change"),
+                    false => no_binding(account.as_ref(), id),
+                });
+            };
+            can_say(seen.client, &policy)?;
+            let put = |binding| Change::PutBinding { account: account.clone(), binding };
+            // One that somebody removes meanwhile, perhaps at another process, is not to come back.
+            let draft = Draft::change_if(Some(put(seen)), put(Binding { policy, ..seen }));
+            match self.try_commit(draft).await? {
+                Ok(outcome) => {
+                    let (account, binding) = binding_put(&outcome.change)?;
+                    return Ok(text::binding_message(account, binding));
+                }
+                Err(NotDurable { changed: Some(_), .. }) => {}
+                Err(why) => return Err(Status::unavailable(why.text)),
+            }
+        }
+        Err(Status::aborted(format!(
+            "id: others change binding {id} all the time, and nothing was changed for you: do it again"
+        )))
     }
 
     pub(super) async fn remove_binding(
@@ -111,9 +149,7 @@ impl AdminService {
         let id = asked.id;
         let (of, matchmaking) = (account.clone(), self.matchmaker()?);
         if id >= CONFIGURED {
-            return Err(Status::failed_precondition(format!(
-                "id: binding {id} is of the configuration: remove its [[binding]] there and restart control"
-            )));
+            return Err(binding_of_configuration(id, "remove"));
         }
         let find = move |desk: &mut Desk, _| {
             let number = desk.matchmaker.accounts().find(of.as_ref())?;
@@ -349,6 +385,48 @@ pub(super) fn binding_of(desk: &Desk, account: Option<&AccountId>, id: u64) -> O
     let number = desk.matchmaker.accounts().find(account)?;
     let binding = desk.matchmaker.bindings().get(number, id)?;
     Some(text::binding_message(account, &binding))
+}
+
+/// What the records say about a binding.
+fn binding_put(change: &Change) -> Result<(Option<&AccountId>, &Binding), Status> {
+    match change {
+        Change::PutBinding { account, binding } => Ok((account.as_ref(), binding)),
+        _ => Err(Status::internal("the records answered with something else than a binding")),
+    }
+}
+
+/// Where a device was lately is known of those that a binding names.
+fn can_say(client: Pattern, policy: &Policy) -> Result<(), Status> {
+    if client == Pattern::Any && policy.max_mobility.is_some_and(|most| most != 0) {
+        return Err(text::invalid(
+            "policy.max_mobility",
+            "it counts for devices that a binding names, and this one is for any; name the client, or leave it out",
+        ));
+    }
+    Ok(())
+}
+
+/// Who makes a binding that is there is told if it is not as wanted.
+fn says_the_same(account: Option<&AccountId>, there: &Binding, wanted: &Policy) -> Result<(), Status> {
+    if there.policy == *wanted {
+        return Ok(());
+    }
+    let id = there.id;
+    let whose = account.map(|account| format!(" --account {account}")).unwrap_or_default();
+    let what = match id >= CONFIGURED {
+        true => "it is of the configuration: change its [[binding]] there and restart control".to_owned(),
+        false => format!(
+            "UpdateBinding (`ttgctl bindings set {id}{whose}`, with the whole policy) changes it, `ttgctl bindings show {id}{whose}` shows it"
+        ),
+    };
+    let text = format!("binding {id} is for the same service, client and radio, with another policy; {what}");
+    Err(text::refused(Code::AlreadyExists, "policy", text))
+}
+
+fn binding_of_configuration(id: u64, what: &str) -> Status {
+    Status::failed_precondition(format!(
+        "id: binding {id} is of the configuration: {what} its [[binding]] there and restart control"
+    ))
 }
 
 fn no_binding(account: Option<&AccountId>, id: u64) -> Status {

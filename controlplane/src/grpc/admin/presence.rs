@@ -18,14 +18,11 @@ use records::Draft;
 use tonic::Status;
 use visibility::{Band, Policy, Verdict};
 
-use super::{AdminService, PLACES, page::Page, text};
+use super::{AdminService, PLACES, PLANS, page::Page, text};
 use crate::{
     core::{Drained, Query},
     matchmaking::{Desk, NotDurable},
 };
-
-/// So many times what others change meanwhile is planned again.
-const PLANS: usize = 5;
 
 impl AdminService {
     pub(super) async fn registered_radios(

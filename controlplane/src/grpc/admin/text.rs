@@ -14,13 +14,14 @@ use visibility::Policy;
 
 /// INVALID_ARGUMENT for people, and for programs as `google.rpc.BadRequest` in its details.
 pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
+    refused(Code::InvalidArgument, field, why)
+}
+
+/// Another code, as much because of a field.
+pub(super) fn refused(code: Code, field: &str, why: impl std::fmt::Display) -> Status {
     let why = why.to_string();
     let message = format!("{field}: {why}");
-    Status::with_error_details(
-        Code::InvalidArgument,
-        message,
-        ErrorDetails::with_bad_request_violation(field, why),
-    )
+    Status::with_error_details(code, message, ErrorDetails::with_bad_request_violation(field, why))
 }
 
 pub(super) fn mac(field: &str, text: &str) -> Result<MacAddr, Status> {
