@@ -6,9 +6,10 @@ use common::*;
 use controlplane::{Control, Sessions, grpc};
 use proto::{
     admin::{
-        Account, Binding, CreateAccountRequest, CreateBindingRequest, CreateClientRequest,
-        CreateGrantRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteClientRequest,
-        DeleteGrantRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
+        Account, Binding, Contract, CreateAccountRequest, CreateBindingRequest, CreateClientRequest,
+        CreateContractRequest, CreateGrantRequest, CreateRadioRequest, DeleteAccountRequest,
+        DeleteBindingRequest, DeleteClientRequest, DeleteContractRequest, DeleteGrantRequest,
+        DeleteRadioRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
         Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListGatewaysRequest,
         ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, ListSuggestionsRequest,
         ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
@@ -267,6 +268,27 @@ async fn accounts_and_grants() {
     assert!(refused.message().contains("still has bindings"), "{refused}");
     let unbind = DeleteBindingRequest { account: binding.account, id: binding.id };
     served.admin.delete_binding(unbind).await.unwrap();
+    // Nor while something else would be of somebody who is not there.
+    let still = async |served: &mut Served, what: &str| {
+        let refused = served.admin.delete_account(delete.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains(what), "{refused}");
+    };
+    let own = CreateRadioRequest { radio: RADIO_TEXT.into(), account: "info@example.org".into() };
+    served.admin.create_radio(own).await.unwrap();
+    still(&mut served, "has radios on record; `ttgctl radios --recorded --account info@example.org`").await;
+    served.admin.delete_radio(DeleteRadioRequest { radio: RADIO_TEXT.into() }).await.unwrap();
+    let contract = Contract {
+        service: UUID.into(),
+        account: "info@example.org".into(),
+        client: PHONE_TEXT.into(),
+        ..Contract::default()
+    };
+    let agree = CreateContractRequest { contract: Some(contract) };
+    let id = served.admin.create_contract(agree).await.unwrap().into_inner().contract.unwrap().id;
+    still(&mut served, "has contracts; `ttgctl contracts` shows them").await;
+    let end = DeleteContractRequest { account: "info@example.org".into(), id };
+    served.admin.delete_contract(end).await.unwrap();
     served.admin.delete_account(delete).await.unwrap();
     let fixed = DeleteAccountRequest { id: "fixed@example.org".into() };
     let refused = served.admin.delete_account(fixed).await.unwrap_err();
@@ -523,7 +545,7 @@ async fn a_forgiven_client_is_forgiven_everywhere() {
         radio: RADIO.to_vec(),
         failures: 5,
     };
-    let watch = WatchRequest { of: ObjectKind::Client.into() };
+    let watch = WatchRequest { of: ObjectKind::Client.into(), ..WatchRequest::default() };
     let mut changes = served.admin.watch(watch).await.unwrap().into_inner();
     assert_eq!(changes.message().await.unwrap().unwrap().kind(), Kind::Synced);
     assert!(matches!(gateway.ask(Request::AuthenticationFailures(report)).await, Answer::Done(_)));

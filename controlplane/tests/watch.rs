@@ -9,8 +9,9 @@ use proto::admin::{
     CreateRadioRequest, DeleteAccountRequest, DeleteBindingRequest, DeleteContractRequest,
     DeleteNetworkRequest, DeleteRadioRequest, DrainGatewayRequest, GetAccountRequest, GetBindingRequest,
     GetContractRequest, GetNetworkRequest, GetRegisteredRadioRequest, Grant, ListContractsRequest,
-    ListRegisteredRadiosRequest, ObjectChange, ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest,
-    admin_client::AdminClient, object_change::Object, session_change::Kind,
+    ListRegisteredRadiosRequest, ObjectChange, ObjectKind, Policy, RadioFilter, RegisteredRadio,
+    UpdateBindingRequest, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
+    object_change::Object, session_change::Kind,
 };
 use proto::matchmaking::messages::{self as mm, answer::Answer, request::Request};
 use tokio::time::timeout;
@@ -41,8 +42,12 @@ struct Changes(Streaming<ObjectChange>);
 impl Served {
     /// Watches, and what there is.
     async fn watch(&mut self, of: ObjectKind) -> (Changes, Vec<Object>) {
-        let mut changes =
-            Changes(self.admin.watch(WatchRequest { of: of.into() }).await.unwrap().into_inner());
+        self.watch_some(WatchRequest { of: of.into(), ..WatchRequest::default() }).await
+    }
+
+    /// Watches some of a kind.
+    async fn watch_some(&mut self, asked: WatchRequest) -> (Changes, Vec<Object>) {
+        let mut changes = Changes(self.admin.watch(asked).await.unwrap().into_inner());
         let mut there = Vec::new();
         loop {
             match changes.next().await {
@@ -156,6 +161,73 @@ async fn what_operators_make_and_delete() {
     assert!(
         matches!(accounts.next().await, (Kind::Removed, Some(Object::Account(a))) if a.id == "b@example.org")
     );
+}
+
+#[tokio::test]
+async fn a_radio_on_record_is_there_while_it_is_silent() {
+    let mut served = serve(&[MATCHMAKER]).await;
+    let account = CreateAccountRequest {
+        id: "a@example.org".into(),
+        key: "07".repeat(32),
+        ..CreateAccountRequest::default()
+    };
+    served.admin.create_account(account).await.unwrap();
+    let (mut all, there) = served.watch(ObjectKind::RegisteredRadio).await;
+    assert!(there.is_empty());
+    let only = |registered, recorded, account: Option<&str>| RadioFilter {
+        registered,
+        recorded,
+        account: account.map(Into::into),
+    };
+    let watch = |filter| WatchRequest { of: ObjectKind::RegisteredRadio.into(), radios: Some(filter) };
+    let (mut online, there) = served.watch_some(watch(only(true, false, None))).await;
+    assert!(there.is_empty());
+
+    let create = CreateRadioRequest { radio: RADIO_TEXT.into(), account: "a@example.org".into() };
+    served.admin.create_radio(create).await.unwrap();
+    let silent = RegisteredRadio {
+        radio: RADIO_TEXT.into(),
+        account: "a@example.org".into(),
+        recorded: true,
+        ..RegisteredRadio::default()
+    };
+    let told = |kind, radio: &RegisteredRadio| (kind, Some(Object::RegisteredRadio(radio.clone())));
+    assert_eq!(all.next().await, told(Kind::Updated, &silent));
+    let get = GetRegisteredRadioRequest { radio: RADIO_TEXT.into() };
+    assert_eq!(served.admin.get_registered_radio(get.clone()).await.unwrap().into_inner(), silent);
+    let list = async |served: &mut Served, filter| {
+        let asked = ListRegisteredRadiosRequest { filter, ..ListRegisteredRadiosRequest::default() };
+        served.admin.list_registered_radios(asked).await.unwrap().into_inner().radios
+    };
+    for filter in [None, Some(only(false, true, None)), Some(only(false, false, Some("A@example.org")))] {
+        assert_eq!(list(&mut served, filter).await, std::slice::from_ref(&silent));
+    }
+    for filter in [only(true, false, None), only(false, true, Some("")), only(true, true, None)] {
+        assert_eq!(list(&mut served, Some(filter)).await, []);
+    }
+    let (_, there) = served.watch(ObjectKind::RegisteredRadio).await;
+    assert_eq!(there, [Object::RegisteredRadio(silent.clone())]);
+
+    // It registers, and falls silent.
+    let at = served.control.matchmaker().unwrap();
+    let mut radio = Radio::of((at.listen, at.key), Some(("a@example.org", [7; 32]))).await;
+    radio.register().await;
+    let (kind, Some(Object::RegisteredRadio(now))) = all.next().await else { panic!() };
+    assert_eq!((kind, now.registered, now.recorded, now.channel), (Kind::Updated, true, true, 6));
+    assert_eq!(online.next().await, told(Kind::Updated, &now));
+    // Who watches only those that are registered is told that it is not any more.
+    let unregister = mm::Unregister { radio: RADIO.to_vec(), ..Default::default() };
+    assert!(matches!(radio.ask(Request::Unregister(unregister)).await, Answer::Done(_)));
+    assert_eq!(all.next().await, told(Kind::Updated, &silent));
+    assert_eq!(online.next().await, told(Kind::Updated, &silent));
+    assert_eq!(served.admin.get_registered_radio(get.clone()).await.unwrap().into_inner(), silent);
+    served.admin.delete_radio(DeleteRadioRequest { radio: RADIO_TEXT.into() }).await.unwrap();
+    let (kind, Some(Object::RegisteredRadio(gone))) = all.next().await else { panic!() };
+    assert_eq!((kind, gone.radio.as_str(), gone.recorded), (Kind::Removed, RADIO_TEXT, false));
+    assert_eq!(served.admin.get_registered_radio(get).await.unwrap_err().code(), Code::NotFound);
+    let other = WatchRequest { of: ObjectKind::Binding.into(), ..watch(only(true, false, None)) };
+    let refused = served.admin.watch(other).await.unwrap_err();
+    assert!(refused.message().starts_with("radios: it goes with"), "{refused}");
 }
 
 #[tokio::test]

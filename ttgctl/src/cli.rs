@@ -135,13 +135,20 @@ pub enum Command {
         pages: Pages,
     },
     /// Virtual BSSes now on radios, or the radios themselves.
+    #[command(group(clap::ArgGroup::new("themselves").multiple(true)))]
     Radios {
         /// What to do; a list unless told.
         #[command(subcommand)]
         verb: Option<RadiosVerb>,
-        /// Radios that are registered with the matchmaker, whatever they show.
-        #[arg(long)]
+        /// Radios that are registered with the matchmaker now, whatever they show.
+        #[arg(long, group = "themselves")]
         registered: bool,
+        /// Radios that there is a record of, because somebody said whose they are, registered now or not.
+        #[arg(long, group = "themselves")]
+        recorded: bool,
+        /// Of these only those of this account; empty: nobody's.
+        #[arg(long, value_name = "ACCOUNT", requires = "themselves")]
+        account: Option<String>,
         /// How it is shown.
         #[command(flatten)]
         pages: Pages,

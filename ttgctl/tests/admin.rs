@@ -180,10 +180,22 @@ async fn every_object_is_shown_and_changed() {
 
     let add = "radios add 02:00:00:00:00:09 --account a1@example.org";
     assert_eq!(said(add).await, "radio 02:00:00:00:00:09 is a1@example.org's\n");
+    // It is on record, and silent.
+    assert_eq!(json("radios --registered --json").await, Value::Array(Vec::new()));
+    let recorded = json("radios --recorded --account A1@example.org --json").await;
+    assert_eq!((&recorded[0]["radio"], recorded.as_array().unwrap().len()), (&"02:00:00:00:00:09".into(), 1));
+    assert_eq!(json("radios --recorded --account a2@example.org --json").await, Value::Array(Vec::new()));
+    let shown = json("radios show 02:00:00:00:00:09 --json").await;
+    assert_eq!(shown, recorded[0]);
+    assert_eq!((&shown["registered"], &shown["recorded"]), (&false.into(), &true.into()));
+    assert!(said("radios show 02:00:00:00:00:09").await.contains("registered   no\nrecorded     yes"));
+    assert!(ttgctl(&server, "radios --account a1@example.org").await.unwrap_err().contains("--recorded"));
+    let refused = ttgctl(&server, "accounts remove a1@example.org").await.unwrap_err();
+    assert!(refused.contains("`ttgctl radios --recorded --account a1@example.org` shows them"), "{refused}");
     assert_eq!(said("radios remove 02:00:00:00:00:09").await, "radio 02:00:00:00:00:09 removed\n");
-    assert!(
-        ttgctl(&server, "radios show 02:00:00:00:00:09").await.unwrap_err().contains("is not registered")
-    );
+    let gone = ttgctl(&server, "radios show 02:00:00:00:00:09").await.unwrap_err();
+    assert!(gone.contains("it is not registered, and there is no record of it"), "{gone}");
+    assert_eq!(said("accounts remove a1@example.org").await, "account a1@example.org removed\n");
     for list in ["sessions", "radios", "services", "gateways"] {
         assert!(json(&format!("{list} --page-size 1 --json")).await.is_array(), "{list}");
     }

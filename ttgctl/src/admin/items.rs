@@ -171,9 +171,22 @@ impl Item for Grant {
 
 impl Item for RegisteredRadio {
     const HEADER: &'static [&'static str] =
-        &["RADIO", "ENDPOINT", "ACCOUNT", "BAND", "CHANNEL", "BSSIDS", "LOAD", "CAPABILITIES", "LOCATION"];
+        &[
+            "RADIO",
+            "ENDPOINT",
+            "ACCOUNT",
+            "BAND",
+            "CHANNEL",
+            "BSSIDS",
+            "LOAD",
+            "REGISTERED",
+            "RECORDED",
+            "CAPABILITIES",
+            "LOCATION",
+        ];
 
     fn row(&self) -> Vec<String> {
+        let now = |text: String| if self.registered { text } else { "-".to_owned() };
         let location = self.location.as_ref().map(|at| {
             let civic = if at.civic.is_empty() { String::new() } else { format!(", {}", at.civic) };
             // As it is written in the radio's configuration.
@@ -184,9 +197,11 @@ impl Item for RegisteredRadio {
             dash(&self.endpoint),
             dash(&self.account),
             dash(&self.band),
-            self.channel.to_string(),
-            self.bssids.to_string(),
-            percent(self.load_permille),
+            now(self.channel.to_string()),
+            now(self.bssids.to_string()),
+            now(percent(self.load_permille)),
+            yes(self.registered),
+            yes(self.recorded),
             dash(&self.capabilities.join(", ")),
             dash(&location.unwrap_or_default()),
         ]
@@ -202,6 +217,7 @@ impl Item for RegisteredRadio {
             "channel": self.channel, "bssids": self.bssids, "up_kbps": self.up_kbps, "down_kbps": self.down_kbps,
             "load_permille": self.load_permille, "until_unix_ms": self.until_unix_ms, "neighbours": self.neighbours,
             "location": location, "capabilities": self.capabilities,
+            "registered": self.registered, "recorded": self.recorded,
         })
     }
 }
@@ -354,6 +370,10 @@ impl Item for Usage {
             "by_service": totals(&self.by_service), "disagree": self.disagree,
         })
     }
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
 }
 
 fn percent(permille: u32) -> String {

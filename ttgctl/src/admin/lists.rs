@@ -7,7 +7,7 @@ use proto::admin::{
     ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListContractsRequest, ListGatewaysRequest,
     ListGrantsRequest, ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest,
     ListServicesRequest, ListSessionsRequest, ListSuggestionsRequest, ListUsageRequest, ObjectKind,
-    WatchRequest, WatchSessionsRequest, object_change::Object, session_change::Kind,
+    RadioFilter, WatchRequest, WatchSessionsRequest, object_change::Object, session_change::Kind,
 };
 
 use super::{
@@ -55,7 +55,8 @@ pub(super) async fn list(
     pages: &Pages,
 ) -> anyhow::Result<()> {
     if pages.list.watch {
-        return watch(client, out, output, of).await;
+        let request = WatchRequest { of: of.into(), ..WatchRequest::default() };
+        return watch(client, out, output, request).await;
     }
     let page = &pages.page;
     match of {
@@ -74,7 +75,7 @@ pub(super) async fn list(
             pages!(client, list_contracts, ListContractsRequest, contracts, page, out, output)
         }
         ObjectKind::RegisteredRadio => {
-            pages!(client, list_registered_radios, ListRegisteredRadiosRequest, radios, page, out, output);
+            return radios(client, out, output, RadioFilter::default(), pages).await;
         }
         ObjectKind::Service => {
             pages!(client, list_services, ListServicesRequest, services, page, out, output);
@@ -88,13 +89,32 @@ pub(super) async fn list(
     Ok(())
 }
 
+/// Radios at the matchmaker, not what they show.
+pub(super) async fn radios(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    filter: RadioFilter,
+    pages: &Pages,
+) -> anyhow::Result<()> {
+    if pages.list.watch {
+        let radios = Some(filter);
+        let request = WatchRequest { of: ObjectKind::RegisteredRadio.into(), radios };
+        return watch(client, out, output, request).await;
+    }
+    let mut request =
+        ListRegisteredRadiosRequest { filter: Some(filter), ..ListRegisteredRadiosRequest::default() };
+    asked_pages!(client, list_registered_radios, request, radios, pages.page, out, output);
+    Ok(())
+}
+
 async fn watch(
     client: &mut Client,
     out: &mut impl Write,
     output: Output,
-    of: ObjectKind,
+    request: WatchRequest,
 ) -> anyhow::Result<()> {
-    let mut changes = client.watch(WatchRequest { of: of.into() }).await.map_err(said)?.into_inner();
+    let mut changes = client.watch(request).await.map_err(said)?.into_inner();
     while let Some(change) = changes.message().await.map_err(said)? {
         let kind = (change.kind(), "");
         match &change.object {

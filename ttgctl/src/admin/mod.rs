@@ -11,7 +11,7 @@ use std::{io::Write, process::ExitCode};
 use anyhow::anyhow;
 use proto::admin::{
     DisconnectRequest, ExplainRequest, GetStatsRequest, ListSessionsRequest, ListUsageRequest, ObjectKind,
-    RekeyRequest,
+    RadioFilter, RekeyRequest,
 };
 
 use self::connect::{connect, said};
@@ -38,9 +38,12 @@ pub async fn run(
             lists::sessions(client, out, output, request, &pages).await?;
         }
         Command::Radios { verb: Some(verb), .. } => objects::radios(client, out, output, verb).await?,
-        Command::Radios { verb: None, registered, pages } => {
-            let of = if registered { ObjectKind::RegisteredRadio } else { ObjectKind::Radio };
-            lists::list(client, out, output, of, &pages).await?;
+        Command::Radios { verb: None, registered: false, recorded: false, pages, .. } => {
+            lists::list(client, out, output, ObjectKind::Radio, &pages).await?;
+        }
+        Command::Radios { verb: None, registered, recorded, account, pages } => {
+            let filter = RadioFilter { registered, recorded, account };
+            lists::radios(client, out, output, filter, &pages).await?;
         }
         Command::Services(pages) => {
             lists::list(client, out, output, ObjectKind::Service, &pages).await?;

@@ -28,7 +28,7 @@ pub enum RadiosVerb {
         #[command(flatten)]
         show: Show,
     },
-    /// Shows one that is registered.
+    /// Shows one that is registered, or that there is a record of.
     Show {
         /// Its permanent MAC address.
         radio: String,

@@ -414,6 +414,6 @@ impl Admin for AdminService {
     type WatchStream = watch::Changes<ObjectChange>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        self.watch_of(request.into_inner().of()).map(Response::new)
+        self.watch_of(&request.into_inner()).map(Response::new)
     }
 }

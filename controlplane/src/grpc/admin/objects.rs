@@ -3,6 +3,7 @@
 use matchmaker::{
     Binding, Change, Pattern, Uuid,
     objects::{Account, AccountId, Grantee, NewBinding, Origin},
+    presence::RadioView,
     scope::AccountRef,
 };
 use proto::admin::{
@@ -260,23 +261,46 @@ impl AdminService {
             return Err(of_configuration(&id));
         }
         let number = self.known(&id).await?.ok_or_else(|| no_account("id", &id))?;
+        let still = |what: &str, list: &str, remove: &str| {
+            Status::failed_precondition(format!(
+                "id: account {id} still has {what}; `ttgctl {list}` shows them, `ttgctl {remove}` removes one"
+            ))
+        };
         let mut from = 0;
         loop {
-            let count = move |desk: &mut Desk, _| {
-                let bindings = desk.matchmaker.bindings();
-                let has = bindings.within(from..from + PLACES).any(|(account, _)| account == number);
-                (has, bindings.places())
+            let has = move |desk: &mut Desk, now| {
+                let (bindings, radios) = (desk.matchmaker.bindings(), desk.matchmaker.radio_places());
+                let places = from..from + PLACES;
+                let bound = bindings.within(places.clone()).any(|(account, _)| account == number);
+                let owned = |radio: RadioView| radio.recorded && radio.owner.account == number;
+                let owns = desk.matchmaker.radios_within(places, now).any(owned);
+                (bound, owns, bindings.places().max(radios))
             };
-            let (has, places) = super::there(self.matchmaker()?.ask(count).await)?;
-            if has {
-                return Err(Status::failed_precondition(format!(
-                    "id: account {id} still has bindings; `ttgctl bindings` shows them, `ttgctl bindings remove ID --account {id}` removes one"
-                )));
+            let (bound, owns, places) = super::there(self.matchmaker()?.ask(has).await)?;
+            if bound {
+                return Err(still("bindings", "bindings", &format!("bindings remove ID --account {id}")));
+            }
+            // Nobody could register them any more.
+            if owns {
+                let list = format!("radios --recorded --account {id}");
+                return Err(still("radios on record", &list, "radios remove MAC"));
             }
             from += PLACES;
             if from >= places {
                 break;
             }
+        }
+        let of = id.clone();
+        let has = move |desk: &mut Desk, _| {
+            let serves = desk.matchmaker.services().any(|(service, _)| service.owner.account() == Some(&of));
+            (serves, desk.matchmaker.contracts().any(|(account, _)| account == Some(&of)))
+        };
+        match super::there(self.matchmaker()?.ask(has).await)? {
+            (true, _) => return Err(still("services", "networks", "networks remove UUID")),
+            (_, true) => {
+                return Err(still("contracts", "contracts", &format!("contracts remove ID --account {id}")));
+            }
+            (false, false) => {}
         }
         self.commit(Draft::Change(Change::DeleteAccount(id))).await?;
         Ok(DeleteAccountResponse {})

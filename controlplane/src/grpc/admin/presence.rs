@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use matchmaker::{
     Change, Explanation, Ground, Outcome, Unknown, Uuid, WhyNot,
-    objects::{Owner, Radio, Service},
+    objects::{AccountId, Owner, Radio, Service},
     presence::{Instance, Location, RadioView},
 };
 use proto::admin::{
@@ -31,19 +31,20 @@ impl AdminService {
     ) -> Result<ListRegisteredRadiosResponse, Status> {
         let read = |text: &str| text.parse::<dot11::MacAddr>().ok().map(|mac| mac.0);
         let mut page = Page::asked(asked.page_size, &asked.page_token, read)?;
+        let mut wanted = Radios::read("filter", asked.filter.as_ref())?;
         let mut from = 0;
         loop {
             let gather = move |desk: &mut Desk, now| {
                 for radio in desk.matchmaker.radios_within(from..from + PLACES, now) {
                     let mac = radio.registration.mac.0;
-                    if radio.registered && page.wants(|other| mac.cmp(other)) {
+                    if wanted.wants(desk, &radio) && page.wants(|other| mac.cmp(other)) {
                         page.add(mac, radio_message(desk, &radio));
                     }
                 }
-                (page, desk.matchmaker.radio_places())
+                (page, wanted, desk.matchmaker.radio_places())
             };
             let places;
-            (page, places) = super::there(self.matchmaker()?.ask(gather).await)?;
+            (page, wanted, places) = super::there(self.matchmaker()?.ask(gather).await)?;
             from += PLACES;
             if from >= places {
                 break;
@@ -151,13 +152,14 @@ impl AdminService {
     ) -> Result<admin::RegisteredRadio, Status> {
         let mac = text::mac("radio", &asked.radio)?;
         let find = move |desk: &mut Desk, now| {
-            let radio = desk.matchmaker.radio(mac, now).filter(|radio| radio.registered)?;
+            let radio = desk.matchmaker.radio(mac, now).filter(is_known)?;
             Some(radio_message(desk, &radio))
         };
         let found = super::there(self.matchmaker()?.ask(find).await)?;
         found.ok_or_else(|| {
             Status::not_found(format!(
-                "radio: {mac} is not registered; `ttgctl radios --registered` shows which are"
+                "radio: nothing is known of {mac}: it is not registered, and there is no record of it; `ttgctl radios --registered` shows which \
+                 are, `ttgctl radios --recorded` of which there is one"
             ))
         })
     }
@@ -242,9 +244,54 @@ fn not_written(error: &str) -> Status {
     ))
 }
 
+/// Which radios are meant.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Radios {
+    registered: bool,
+    recorded: bool,
+    /// As messages have it.
+    account: Option<String>,
+}
+
+impl Radios {
+    pub fn read(field: &str, said: Option<&admin::RadioFilter>) -> Result<Radios, Status> {
+        let Some(said) = said else { return Ok(Radios::default()) };
+        let read = |account: &String| text::account_or_none(&format!("{field}.account"), account);
+        let account = said.account.as_ref().map(read).transpose()?;
+        let account = account.map(|account| text::account_text(account.as_ref()));
+        Ok(Radios { registered: said.registered, recorded: said.recorded, account })
+    }
+
+    fn wants(&self, desk: &Desk, radio: &RadioView) -> bool {
+        let account = || desk.matchmaker.accounts().id(radio.owner.account).map_or("", AccountId::as_str);
+        is_known(radio) && self.want(radio.registered, radio.recorded, account)
+    }
+
+    /// The same of one that a watcher is to be told of.
+    pub fn wants_message(&self, radio: &admin::RegisteredRadio) -> bool {
+        self.want(radio.registered, radio.recorded, || &radio.account)
+    }
+
+    fn want<'a>(&self, registered: bool, recorded: bool, account: impl FnOnce() -> &'a str) -> bool {
+        (registered || !self.registered)
+            && (recorded || !self.recorded)
+            && self.account.as_ref().is_none_or(|wanted| wanted == account())
+    }
+}
+
+/// Not one whose time is over, and which is not swept away yet.
+pub(super) fn is_known(radio: &RadioView) -> bool {
+    radio.registered || radio.recorded
+}
+
 pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::RegisteredRadio {
     let account = text::account_text(desk.matchmaker.accounts().id(radio.owner.account));
     let said = &radio.registration;
+    if !radio.registered {
+        // What it said when it was is not how it is.
+        let (radio, recorded) = (said.mac.to_string(), radio.recorded);
+        return admin::RegisteredRadio { radio, account, recorded, ..admin::RegisteredRadio::default() };
+    }
     admin::RegisteredRadio {
         radio: said.mac.to_string(),
         endpoint: said.endpoint.to_string(),
@@ -264,6 +311,8 @@ pub(super) fn radio_message(desk: &Desk, radio: &RadioView) -> admin::Registered
         neighbours: said.neighbours.iter().map(ToString::to_string).collect(),
         location: said.location.as_ref().map(location_message),
         capabilities: capability_names(said.capabilities),
+        registered: true,
+        recorded: radio.recorded,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
     ops::Range,
     pin::Pin,
     sync::Arc,
@@ -14,7 +14,7 @@ use dot11::MacAddr;
 use futures_util::Stream;
 use matchmaker::{Uuid, objects::AccountId};
 use proto::admin::{
-    self, ObjectChange, ObjectKind, SessionChange, object_change::Object, session_change::Kind,
+    self, ObjectChange, ObjectKind, SessionChange, WatchRequest, object_change::Object, session_change::Kind,
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -82,9 +82,10 @@ where
 }
 
 impl AdminService {
-    pub(super) fn watch_of(&self, of: ObjectKind) -> Result<Changes<ObjectChange>, Status> {
+    pub(super) fn watch_of(&self, asked: &WatchRequest) -> Result<Changes<ObjectChange>, Status> {
         let control = self.control.clone();
-        Ok(match of {
+        let wanted = Wanted::read(asked)?;
+        Ok(match asked.of() {
             ObjectKind::Unspecified => {
                 return Err(text::invalid("of", "say which objects, such as OBJECT_KIND_BINDING"));
             }
@@ -93,7 +94,8 @@ impl AdminService {
             ObjectKind::Gateway => stream(|watcher| looked_at(control, watcher, look_at_gateways)),
             of => {
                 let matchmaking = self.matchmaker()?.clone();
-                stream(move |watcher| of_desk(Of { matchmaking, of, configured: control.accounts }, watcher))
+                let what = Of { matchmaking, of, wanted, configured: control.accounts };
+                stream(move |watcher| of_desk(what, watcher))
             }
         })
     }
@@ -210,8 +212,8 @@ async fn looked_at<F: Future<Output = Option<Looked>>>(
     }
 }
 
-/// A radio that says nothing more is gone when its time is over; until then it may have registered again, which is no change. A device
-/// that is refused is not when its time is over.
+/// A radio that says nothing more is gone when its time is over, or is silent if there is a record of it; until then it may have registered
+/// again, which is no change. A device that is refused is not when its time is over.
 #[derive(Default)]
 struct Lifetimes {
     known: HashMap<[u8; 6], Duration>,
@@ -224,6 +226,11 @@ impl Lifetimes {
             self.known.insert(radio.0, until);
             self.ends.push(Reverse((until, radio.0)));
         }
+    }
+
+    /// It was over before.
+    fn end(&mut self, radio: MacAddr) {
+        self.known.remove(&radio.0);
     }
 
     fn over(&mut self, now: Duration) -> Option<MacAddr> {
@@ -239,10 +246,64 @@ impl Lifetimes {
     }
 }
 
+/// Which objects of a kind.
+enum Wanted {
+    All,
+    Radios(presence::Radios),
+}
+
+impl Wanted {
+    fn read(asked: &WatchRequest) -> Result<Wanted, Status> {
+        let Some(radios) = &asked.radios else { return Ok(Wanted::All) };
+        if asked.of() != ObjectKind::RegisteredRadio {
+            return Err(text::invalid("radios", "it goes with OBJECT_KIND_REGISTERED_RADIO; leave it out"));
+        }
+        Ok(Wanted::Radios(presence::Radios::read("radios", Some(radios))?))
+    }
+
+    fn wants(&self, object: &Object) -> bool {
+        match (self, object) {
+            (Wanted::Radios(wanted), Object::RegisteredRadio(radio)) => wanted.wants_message(radio),
+            _ => true,
+        }
+    }
+}
+
+/// Tells of the objects that are wanted, and once more of one that no longer is.
+struct Teller<'a> {
+    watcher: &'a Watcher<ObjectChange>,
+    wanted: &'a Wanted,
+    /// What identifies those that were told last, if not all are wanted.
+    told: HashSet<String>,
+}
+
+impl Teller<'_> {
+    async fn tell(&mut self, kind: Kind, object: Object) -> Told {
+        if !matches!(self.wanted, Wanted::All) {
+            let key = key(&object);
+            let wanted = kind != Kind::Removed && self.wanted.wants(&object);
+            let before = if wanted { !self.told.insert(key) } else { self.told.remove(&key) };
+            if !wanted && !before {
+                return Ok(());
+            }
+        }
+        self.watcher.object(kind, object).await
+    }
+}
+
+/// What identifies those of which only some may be wanted.
+fn key(object: &Object) -> String {
+    match object {
+        Object::RegisteredRadio(radio) => radio.radio.clone(),
+        _ => String::new(),
+    }
+}
+
 /// Which objects, and where.
 struct Of {
     matchmaking: Matchmaking,
     of: ObjectKind,
+    wanted: Wanted,
     configured: Arc<[AccountId]>,
 }
 
@@ -259,6 +320,7 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
     loop {
         let mut touched = matchmaking.ask(|desk, _| desk.watch()).await.ok_or(Over)?;
         let mut lifetimes = Lifetimes::default();
+        let mut teller = Teller { watcher: &watcher, wanted: &what.wanted, told: HashSet::new() };
         let mut from = 0;
         loop {
             let configured = what.configured.clone();
@@ -266,7 +328,7 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
             let (objects, places) = matchmaking.ask(found).await.ok_or(Over)?;
             for object in objects {
                 remember(&mut lifetimes, &object);
-                watcher.object(Kind::Present, object).await?;
+                teller.tell(Kind::Present, object).await?;
             }
             from += PIECE;
             if from >= places {
@@ -284,9 +346,9 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
                         match what.find(touched).await? {
                             (_, Some(object)) => {
                                 remember(&mut lifetimes, &object);
-                                watcher.object(Kind::Updated, object).await?;
+                                teller.tell(Kind::Updated, object).await?;
                             }
-                            (gone, None) => watcher.object(Kind::Removed, gone).await?,
+                            (gone, None) => teller.tell(Kind::Removed, gone).await?,
                         }
                     }
                 }
@@ -298,12 +360,12 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
                         match what.find(over).await? {
                             (_, Some(still)) => {
                                 remember(&mut lifetimes, &still);
-                                // One that there is a record of may come again.
-                                if of == ObjectKind::Client {
-                                    watcher.object(Kind::Updated, still).await?;
+                                // One that there is a record of: a device may come again, a radio is silent.
+                                if !matches!(&still, Object::RegisteredRadio(radio) if radio.registered) {
+                                    teller.tell(Kind::Updated, still).await?;
                                 }
                             }
-                            (gone, None) => watcher.object(Kind::Removed, gone).await?,
+                            (gone, None) => teller.tell(Kind::Removed, gone).await?,
                         }
                     }
                 }
@@ -315,7 +377,10 @@ async fn of_desk(what: Of, watcher: Watcher<ObjectChange>) -> Told {
 
 fn remember(lifetimes: &mut Lifetimes, object: &Object) {
     let (mac, until) = match object {
-        Object::RegisteredRadio(radio) => (&radio.radio, radio.until_unix_ms),
+        Object::RegisteredRadio(radio) if radio.registered => (&radio.radio, radio.until_unix_ms),
+        Object::RegisteredRadio(radio) => {
+            return radio.radio.parse().into_iter().for_each(|mac| lifetimes.end(mac));
+        }
         Object::Client(client) if client.refused_until_unix_ms != 0 => {
             (&client.client, client.refused_until_unix_ms)
         }
@@ -355,7 +420,7 @@ fn there_is(
             (bindings.map(message).map(Object::Binding).collect(), matchmaker.bindings().places())
         }
         ObjectKind::RegisteredRadio => {
-            let radios = matchmaker.radios_within(range, now).filter(|radio| radio.registered);
+            let radios = matchmaker.radios_within(range, now).filter(presence::is_known);
             let message = |radio| presence::radio_message(desk, &radio);
             (radios.map(message).map(Object::RegisteredRadio).collect(), matchmaker.radio_places())
         }
@@ -421,7 +486,7 @@ fn find(desk: &Desk, what: &Touched, configured: &[AccountId], now: Duration) ->
         }
         Touched::Radio(mac) => {
             let gone = admin::RegisteredRadio { radio: mac.to_string(), ..admin::RegisteredRadio::default() };
-            let there = matchmaker.radio(*mac, now).filter(|radio| radio.registered);
+            let there = matchmaker.radio(*mac, now).filter(presence::is_known);
             let there = there.map(|radio| Object::RegisteredRadio(presence::radio_message(desk, &radio)));
             (Object::RegisteredRadio(gone), there)
         }
@@ -443,6 +508,12 @@ fn find(desk: &Desk, what: &Touched, configured: &[AccountId], now: Duration) ->
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
+    use matchmaker::{
+        Change, Settings,
+        objects::{Account, KeyId, Owner, Radio},
+        presence::RadioRegistration,
+    };
+    use visibility::Band;
 
     use super::*;
 
@@ -463,6 +534,55 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_radio_on_record_is_silent_when_its_time_is_over() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("controlplane.toml");
+        let text =
+            format!("state = \"{}\"\n[matchmaker]\nlisten = \"127.0.0.1:0\"\n", state.path().display());
+        std::fs::write(&path, text).unwrap();
+        let control = Control::start(crate::config::load(&path).unwrap()).await.unwrap().0;
+        let service = AdminService { control: control.clone(), refused: Arc::default() };
+        let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+        let register = move |desk: &mut Desk, now: Duration| {
+            let account: AccountId = "a@example.org".parse().unwrap();
+            let owner = Owner::Account(account.clone());
+            desk.apply(&Change::PutAccount(Account { id: account.clone(), key: None }));
+            desk.apply(&Change::PutRadio(Radio { mac, owner }));
+            let peer = desk.matchmaker.peer(Some(&account), KeyId([1; 16])).unwrap();
+            let said = RadioRegistration {
+                mac,
+                endpoint: "192.0.2.1:5".parse().unwrap(),
+                band: Band::Ghz5,
+                channel: 36,
+                bssids: 4,
+                up_kbps: 0,
+                down_kbps: 0,
+                load_permille: 0,
+                capabilities: 0,
+                location: None,
+                neighbours: Vec::new(),
+            };
+            // All but two seconds of its time are over.
+            let then = now + Duration::from_secs(2) - Settings::default().radio_lifetime;
+            desk.matchmaker.register_radio(peer, &said, then).unwrap();
+        };
+        control.matchmaker.as_ref().unwrap().ask(register).await.unwrap();
+        let of = ObjectKind::RegisteredRadio.into();
+        let mut changes = service.watch_of(&WatchRequest { of, ..WatchRequest::default() }).unwrap();
+        let mut told = Vec::new();
+        while told.len() < 3 {
+            let change = changes.next().await.unwrap().unwrap();
+            let registered = match &change.object {
+                Some(Object::RegisteredRadio(radio)) => Some((radio.registered, radio.channel)),
+                _ => None,
+            };
+            told.push((change.kind(), registered));
+        }
+        let silent = (Kind::Updated, Some((false, 0)));
+        assert_eq!(told, [(Kind::Present, Some((true, 36))), (Kind::Synced, None), silent]);
+    }
+
+    #[tokio::test]
     async fn who_is_too_slow_is_told_and_gets_what_there_is_once_more() {
         let state = tempfile::tempdir().unwrap();
         let path = state.path().join("controlplane.toml");
@@ -473,7 +593,9 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let control = Control::start(crate::config::load(&path).unwrap()).await.unwrap().0;
         let service = AdminService { control: control.clone(), refused: Arc::default() };
-        let mut changes = service.watch_of(ObjectKind::Account).unwrap();
+        let mut changes = service
+            .watch_of(&WatchRequest { of: ObjectKind::Account.into(), ..WatchRequest::default() })
+            .unwrap();
         let mut kinds = Vec::new();
         while kinds.last() != Some(&Kind::Synced) {
             kinds.push(changes.next().await.unwrap().unwrap().kind());
