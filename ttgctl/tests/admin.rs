@@ -199,6 +199,11 @@ async fn every_object_is_shown_and_changed() {
     for list in ["sessions", "radios", "services", "gateways"] {
         assert!(json(&format!("{list} --page-size 1 --json")).await.is_array(), "{list}");
     }
+    // What nobody can be is said at once, rather than waited for.
+    let nobody = ttgctl(&server, "sessions --watch --client foo").await.unwrap_err();
+    assert!(nobody.contains("client: `foo` is not a MAC address"), "{nobody}");
+    let nothing = ttgctl(&server, "sessions --watch --service foo").await.unwrap_err();
+    assert!(nothing.contains("service: `foo` is not a UUID"), "{nothing}");
     let page = ttgctl(&server, "sessions --page-token x").await.unwrap_err();
     assert!(page.contains("page_token: `x` is not the next_page_token"), "{page}");
     assert!(said("networks").await.starts_with("SSID"));

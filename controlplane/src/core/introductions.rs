@@ -220,7 +220,7 @@ impl Core {
             Some(client) => {
                 let key = SessionKey { bssid, mac: client };
                 self.introductions.devices.remove(&key);
-                self.input(key, leave);
+                self.end_session(key, leave, "the matchmaker took its introduction back");
             }
             None => {
                 self.introductions.devices.retain(|key, _| key.bssid != bssid);
@@ -254,7 +254,8 @@ impl Core {
                 if self.sessions.get(&key).is_some_and(|session| session.station.state() != State::Online) {
                     // 802.11-2020 table 9-49, 2: previous authentication no longer valid.
                     let cause = TerminateCause::AdminReset;
-                    self.input(key, Input::Disconnect { reason: ReasonCode(2), cause });
+                    let leave = Input::Disconnect { reason: ReasonCode(2), cause };
+                    self.end_session(key, leave, "it is refused because it failed to authenticate too often");
                 }
             }
         }

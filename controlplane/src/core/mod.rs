@@ -3,6 +3,7 @@
 
 mod accounting;
 mod device;
+mod ended;
 mod gateways;
 mod introductions;
 mod pmks;

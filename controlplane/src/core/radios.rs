@@ -231,10 +231,14 @@ impl Core {
         if !self.radios.contains_key(&bssid) {
             return;
         }
+        let why = match reason {
+            "" => "its tunnel is gone".to_owned(),
+            reason => format!("its tunnel is gone: {reason}"),
+        };
         for key in self.sessions_of_radio(bssid) {
-            self.input(key, Input::Removed { cause });
+            self.end_session(key, Input::Removed { cause }, why.as_str());
             // One that would rather wait for something has nothing left to wait for.
-            self.forget_session(key);
+            self.forget_session(key, None);
         }
         if let Some(radio) = self.radios.remove(&bssid) {
             self.touch(bssid);

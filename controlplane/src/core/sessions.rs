@@ -22,6 +22,7 @@ use proto::{
 use super::{
     Connection, Core,
     accounting::{Account, Totals},
+    ended::{Ended, Heard},
     mac, octets, os_entropy,
     timers::Subject,
 };
@@ -63,6 +64,8 @@ pub(super) struct Session {
     added: bool,
     /// The gateway has reported it since it attached.
     confirmed: bool,
+    /// Why it ends, when it does.
+    ended: Ended,
 }
 
 /// Downlink waits so long at most for a device that is about to replace its key: message 3 with all its
@@ -103,6 +106,7 @@ impl Session {
             shown: None,
             added: false,
             confirmed: true,
+            ended: Ended::default(),
         }
     }
 
@@ -204,26 +208,38 @@ impl Core {
         self.drain_session(key);
     }
 
+    /// The same of an input that ends the session, or is meant to: whoever watches is told why.
+    pub(super) fn end_session(&mut self, key: SessionKey, input: Input<'_>, why: impl Into<String>) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.ended.because(why.into());
+        }
+        self.input(key, input);
+    }
+
     fn drain_session(&mut self, key: SessionKey) {
+        let mut heard = Heard::default();
         while let Some(output) = self.sessions.get_mut(&key).and_then(|session| session.station.poll_output())
         {
+            heard.heed(&output);
             self.carry_out(key, output);
         }
         let Some(session) = self.sessions.get_mut(&key) else { return };
         self.timers.set(Subject::Session(key), session.station.next_timeout());
         let state = session.station.state();
-        if session.shown != Some(state) {
-            session.shown = Some(state);
+        session.ended.note(heard);
+        let before = session.shown.replace(state);
+        if before != Some(state) {
             self.publish(key, Kind::Updated, "");
         }
         if self.sessions.get(&key).is_some_and(|session| session.station.is_disposable()) {
-            self.forget_session(key);
+            self.forget_session(key, before);
         }
     }
 
-    pub(super) fn forget_session(&mut self, key: SessionKey) {
-        if self.sessions.contains_key(&key) {
-            self.publish(key, Kind::Removed, "");
+    /// `before`: where it stood until now.
+    pub(super) fn forget_session(&mut self, key: SessionKey, before: Option<State>) {
+        if let Some(session) = self.sessions.get(&key) {
+            self.publish(key, Kind::Removed, &session.ended.reason(before));
             self.sessions.remove(&key);
         }
         self.timers.set(Subject::Session(key), None);
@@ -376,8 +392,10 @@ impl Core {
         let of_service = |other: &SessionKey| self.sessions.get(other).is_some_and(|s| s.service == service);
         let mut others = self.sessions.of_client(key.mac);
         others.retain(|other| *other != key && of_service(other));
+        let Some(radio) = self.radios.get(&key.bssid).map(|radio| radio.tunnel.radio) else { return };
         for other in others {
-            self.input(other, Input::Removed { cause: TerminateCause::UserRequest });
+            let gone = Input::Removed { cause: TerminateCause::UserRequest };
+            self.end_session(other, gone, format!("it went online at radio {radio}"));
         }
     }
 
@@ -452,7 +470,8 @@ impl Core {
             }
             Err(reason) => {
                 tracing::warn!(client = %mac, %bssid, reason, "a gateway's session cannot be adopted and is closed");
-                self.input(key, Input::Removed { cause: TerminateCause::NasError });
+                let gone = Input::Removed { cause: TerminateCause::NasError };
+                self.end_session(key, gone, format!("what its gateway reported cannot be adopted: {reason}"));
                 let remove = pb::StationRemove { bssid: report.bssid, mac: report.mac };
                 self.command(connection, command::Command::StationRemove(remove));
             }
@@ -512,7 +531,8 @@ impl Core {
             .map(|(&key, _)| key)
             .collect();
         for key in lost {
-            self.input(key, Input::Removed { cause: TerminateCause::LostCarrier });
+            let gone = Input::Removed { cause: TerminateCause::LostCarrier };
+            self.end_session(key, gone, "its gateway no longer has it");
         }
     }
 
@@ -520,7 +540,7 @@ impl Core {
         let (Some(bssid), Some(mac)) = (mac(&idle.bssid), mac(&idle.mac)) else { return };
         // 802.11-2020 table 9-49, 4: disassociated due to inactivity.
         let input = Input::Disconnect { reason: ReasonCode(4), cause: TerminateCause::IdleTimeout };
-        self.input(SessionKey { bssid, mac }, input);
+        self.end_session(SessionKey { bssid, mac }, input, "it was silent for too long");
     }
 
     pub(super) fn station_address(&mut self, event: &pb::StationAddress) {

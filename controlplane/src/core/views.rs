@@ -36,7 +36,7 @@ impl Core {
                 for &key in &keys {
                     let input =
                         Input::Disconnect { reason: ReasonCode(reason), cause: TerminateCause::AdminReset };
-                    self.input(key, input);
+                    self.end_session(key, input, "an operator sent it away");
                 }
                 answer(reply, count(keys.len()));
             }

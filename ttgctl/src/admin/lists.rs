@@ -171,13 +171,10 @@ pub(super) async fn sessions(
         asked_pages!(client, list_sessions, request, sessions, pages.page, out, output);
         return Ok(());
     }
-    let wanted = |wanted: &str, is: &str| wanted.is_empty() || wanted.eq_ignore_ascii_case(is);
-    let mut changes = client.watch_sessions(WatchSessionsRequest {}).await.map_err(said)?.into_inner();
+    let request = WatchSessionsRequest { client: request.client, service: request.service };
+    let mut changes = client.watch_sessions(request).await.map_err(said)?.into_inner();
     while let Some(change) = changes.message().await.map_err(said)? {
         match &change.session {
-            Some(session)
-                if !wanted(&request.client, &session.client)
-                    || !wanted(&request.service, &session.service) => {}
             Some(session) => {
                 print::change(out, output, (change.kind(), &change.reason), session, "session")?;
             }

@@ -15,10 +15,7 @@ use crate::{
 
 impl AdminService {
     pub(super) async fn sessions(&self, asked: ListSessionsRequest) -> Result<ListSessionsResponse, Status> {
-        let client = (!asked.client.is_empty()).then(|| text::mac("client", &asked.client)).transpose()?;
-        let service =
-            (!asked.service.is_empty()).then(|| text::uuid("service", &asked.service)).transpose()?;
-        let of = SessionsOf { client, service };
+        let of = sessions_of(&asked.client, &asked.service)?;
         let read = |text: &str| pair(text).map(|(bssid, mac)| SessionKey { bssid, mac });
         let (size, mut after) = page::size_and_token(asked.page_size, &asked.page_token, read)?;
         let mut sessions = Vec::new();
@@ -64,9 +61,16 @@ impl AdminService {
     }
 }
 
-/// All sessions, a part at a time. `None`: control has ended.
-pub(super) async fn all_sessions(control: &Control) -> Option<Vec<admin::Session>> {
-    let (of, mut all, mut after) = (SessionsOf::default(), Vec::new(), None);
+/// Which sessions are asked for.
+pub(super) fn sessions_of(client: &str, service: &str) -> Result<SessionsOf, Status> {
+    let client = (!client.is_empty()).then(|| text::mac("client", client)).transpose()?;
+    let service = (!service.is_empty()).then(|| text::uuid("service", service)).transpose()?;
+    Ok(SessionsOf { client, service })
+}
+
+/// All of these sessions, a part at a time. `None`: control has ended.
+pub(super) async fn all_sessions(control: &Control, of: SessionsOf) -> Option<Vec<admin::Session>> {
+    let (mut all, mut after) = (Vec::new(), None);
     loop {
         let part = control.ask(|reply| Query::Sessions { of, after, most: page::MAX, reply }).await?;
         all.extend(part.sessions);

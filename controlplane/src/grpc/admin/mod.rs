@@ -406,9 +406,9 @@ impl Admin for AdminService {
 
     async fn watch_sessions(
         &self,
-        _: Request<WatchSessionsRequest>,
+        request: Request<WatchSessionsRequest>,
     ) -> Result<Response<Self::WatchSessionsStream>, Status> {
-        Ok(Response::new(self.watch_of_sessions()))
+        self.watch_of_sessions(&request.into_inner()).map(Response::new)
     }
 
     type WatchStream = watch::Changes<ObjectChange>;

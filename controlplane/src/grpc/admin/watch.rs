@@ -14,7 +14,8 @@ use dot11::MacAddr;
 use futures_util::Stream;
 use matchmaker::{Uuid, objects::AccountId};
 use proto::admin::{
-    self, ObjectChange, ObjectKind, SessionChange, WatchRequest, object_change::Object, session_change::Kind,
+    self, ObjectChange, ObjectKind, SessionChange, WatchRequest, WatchSessionsRequest, object_change::Object,
+    session_change::Kind,
 };
 use tokio::{
     sync::{broadcast, mpsc},
@@ -26,7 +27,7 @@ use tonic::Status;
 use super::{AdminService, clients, contracts, live, objects, presence, text};
 use crate::{
     Control,
-    core::Query,
+    core::{Query, SessionsOf},
     matchmaking::{Desk, Matchmaking, Touched},
 };
 
@@ -100,23 +101,35 @@ impl AdminService {
         })
     }
 
-    pub(super) fn watch_of_sessions(&self) -> Changes<SessionChange> {
+    pub(super) fn watch_of_sessions(
+        &self,
+        asked: &WatchSessionsRequest,
+    ) -> Result<Changes<SessionChange>, Status> {
         let control = self.control.clone();
-        stream(|watcher| sessions(control, watcher))
+        let of = live::sessions_of(&asked.client, &asked.service)?;
+        Ok(stream(move |watcher| sessions(control, of, watcher)))
     }
 }
 
-async fn sessions(control: Control, watcher: Watcher<SessionChange>) -> Told {
+async fn sessions(control: Control, of: SessionsOf, watcher: Watcher<SessionChange>) -> Told {
+    let client = of.client.map(|client| client.to_string());
+    let service = of.service.map(|service| service.to_string());
+    let meant = |session: &admin::Session| {
+        client.as_ref().is_none_or(|client| *client == session.client)
+            && service.as_ref().is_none_or(|service| *service == session.service)
+    };
     let change = |kind: Kind, session| SessionChange { kind: kind.into(), session, reason: String::new() };
     loop {
         // Before the first is looked at: what changes meanwhile comes behind them all.
         let mut changes = control.ask(Query::Watch).await.ok_or(Over)?;
-        for session in live::all_sessions(&control).await.ok_or(Over)? {
+        for session in live::all_sessions(&control, of).await.ok_or(Over)? {
             watcher.tell(change(Kind::Present, Some(session))).await?;
         }
         watcher.tell(change(Kind::Synced, None)).await?;
         while let Some(change) = next(&mut changes).await? {
-            watcher.tell(change).await?;
+            if change.session.as_ref().is_some_and(meant) {
+                watcher.tell(change).await?;
+            }
         }
         watcher.tell(change(Kind::Lost, None)).await?;
     }
