@@ -16,6 +16,7 @@ use proto::admin::{
 use proto::matchmaking::messages::{self as mm, answer::Answer, request::Request};
 use tokio::time::timeout;
 use tonic::{Code, Streaming, transport::Channel};
+use tonic_types::StatusExt;
 
 const PHONE_TEXT: &str = "02:00:00:00:00:07";
 const RADIO_TEXT: &str = "02:00:00:00:00:09";
@@ -154,6 +155,25 @@ async fn what_operators_make_and_delete() {
     served.admin.delete_contract(delete.clone()).await.unwrap();
     assert!(matches!(contracts.next().await, (Kind::Removed, Some(Object::Contract(c))) if c.id == made.id));
     assert_eq!(served.admin.delete_contract(delete).await.unwrap_err().code(), Code::NotFound);
+
+    // What no device and no user can be called is said of the field.
+    let wrong = async |client: &str, identity: &str| {
+        let (client, identity) = (client.to_owned(), identity.to_owned());
+        let contract = Contract { service: UUID.into(), client, identity, ..Contract::default() };
+        let create = CreateContractRequest { contract: Some(contract) };
+        let refused = served.admin.clone().create_contract(create).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        refused.get_details_bad_request().unwrap().field_violations[0].field.clone()
+    };
+    assert_eq!(wrong("01:00:5e:00:00:01", "").await, "contract.client");
+    for identity in ["two\nlines", &"x".repeat(254)] {
+        assert_eq!(wrong("", identity).await, "contract.identity");
+    }
+    for radio in ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"] {
+        let create = CreateRadioRequest { radio: radio.into(), account: "a@example.org".into() };
+        let refused = served.admin.create_radio(create).await.unwrap_err();
+        assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "radio");
+    }
 
     // With an account go its grants.
     served.admin.delete_account(DeleteAccountRequest { id: "b@example.org".into() }).await.unwrap();

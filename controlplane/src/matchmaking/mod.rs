@@ -33,7 +33,7 @@ use crate::{
 pub(crate) use desk::{Desk, Local, Touched};
 pub use keys::KeysError;
 pub use run::MatchmakingError;
-pub(crate) use run::{Matchmaking, Message, NotDurable, start};
+pub(crate) use run::{Fault, Matchmaking, Message, NotDurable, start};
 
 /// Bindings of the configuration have identifiers from here on; those of records begin with 1.
 pub(crate) const CONFIGURED: u64 = 1 << 40;

@@ -58,6 +58,23 @@ pub(crate) struct NotDurable {
     /// An object is not as it was seen to be when this was planned: somebody else was first. Who knows all commits up to this
     /// version knows what it is like.
     pub changed: Option<Version>,
+    /// Whether it is any use to ask again.
+    pub fault: Fault,
+}
+
+/// What is at fault if something does not become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The store, or the way there, for now.
+    Store,
+    /// The store, until somebody mends it.
+    Broken,
+    /// What was asked: nobody could do it.
+    Request,
+    /// What was asked: another object says so.
+    Duplicate,
+    /// Nobody: others were first.
+    Others,
 }
 
 /// What an administrator asks: done with the desk between two datagrams, so it must not take long.

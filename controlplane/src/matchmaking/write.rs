@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{
     reload,
-    run::{Job, Message, NotDurable},
+    run::{Fault, Job, Message, NotDurable},
 };
 
 /// After an error of the store the next attempt is this much later.
@@ -56,13 +56,6 @@ async fn done(records: &dyn Records, job: Job) -> Message {
                 tokio::time::sleep(AGAIN).await;
                 result = records.commit(drafts.clone()).await;
             }
-            let not_durable = |error: RecordsError| NotDurable {
-                changed: match error {
-                    RecordsError::Changed { version, .. } => Some(version),
-                    _ => None,
-                },
-                text: told(error),
-            };
             Message::Committed { number, result: result.map_err(not_durable) }
         }
         Job::Account { number, report } => {
@@ -70,6 +63,23 @@ async fn done(records: &dyn Records, job: Job) -> Message {
             Message::Accounted { number, result: result.map_err(told) }
         }
     }
+}
+
+fn not_durable(error: RecordsError) -> NotDurable {
+    let changed = match error {
+        RecordsError::Changed { version, .. } => Some(version),
+        _ => None,
+    };
+    let fault = match error {
+        RecordsError::Changed { .. } => Fault::Others,
+        RecordsError::Duplicate { .. } => Fault::Duplicate,
+        RecordsError::TooLarge { .. } => Fault::Request,
+        RecordsError::UnknownOutcome { .. } | RecordsError::Unreachable { .. } | RecordsError::Io { .. } => {
+            Fault::Store
+        }
+        _ => Fault::Broken,
+    };
+    NotDurable { changed, fault, text: told(error) }
 }
 
 /// Commits of other processes, and our own, in order. `configured` stays in force whatever is on record.
@@ -147,5 +157,26 @@ fn told(error: RecordsError) -> String {
         }
         RecordsError::Duplicate { .. } | RecordsError::TooLarge { .. } | RecordsError::Changed { .. } => error.to_string(),
         _ => "the records cannot be written now; see the matchmaker's log".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_knows_whether_to_ask_again() {
+        let at = || "the records".to_owned();
+        let large = RecordsError::TooLarge { what: "a commit".to_owned(), size: 9, most: 8 };
+        let away = RecordsError::Unreachable { at: at(), reason: "no route".to_owned() };
+        let damaged = RecordsError::Damaged { at: at(), reason: "unreadable".to_owned() };
+        let name = || records::Name::Client(dot11::MacAddr([2, 0, 0, 0, 0, 7]));
+        let changed = RecordsError::Changed { name: name(), version: 7 };
+        let duplicate = RecordsError::Duplicate { name: name(), other: name() };
+        let all = [large, away, damaged, changed, duplicate].map(not_durable);
+        let faults = all.each_ref().map(|why| why.fault);
+        assert_eq!(faults, [Fault::Request, Fault::Store, Fault::Broken, Fault::Others, Fault::Duplicate]);
+        assert_eq!(all.each_ref().map(|why| why.changed), [None, None, None, Some(7), None]);
+        assert_eq!(all[0].text, "a commit is too large: 9, and at most 8 can be stored");
     }
 }

@@ -53,10 +53,7 @@ impl AdminService {
         &self,
         asked: CreateClientRequest,
     ) -> Result<CreateClientResponse, Status> {
-        let mac = text::mac("client", &asked.client)?;
-        if mac.is_group() {
-            return Err(text::invalid("client", format!("{mac} is no device's address, but a group's")));
-        }
+        let mac = text::device("client", &asked.client)?;
         let name = asked.name;
         if name.len() > MAX_NAME || name.contains(char::is_control) {
             return Err(text::invalid(

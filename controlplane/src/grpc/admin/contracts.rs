@@ -16,6 +16,8 @@ use crate::matchmaking::Desk;
 
 /// The only kind.
 const DATA: &str = "data";
+/// Octets of an identity: what RADIUS can carry as User-Name (RFC 2865 section 5.1).
+const MAX_IDENTITY: usize = 253;
 
 impl AdminService {
     pub(super) async fn contracts(
@@ -91,8 +93,16 @@ pub(super) fn of(desk: &Desk, account: Option<&AccountId>, id: ContractId) -> Op
 
 fn new(said: &admin::Contract) -> Result<NewContract, Status> {
     let subscriber = match (said.client.as_str(), said.identity.as_str()) {
-        (client, "") if !client.is_empty() => Subscriber::Client(text::mac("contract.client", client)?),
-        ("", identity) if !identity.is_empty() => Subscriber::Identity(identity.to_owned()),
+        (client, "") if !client.is_empty() => Subscriber::Client(text::device("contract.client", client)?),
+        ("", identity) if !identity.is_empty() => {
+            if identity.len() > MAX_IDENTITY || identity.contains(char::is_control) {
+                return Err(text::invalid(
+                    "contract.identity",
+                    format!("one line of at most {MAX_IDENTITY} octets, such as user@example.org"),
+                ));
+            }
+            Subscriber::Identity(identity.to_owned())
+        }
         _ => {
             return Err(text::invalid("contract.client", "name a client or an identity, one of them"));
         }

@@ -38,12 +38,12 @@ use proto::admin::{
     admin_server::{Admin, AdminServer},
 };
 use records::{Draft, Outcome};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
     Control,
     core::Query,
-    matchmaking::{Matchmaking, NotDurable},
+    matchmaking::{Fault, Matchmaking, NotDurable},
 };
 
 /// Places that are gone through before the desk does something else: about a millisecond.
@@ -75,7 +75,7 @@ impl AdminService {
 
     /// Makes one thing durable.
     async fn commit(&self, draft: Draft) -> Result<Outcome, Status> {
-        self.try_commit(draft).await?.map_err(|why| Status::unavailable(why.text))
+        self.try_commit(draft).await?.map_err(not_durable)
     }
 
     /// The same, for somebody who knows what to do if it cannot be.
@@ -92,6 +92,18 @@ impl AdminService {
 /// What the desk answered.
 fn there<T>(answer: Option<T>) -> Result<T, Status> {
     answer.ok_or_else(|| Status::unavailable("control is shutting down"))
+}
+
+/// Only what may succeed if it is asked again is UNAVAILABLE.
+fn not_durable(why: NotDurable) -> Status {
+    let code = match why.fault {
+        Fault::Store => Code::Unavailable,
+        Fault::Broken => Code::Internal,
+        Fault::Request => Code::InvalidArgument,
+        Fault::Duplicate => Code::AlreadyExists,
+        Fault::Others => Code::Aborted,
+    };
+    Status::new(code, why.text)
 }
 
 fn no_matchmaker() -> Status {
@@ -415,5 +427,20 @@ impl Admin for AdminService {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         self.watch_of(&request.into_inner()).map(Response::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_done_is_not_to_be_tried_again() {
+        let code = |fault| not_durable(NotDurable { text: "why".to_owned(), changed: None, fault }).code();
+        assert_eq!(code(Fault::Store), Code::Unavailable);
+        assert_eq!(code(Fault::Broken), Code::Internal);
+        assert_eq!(code(Fault::Request), Code::InvalidArgument);
+        assert_eq!(code(Fault::Duplicate), Code::AlreadyExists);
+        assert_eq!(code(Fault::Others), Code::Aborted);
     }
 }

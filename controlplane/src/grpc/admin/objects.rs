@@ -134,7 +134,7 @@ impl AdminService {
                     return Ok(text::binding_message(account, binding));
                 }
                 Err(NotDurable { changed: Some(_), .. }) => {}
-                Err(why) => return Err(Status::unavailable(why.text)),
+                Err(why) => return Err(super::not_durable(why)),
             }
         }
         Err(Status::aborted(format!(
@@ -247,7 +247,7 @@ impl AdminService {
                 false
             }
             Err(NotDurable { changed: Some(_), .. }) => return Err(has_another_key(&id, has_key)),
-            Err(why) => return Err(Status::unavailable(why.text)),
+            Err(why) => return Err(super::not_durable(why)),
         };
         Ok(CreateAccountResponse { account, created })
     }

@@ -84,7 +84,8 @@ impl AdminService {
         let policy = asked.policy.as_ref().map(|policy| text::policy(Some(policy))).transpose()?;
         if let Some(url) = &asked.capture_url
             && (!(url.is_empty() || url.starts_with("http://") || url.starts_with("https://"))
-                || url.len() > 1024)
+                || url.len() > 1024
+                || url.contains(|c: char| c.is_control() || c.is_whitespace()))
         {
             return Err(text::invalid(
                 "capture_url",
@@ -115,7 +116,7 @@ impl AdminService {
             match self.try_commit(draft).await? {
                 Ok(_) => return self.network(GetNetworkRequest { uuid: asked.uuid }).await,
                 Err(NotDurable { changed: Some(_), .. }) => {}
-                Err(why) => return Err(Status::unavailable(why.text)),
+                Err(why) => return Err(super::not_durable(why)),
             }
         }
         Err(Status::aborted(format!(
@@ -165,7 +166,7 @@ impl AdminService {
     }
 
     pub(super) async fn new_radio(&self, asked: CreateRadioRequest) -> Result<CreateRadioResponse, Status> {
-        let mac = text::mac("radio", &asked.radio)?;
+        let mac = text::device("radio", &asked.radio)?;
         let account = text::account("account", &asked.account)?;
         self.known(&account).await?.ok_or_else(|| super::objects::no_account("account", &account))?;
         let radio = Radio { mac, owner: Owner::Account(account) };

@@ -29,6 +29,17 @@ pub(super) fn mac(field: &str, text: &str) -> Result<MacAddr, Status> {
         .map_err(|_| invalid(field, format!("`{text}` is not a MAC address such as 02:aa:00:00:00:01")))
 }
 
+/// Of one device or radio, which there may be a record of.
+pub(super) fn device(field: &str, text: &str) -> Result<MacAddr, Status> {
+    let mac = mac(field, text)?;
+    let what = match mac {
+        mac if mac.is_group() => "a group's",
+        MacAddr::ZERO => "nobody's",
+        _ => return Ok(mac),
+    };
+    Err(invalid(field, format!("{mac} is no device's address, but {what}")))
+}
+
 pub(super) fn uuid(field: &str, text: &str) -> Result<Uuid, Status> {
     text.parse().map_err(|_| {
         invalid(field, format!("`{text}` is not a UUID such as 5e5d0125-15b6-4907-9d91-49613689a913"))
@@ -40,7 +51,11 @@ pub(super) fn pattern(field: &str, text: &str) -> Result<Pattern, Status> {
     if text.is_empty() {
         return Ok(Pattern::Any);
     }
-    text.parse().map_err(|error| invalid(field, error))
+    match text.parse().map_err(|error| invalid(field, error))? {
+        // Others are not patterns.
+        Pattern::Exactly(MacAddr::ZERO) => device(field, text).map(Pattern::Exactly),
+        pattern => Ok(pattern),
+    }
 }
 
 pub(super) fn account(field: &str, text: &str) -> Result<AccountId, Status> {
@@ -190,6 +205,20 @@ mod tests {
             status.message(),
             "policy.kick_rssi_dbm: 20 dBm is no signal such as -75; it is -128 to 0"
         );
+    }
+
+    #[test]
+    fn only_one_device_has_an_address() {
+        assert_eq!(device("radio", "02-00-00-00-00-09").unwrap(), MacAddr([2, 0, 0, 0, 0, 9]));
+        for nobody in ["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "00:00:00:00:00:00"] {
+            let status = device("radio", nobody).unwrap_err();
+            assert!(
+                status.message().starts_with(&format!("radio: {nobody} is no device's address")),
+                "{status}"
+            );
+            assert!(pattern("client", nobody).is_err());
+        }
+        assert_eq!(pattern("client", "").unwrap(), Pattern::Any);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::matchmaking::{
     convert::{self, uuid},
-    run::NotDurable,
+    run::{Fault, NotDurable},
 };
 
 /// Whoever asked for what did not become durable asks again after this.
@@ -92,7 +92,9 @@ impl Desk {
     pub fn accounted(&mut self, number: u64, result: Result<(), String>) {
         match (self.waiting.take(number), result) {
             (Some(Waited::Peer(job)), Ok(())) => self.answer(&job.0, Answer::Done(pb::Done {})),
-            (Some(waited), Err(text)) => self.not_durable(waited, NotDurable { text, changed: None }),
+            (Some(waited), Err(text)) => {
+                self.not_durable(waited, NotDurable { text, changed: None, fault: Fault::Store })
+            }
             _ => {}
         }
     }
@@ -117,7 +119,7 @@ impl Desk {
             let Behind { number, mut why, until, .. } = self.behind.remove(place);
             let knows = until <= version;
             if !knows {
-                why = NotDurable { text: NOT_HEARD.to_owned(), changed: None };
+                why = NotDurable { text: NOT_HEARD.to_owned(), changed: None, fault: Fault::Store };
             }
             match self.waiting.take(number) {
                 Some(Waited::Peer(job)) => match *job {

@@ -16,7 +16,10 @@ use records::{Committed, Outcome};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::matchmaking::{keys, run::NotDurable};
+use crate::matchmaking::{
+    keys,
+    run::{Fault, NotDurable},
+};
 
 fn desk() -> Desk {
     let state = tempfile::tempdir().unwrap();

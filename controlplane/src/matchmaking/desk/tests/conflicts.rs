@@ -47,7 +47,7 @@ fn done(world: &mut World) -> Vec<Output> {
 
 /// The store has come to this version, and the service is not as it was said to be.
 fn refuse(world: &mut World, number: u64, version: Version) {
-    let why = NotDurable { text: "it has changed".into(), changed: Some(version) };
+    let why = NotDurable { text: "it has changed".into(), changed: Some(version), fault: Fault::Others };
     world.desk.committed(number, Err(why), world.now);
     world.desk.plan_again(world.now);
 }
