@@ -6,14 +6,14 @@ use common::*;
 use controlplane::{Control, Sessions, grpc};
 use proto::{
     admin::{
-        Account, Binding, Contract, CreateAccountRequest, CreateBindingRequest, CreateClientRequest,
-        CreateContractRequest, CreateGrantRequest, CreateRadioRequest, DeleteAccountRequest,
-        DeleteBindingRequest, DeleteClientRequest, DeleteContractRequest, DeleteGrantRequest,
-        DeleteRadioRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest, GetStatsRequest,
-        Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListGatewaysRequest,
-        ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest, ListSuggestionsRequest,
-        ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest, admin_client::AdminClient,
-        object_change::Object, session_change::Kind,
+        Account, Binding, BindingFilter, Contract, CreateAccountRequest, CreateBindingRequest,
+        CreateClientRequest, CreateContractRequest, CreateGrantRequest, CreateRadioRequest,
+        DeleteAccountRequest, DeleteBindingRequest, DeleteClientRequest, DeleteContractRequest,
+        DeleteGrantRequest, DeleteRadioRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest,
+        GetStatsRequest, Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest,
+        ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest,
+        ListSuggestionsRequest, ObjectChange, ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest,
+        admin_client::AdminClient, object_change::Object, session_change::Kind,
     },
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };
@@ -308,7 +308,7 @@ async fn bindings_come_in_pages() {
     let mut sizes = Vec::new();
     let mut all = Vec::new();
     loop {
-        let asked = ListBindingsRequest { page_size: 3, page_token: token };
+        let asked = ListBindingsRequest { page_size: 3, page_token: token, filter: None };
         let page = served.admin.list_bindings(asked).await.unwrap().into_inner();
         sizes.push(page.bindings.len());
         all.extend(page.bindings);
@@ -321,6 +321,68 @@ async fn bindings_come_in_pages() {
     assert!(all.is_sorted_by_key(|binding| binding.id));
     let configured = all.pop().unwrap();
     assert_eq!((configured.origin.as_str(), configured.client.as_str()), ("configuration", PHONE_TEXT));
+    // Some of them, also in pages.
+    let some = async |served: &mut Served, filter: BindingFilter, page_size| {
+        let (mut clients, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+        loop {
+            let asked = ListBindingsRequest { page_size, page_token, filter: Some(filter.clone()) };
+            let page = served.admin.list_bindings(asked).await.unwrap().into_inner();
+            clients.extend(page.bindings.into_iter().map(|binding| binding.client));
+            (pages, page_token) = (pages + 1, page.next_page_token);
+            if page_token.is_empty() {
+                return (clients, pages);
+            }
+        }
+    };
+    let one = BindingFilter { client: "02-00-00-00-01-03".into(), ..BindingFilter::default() };
+    assert_eq!(some(&mut served, one.clone(), 3).await, (vec!["02:00:00:00:01:03".to_owned()], 1));
+    let whole = BindingFilter {
+        service: UUID.to_uppercase(),
+        radio: "*".into(),
+        account: Some(String::new()),
+        ..BindingFilter::default()
+    };
+    let (clients, pages) = some(&mut served, whole.clone(), 3).await;
+    assert_eq!((clients.len(), pages), (8, 3));
+    for nothing in [
+        BindingFilter { client: "*".into(), ..BindingFilter::default() },
+        BindingFilter { radio: RADIO_TEXT.into(), ..one.clone() },
+        BindingFilter { account: Some("info@example.org".into()), ..one.clone() },
+        BindingFilter { service: UUID.replace('6', "7"), ..one.clone() },
+    ] {
+        assert_eq!(some(&mut served, nothing, 3).await, (Vec::new(), 1));
+    }
+    let wrong = BindingFilter { client: "foo".into(), ..BindingFilter::default() };
+    let asked = ListBindingsRequest { filter: Some(wrong), ..ListBindingsRequest::default() };
+    let refused = served.admin.list_bindings(asked).await.unwrap_err();
+    assert_eq!(refused.get_details_bad_request().unwrap().field_violations[0].field, "filter.client");
+    let of = ObjectKind::Binding.into();
+    let watch = WatchRequest { of, bindings: Some(one), ..WatchRequest::default() };
+    let mut changes = served.admin.watch(watch).await.unwrap().into_inner();
+    let client = |change: &ObjectChange| match &change.object {
+        Some(Object::Binding(binding)) => (change.kind(), binding.client.clone()),
+        _ => (change.kind(), String::new()),
+    };
+    let there = changes.message().await.unwrap().unwrap();
+    assert_eq!(client(&there), (Kind::Present, "02:00:00:00:01:03".to_owned()));
+    assert_eq!(changes.message().await.unwrap().unwrap().kind(), Kind::Synced);
+    for binding in all {
+        let delete = DeleteBindingRequest { account: String::new(), id: binding.id };
+        served.admin.delete_binding(delete).await.unwrap();
+    }
+    let gone = changes.message().await.unwrap().unwrap();
+    assert_eq!(gone.kind(), Kind::Removed);
+    let (Some(Object::Binding(gone)), Some(Object::Binding(there))) = (gone.object, there.object) else {
+        panic!("bindings")
+    };
+    assert_eq!(gone.id, there.id);
+    let make = CreateBindingRequest { client: "02:00:00:00:01:04".into(), ..phone() };
+    served.admin.create_binding(make).await.unwrap();
+    let make = CreateBindingRequest { client: "02:00:00:00:01:03".into(), ..phone() };
+    served.admin.create_binding(make).await.unwrap();
+    let made = changes.message().await.unwrap().unwrap();
+    assert_eq!(client(&made), (Kind::Updated, "02:00:00:00:01:03".to_owned()));
+    drop(changes);
     // What a configuration says is said already, and is taken back there.
     let same = served.admin.create_binding(phone()).await.unwrap().into_inner();
     assert_eq!((same.created, same.binding.unwrap().id), (false, configured.id));

@@ -199,7 +199,11 @@ async fn a_radio_on_record_is_there_while_it_is_silent() {
         recorded,
         account: account.map(Into::into),
     };
-    let watch = |filter| WatchRequest { of: ObjectKind::RegisteredRadio.into(), radios: Some(filter) };
+    let watch = |filter| WatchRequest {
+        of: ObjectKind::RegisteredRadio.into(),
+        radios: Some(filter),
+        ..WatchRequest::default()
+    };
     let (mut online, there) = served.watch_some(watch(only(true, false, None))).await;
     assert!(there.is_empty());
 

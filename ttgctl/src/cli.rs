@@ -171,6 +171,18 @@ pub enum Command {
         /// What to do; a list unless told.
         #[command(subcommand)]
         verb: Option<BindingsVerb>,
+        /// Only those that name this device; *: those for any.
+        #[arg(long, value_name = "MAC")]
+        client: Option<String>,
+        /// Only those that name this radio; *: those near any.
+        #[arg(long, value_name = "MAC")]
+        radio: Option<String>,
+        /// Only those of this service.
+        #[arg(long, value_name = "UUID")]
+        service: Option<String>,
+        /// Only this account's; empty: nobody's.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
         /// How it is shown.
         #[command(flatten)]
         pages: Pages,
@@ -340,7 +352,7 @@ impl Command {
             | Command::Stats(show) => show.form(),
             Command::Radios { verb, pages, .. } => of(verb.as_ref().map(RadiosVerb::show), pages),
             Command::Networks { verb, pages } => of(verb.as_ref().map(NetworksVerb::show), pages),
-            Command::Bindings { verb, pages } => of(verb.as_ref().map(BindingsVerb::show), pages),
+            Command::Bindings { verb, pages, .. } => of(verb.as_ref().map(BindingsVerb::show), pages),
             Command::Clients { verb, pages } => of(verb.as_ref().map(ClientsVerb::show), pages),
             Command::Accounts { verb, pages } => of(verb.as_ref().map(AccountsVerb::show), pages),
             Command::Grants { verb, pages } => of(verb.as_ref().map(GrantsVerb::show), pages),

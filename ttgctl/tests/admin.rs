@@ -104,6 +104,16 @@ async fn bindings_and_accounts_are_made_listed_and_removed() {
     let bindings: Value = serde_json::from_str(&ttgctl(&server, "bindings -o json").await.unwrap()).unwrap();
     assert_eq!(bindings[0]["policy"]["min_rssi_dbm"], -75);
     assert_eq!((&bindings[0]["radio"], &bindings[0]["account"]), (&"*".into(), &"info@example.org".into()));
+    let of = async |conditions: &str| {
+        let json = ttgctl(&server, &format!("bindings {conditions} --json")).await.unwrap();
+        serde_json::from_str::<Value>(&json).unwrap().as_array().unwrap().len()
+    };
+    assert_eq!(of("--client 02-00-00-00-00-07 --account info@example.org --radio *").await, 1);
+    assert_eq!(of(&format!("--service {UUID} --page-size 5")).await, 1);
+    assert_eq!(of("--client 02:00:00:00:00:08").await, 0);
+    assert_eq!(of("--account=").await, 0);
+    let wrong = ttgctl(&server, "bindings --watch --client foo").await.unwrap_err();
+    assert!(wrong.contains("bindings.client: `foo` is neither a MAC address"), "{wrong}");
     let table = ttgctl(&server, "bindings").await.unwrap();
     assert!(table.contains("ACCOUNT") && table.contains("min_rssi_dbm=-75"), "{table}");
     let why = format!("explain 02:00:00:00:00:07 02:00:00:00:00:09 --service {UUID}");

@@ -165,7 +165,7 @@ impl Address {
         let mut contents = Contents::default();
         let mut page_token = String::new();
         loop {
-            let asked = ListBindingsRequest { page_size: PAGE, page_token };
+            let asked = ListBindingsRequest { page_size: PAGE, page_token, filter: None };
             let page = admin.list_bindings(asked).await?.into_inner();
             let stored = page.bindings.into_iter().filter(|binding| binding.id < CONFIGURED);
             contents.bindings.extend(stored.map(|binding| (binding.id, binding.client)));

@@ -4,10 +4,11 @@ use std::io::Write;
 
 use anyhow::anyhow;
 use proto::admin::{
-    ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListContractsRequest, ListGatewaysRequest,
-    ListGrantsRequest, ListNetworksRequest, ListRadiosRequest, ListRegisteredRadiosRequest,
-    ListServicesRequest, ListSessionsRequest, ListSuggestionsRequest, ListUsageRequest, ObjectKind,
-    RadioFilter, WatchRequest, WatchSessionsRequest, object_change::Object, session_change::Kind,
+    BindingFilter, ListAccountsRequest, ListBindingsRequest, ListClientsRequest, ListContractsRequest,
+    ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRadiosRequest,
+    ListRegisteredRadiosRequest, ListServicesRequest, ListSessionsRequest, ListSuggestionsRequest,
+    ListUsageRequest, ObjectKind, RadioFilter, WatchRequest, WatchSessionsRequest, object_change::Object,
+    session_change::Kind,
 };
 
 use super::{
@@ -65,7 +66,7 @@ pub(super) async fn list(
         }
         ObjectKind::Grant => pages!(client, list_grants, ListGrantsRequest, grants, page, out, output),
         ObjectKind::Binding => {
-            pages!(client, list_bindings, ListBindingsRequest, bindings, page, out, output)
+            return bindings(client, out, output, BindingFilter::default(), pages).await;
         }
         ObjectKind::Network => {
             pages!(client, list_networks, ListNetworksRequest, networks, page, out, output)
@@ -89,6 +90,26 @@ pub(super) async fn list(
     Ok(())
 }
 
+/// Bindings, perhaps only some.
+pub(super) async fn bindings(
+    client: &mut Client,
+    out: &mut impl Write,
+    output: Output,
+    filter: BindingFilter,
+    pages: &Pages,
+) -> anyhow::Result<()> {
+    // Who asks for all is answered by servers that know no filter, too.
+    let filter = Some(filter).filter(|filter| *filter != BindingFilter::default());
+    if pages.list.watch {
+        let of = ObjectKind::Binding.into();
+        let request = WatchRequest { of, bindings: filter, ..WatchRequest::default() };
+        return watch(client, out, output, request).await;
+    }
+    let mut request = ListBindingsRequest { filter, ..ListBindingsRequest::default() };
+    asked_pages!(client, list_bindings, request, bindings, pages.page, out, output);
+    Ok(())
+}
+
 /// Radios at the matchmaker, not what they show.
 pub(super) async fn radios(
     client: &mut Client,
@@ -99,7 +120,8 @@ pub(super) async fn radios(
 ) -> anyhow::Result<()> {
     if pages.list.watch {
         let radios = Some(filter);
-        let request = WatchRequest { of: ObjectKind::RegisteredRadio.into(), radios };
+        let of = ObjectKind::RegisteredRadio.into();
+        let request = WatchRequest { of, radios, ..WatchRequest::default() };
         return watch(client, out, output, request).await;
     }
     let mut request =

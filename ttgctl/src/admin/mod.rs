@@ -10,8 +10,8 @@ use std::{io::Write, process::ExitCode};
 
 use anyhow::anyhow;
 use proto::admin::{
-    DisconnectRequest, ExplainRequest, GetStatsRequest, ListSessionsRequest, ListUsageRequest, ObjectKind,
-    RadioFilter, RekeyRequest,
+    BindingFilter, DisconnectRequest, ExplainRequest, GetStatsRequest, ListSessionsRequest, ListUsageRequest,
+    ObjectKind, RadioFilter, RekeyRequest,
 };
 
 use self::connect::{connect, said};
@@ -56,8 +56,11 @@ pub async fn run(
             lists::list(client, out, output, ObjectKind::Network, &pages).await?;
         }
         Command::Bindings { verb: Some(verb), .. } => objects::bindings(client, out, output, verb).await?,
-        Command::Bindings { verb: None, pages } => {
-            lists::list(client, out, output, ObjectKind::Binding, &pages).await?;
+        Command::Bindings { verb: None, client: device, radio, service, account, pages } => {
+            let said = Option::unwrap_or_default;
+            let filter =
+                BindingFilter { client: said(device), radio: said(radio), service: said(service), account };
+            lists::bindings(client, out, output, filter, &pages).await?;
         }
         Command::Clients { verb: Some(verb), .. } => objects::clients(client, out, output, verb).await?,
         Command::Clients { verb: None, pages } => {

@@ -1,5 +1,6 @@
 //! `ttg.admin.v1.Admin`: asks the core and translates what people write.
 
+mod bindings;
 mod clients;
 mod contracts;
 mod live;

@@ -17,7 +17,7 @@ use records::Draft;
 use tonic::{Code, Status};
 use visibility::Policy;
 
-use super::{AdminService, PLACES, PLANS, page::Page, text};
+use super::{AdminService, PLACES, PLANS, bindings::Bindings, page::Page, text};
 use crate::{
     core::Query,
     matchmaking::{CONFIGURED, Desk, NotDurable},
@@ -35,8 +35,11 @@ fn binding_token(text: &str) -> Option<BindingKey> {
 impl AdminService {
     pub(super) async fn bindings(&self, asked: ListBindingsRequest) -> Result<ListBindingsResponse, Status> {
         let mut page = Page::asked(asked.page_size, &asked.page_token, binding_token)?;
+        let mut wanted = Bindings::read("filter", asked.filter.as_ref())?;
         for binding in self.ask(Query::Bindings).await? {
-            page.add((0, String::new(), binding.id), binding);
+            if wanted.wants_message(&binding) {
+                page.add((0, String::new(), binding.id), binding);
+            }
         }
         let mut from = 0;
         while let Ok(matchmaking) = self.matchmaker() {
@@ -44,16 +47,19 @@ impl AdminService {
                 let (bindings, accounts) = (desk.matchmaker.bindings(), desk.matchmaker.accounts());
                 for (account, binding) in bindings.within(from..from + PLACES) {
                     let account = accounts.id(account);
+                    if !wanted.wants(account, &binding) {
+                        continue;
+                    }
                     let name = account.map_or("", AccountId::as_str);
                     if page.wants(|(class, of, id)| (1, name, binding.id).cmp(&(*class, of.as_str(), *id))) {
                         let message = text::binding_message(account, &binding);
                         page.add((1, name.to_owned(), binding.id), message);
                     }
                 }
-                (page, bindings.places())
+                (page, wanted, bindings.places())
             };
             let places;
-            (page, places) = super::there(matchmaking.ask(gather).await)?;
+            (page, wanted, places) = super::there(matchmaking.ask(gather).await)?;
             from += PLACES;
             if from >= places {
                 break;
@@ -278,7 +284,8 @@ impl AdminService {
             };
             let (bound, owns, places) = super::there(self.matchmaker()?.ask(has).await)?;
             if bound {
-                return Err(still("bindings", "bindings", &format!("bindings remove ID --account {id}")));
+                let list = format!("bindings --account {id}");
+                return Err(still("bindings", &list, &format!("bindings remove ID --account {id}")));
             }
             // Nobody could register them any more.
             if owns {

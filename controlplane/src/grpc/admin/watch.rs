@@ -24,7 +24,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{AdminService, clients, contracts, live, objects, presence, text};
+use super::{AdminService, bindings::Bindings, clients, contracts, live, objects, presence, text};
 use crate::{
     Control,
     core::{Query, SessionsOf},
@@ -263,20 +263,30 @@ impl Lifetimes {
 enum Wanted {
     All,
     Radios(presence::Radios),
+    Bindings(Bindings),
 }
 
 impl Wanted {
     fn read(asked: &WatchRequest) -> Result<Wanted, Status> {
-        let Some(radios) = &asked.radios else { return Ok(Wanted::All) };
-        if asked.of() != ObjectKind::RegisteredRadio {
-            return Err(text::invalid("radios", "it goes with OBJECT_KIND_REGISTERED_RADIO; leave it out"));
+        let goes_with = |field: &str, of: ObjectKind| match asked.of() == of {
+            true => Ok(()),
+            false => Err(text::invalid(field, format!("it goes with {}; leave it out", of.as_str_name()))),
+        };
+        if asked.radios.is_some() {
+            goes_with("radios", ObjectKind::RegisteredRadio)?;
+            return presence::Radios::read("radios", asked.radios.as_ref()).map(Wanted::Radios);
         }
-        Ok(Wanted::Radios(presence::Radios::read("radios", Some(radios))?))
+        if asked.bindings.is_some() {
+            goes_with("bindings", ObjectKind::Binding)?;
+            return Bindings::read("bindings", asked.bindings.as_ref()).map(Wanted::Bindings);
+        }
+        Ok(Wanted::All)
     }
 
     fn wants(&self, object: &Object) -> bool {
         match (self, object) {
             (Wanted::Radios(wanted), Object::RegisteredRadio(radio)) => wanted.wants_message(radio),
+            (Wanted::Bindings(wanted), Object::Binding(binding)) => wanted.wants_message(binding),
             _ => true,
         }
     }
@@ -308,6 +318,7 @@ impl Teller<'_> {
 fn key(object: &Object) -> String {
     match object {
         Object::RegisteredRadio(radio) => radio.radio.clone(),
+        Object::Binding(binding) => format!("{} {}", binding.id, binding.account),
         _ => String::new(),
     }
 }
