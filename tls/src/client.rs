@@ -4,6 +4,7 @@ use std::{
     error::Error,
     future::Future,
     io,
+    net::SocketAddr,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -15,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, pki_types::ServerName};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -23,6 +24,7 @@ use tonic::transport::Uri;
 
 use crate::{
     ALPN,
+    dial::{self, Failure},
     files::{self, FileError, Identity},
     provider,
 };
@@ -38,10 +40,12 @@ pub struct Files {
     pub server_name: Option<String>,
 }
 
-/// Connects to `https://HOST:PORT` or `http://HOST:PORT`. Files are read each time.
-#[derive(Debug, Clone, Default)]
+/// Connects to `https://HOST:PORT` or `http://HOST:PORT`. Files are read, and the name is looked up, each time. If it has several addresses
+/// they are tried in a random order, overlapping ([`dial::first`]); whichever answers first is taken: of https, who completed the handshake.
+#[derive(Debug, Clone)]
 pub struct Connector {
     files: Files,
+    patience: Duration,
 }
 
 /// There is no connection.
@@ -62,6 +66,15 @@ pub enum ConnectError {
     /// The other side.
     #[error("{0}")]
     Tls(String),
+    /// Nothing came in time.
+    #[error("no answer within {seconds} s", seconds = .0.as_secs())]
+    Silence(Duration),
+    /// There is no address to try.
+    #[error("the name `{0}` was not looked up within {seconds} s", seconds = .1.as_secs())]
+    Unresolved(String, Duration),
+    /// All addresses, each for its reason.
+    #[error("{0}")]
+    All(String),
 }
 
 /// A connection, of either kind.
@@ -76,10 +89,13 @@ const JUDGEMENT: Duration = Duration::from_secs(1);
 
 const NO_TLS: &str = "the server does not speak TLS: use http:// if it is meant to speak plain text";
 
+/// What a name server may take: the first of several may be the one that is dead.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
 impl Connector {
-    /// With these files.
-    pub fn new(files: Files) -> Connector {
-        Connector { files }
+    /// With these files; each address is given `patience`.
+    pub fn new(files: Files, patience: Duration) -> Connector {
+        Connector { files, patience }
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
@@ -87,17 +103,46 @@ impl Connector {
         let secure = uri.scheme_str() == Some("https");
         let tls = if secure { Some(self.prepare(&host)?) } else { None };
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
-        stream.set_nodelay(true)?;
-        let Some((config, name)) = tls else { return Ok(TokioIo::new(Box::new(stream))) };
-        let opened = open(stream, config, name.clone(), self.files.identity.is_some()).await;
-        opened.map(|stream| TokioIo::new(Box::new(stream) as Box<dyn Duplex>)).map_err(
-            |error| match tls_error(&error) {
-                Some(error) => ConnectError::Tls(words(error, &name.to_str())),
-                None if error.kind() == io::ErrorKind::UnexpectedEof => ConnectError::Tls(NO_TLS.to_owned()),
-                None => ConnectError::Network(error),
-            },
-        )
+        let Ok(found) = timeout(LOOK_UP, lookup_host((host.as_str(), port))).await else {
+            return Err(ConnectError::Unresolved(host, LOOK_UP));
+        };
+        self.first_of(dial::shuffled(found?)?, tls).await
+    }
+
+    async fn first_of(
+        &self,
+        addresses: Vec<SocketAddr>,
+        tls: Option<(ClientConfig, ServerName<'static>)>,
+    ) -> Result<Stream, ConnectError> {
+        let (shows, several) = (self.files.identity.is_some(), addresses.len() > 1);
+        let attempt = |address| {
+            let tls = tls.clone();
+            async move {
+                match tls {
+                    Some((config, name)) => secured(address, config, name, shows).await,
+                    None => plain(address, several).await,
+                }
+            }
+        };
+        dial::first(addresses, self.patience, attempt).await.map_err(|failed| self.of_all(failed))
+    }
+
+    /// Of one address its error, of several a line for each.
+    fn of_all(&self, failed: Vec<(SocketAddr, Failure<ConnectError>)>) -> ConnectError {
+        let mut failed: Vec<_> = failed
+            .into_iter()
+            .map(|(address, failure)| match failure {
+                Failure::Said(error) => (address, error),
+                Failure::Silent => (address, ConnectError::Silence(self.patience)),
+            })
+            .collect();
+        if failed.len() == 1 {
+            return failed.remove(0).1;
+        }
+        // In an order that does not change with each attempt.
+        failed.sort_by_key(|(address, _)| *address);
+        let each: Vec<_> = failed.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+        ConnectError::All(each.join("; "))
     }
 
     fn prepare(&self, host: &str) -> Result<(ClientConfig, ServerName<'static>), ConnectError> {
@@ -118,6 +163,37 @@ impl Connector {
         let name = ServerName::try_from(name.clone()).map_err(|_| ConnectError::Name(name))?;
         Ok((config, name))
     }
+}
+
+/// Of several, one that takes connections and says nothing (it hangs, or is stopped) is not to win over one that works: an HTTP/2 server
+/// speaks first.
+async fn plain(address: SocketAddr, several: bool) -> Result<Stream, ConnectError> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut stream = BufReader::new(stream);
+    // One that speaks TLS as well waits for us.
+    if several && let Ok(heard) = timeout(JUDGEMENT, stream.fill_buf()).await {
+        heard?;
+    }
+    Ok(TokioIo::new(Box::new(stream)))
+}
+
+async fn secured(
+    address: SocketAddr,
+    config: ClientConfig,
+    name: ServerName<'static>,
+    shows: bool,
+) -> Result<Stream, ConnectError> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let opened = open(stream, config, name.clone(), shows).await;
+    opened.map(|stream| TokioIo::new(Box::new(stream) as Box<dyn Duplex>)).map_err(|error| {
+        match tls_error(&error) {
+            Some(error) => ConnectError::Tls(words(error, &name.to_str())),
+            None if error.kind() == io::ErrorKind::UnexpectedEof => ConnectError::Tls(NO_TLS.to_owned()),
+            None => ConnectError::Network(error),
+        }
+    })
 }
 
 /// With TLS 1.3 a server judges our certificate only after the handshake, as seen from here. An HTTP/2 server speaks first (RFC 9113
@@ -208,5 +284,78 @@ fn words(error: &rustls::Error, name: &str) -> String {
             | AlertDescription::AccessDenied,
         ) => "the server does not accept the certificate shown to it: it must be one for clients (extendedKeyUsage clientAuth)".to_owned(),
         other => format!("TLS failed: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{
+        server::{self, Acceptor},
+        testkit::Authority,
+    };
+
+    /// As long as no test takes.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        (listener, at)
+    }
+
+    /// A process that is stopped: its kernel takes connections, and nothing answers.
+    async fn stopped(secure: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let authority = Authority::new(directory.path(), "ca");
+        authority.server("control", &["control.example.org"]);
+        let file = |name| directory.path().join(name);
+        let identity = Identity { certificate: file("control.pem"), key: file("control.key") };
+        let ((_stopped, silent), (working, good)) = (listener().await, listener().await);
+        let files = Files { ca: Some(authority.certificate.clone()), ..Files::default() };
+        let connector = Connector::new(files, PATIENCE);
+        let tls = secure.then(|| connector.prepare("control.example.org").unwrap());
+        // Who is taken has spoken.
+        let serve = async {
+            if secure {
+                let files = server::Files { identity, authorities: Vec::new() };
+                let mut connections = Acceptor::tls(files).unwrap().connections(working, || {});
+                connections.recv().await.unwrap().unwrap();
+            } else {
+                use tokio::io::AsyncWriteExt;
+                let (mut stream, _) = working.accept().await.unwrap();
+                // An empty SETTINGS frame.
+                stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            }
+        };
+        let reach = connector.first_of(vec![silent, good], tls);
+        let (reached, ()) =
+            timeout(PATIENCE / 2, async { tokio::join!(reach, serve) }).await.expect("in time");
+        reached.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_process_that_is_stopped_keeps_nobody_from_another() {
+        stopped(true).await;
+        stopped(false).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_of_each_address() {
+        let (silent, at) = listener().await;
+        let nobody = listener().await.1;
+        let authority = tempfile::tempdir().unwrap();
+        let authority = Authority::new(authority.path(), "ca");
+        let files = Files { ca: Some(authority.certificate.clone()), ..Files::default() };
+        let connector = Connector::new(files, Duration::from_secs(1));
+        let tls = || Some(connector.prepare("control.example.org").unwrap());
+        let said = |result: Result<Stream, ConnectError>| result.err().expect("nobody is there").to_string();
+        assert_eq!(said(connector.first_of(vec![at], tls()).await), "no answer within 1 s");
+        let all = said(connector.first_of(vec![at, nobody], tls()).await);
+        assert!(all.contains(&format!("{at}: no answer within 1 s")), "{all}");
+        assert!(all.contains(&format!("{nobody}: Connection refused")), "{all}");
+        drop(silent);
     }
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod dial;
 pub mod files;
 pub mod server;
 mod sources;

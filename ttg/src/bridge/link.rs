@@ -33,6 +33,8 @@ pub enum ConnectError {
     Ended,
 }
 
+/// What one address of control is given to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Batches on their way to control.
 const DEPTH: usize = 256;
 
@@ -50,11 +52,10 @@ async fn connect(url: &str, tls: &tls::client::Files) -> Result<Link, ConnectErr
     let failed = |error: &(dyn std::error::Error + 'static)| ConnectError::Grpc(tls::client::explain(error));
     let channel = Channel::from_shared(url.to_owned())
         .map_err(|e| failed(&e))?
-        .connect_timeout(Duration::from_secs(2))
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(3))
         .keep_alive_while_idle(true)
-        .connect_with_connector(tls::client::Connector::new(tls.clone()))
+        .connect_with_connector(tls::client::Connector::new(tls.clone(), PATIENCE))
         .await
         .map_err(|e| failed(&e))?;
     let (events, outgoing) = mpsc::channel::<Vec<proto::gateway::Event>>(DEPTH);

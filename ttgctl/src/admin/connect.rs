@@ -19,6 +19,9 @@ use crate::cli::Access;
 
 pub(super) type Client = AdminClient<InterceptedService<Channel, Bearer>>;
 
+/// What one address of control is given to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Puts the token into each request, if there is one.
 #[derive(Clone)]
 pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
@@ -33,12 +36,12 @@ impl Interceptor for Bearer {
 }
 
 pub(super) async fn connect(server: &str, access: &Access) -> anyhow::Result<Client> {
-    let endpoint = Channel::from_shared(server.to_owned())
-        .with_context(|| format!("--server {server} is not a URL such as https://control.example.org:7400"))?
-        .connect_timeout(Duration::from_secs(5));
+    let endpoint = Channel::from_shared(server.to_owned()).with_context(|| {
+        format!("--server {server} is not a URL such as https://control.example.org:7400")
+    })?;
     let tls = tls_files(server, endpoint.uri(), access)?;
     let bearer = Bearer(access.token_file.as_deref().map(token).transpose()?);
-    let channel = endpoint.connect_with_connector(Connector::new(tls)).await.map_err(|error| {
+    let channel = endpoint.connect_with_connector(Connector::new(tls, PATIENCE)).await.map_err(|error| {
         let cause = client::explain(&error);
         anyhow!(
             "cannot ask the control daemon at {server}: {cause}. `controlplane run` or `ttg standalone` must run there; --server or \
