@@ -1,4 +1,4 @@
-//! The demo's three devices, on a thread of their own: they connect, get an address, and ping what is behind the gateway.
+//! The demo's devices, on a thread of their own: they connect, get an address, and ping what is behind the gateway.
 
 use std::{
     net::Ipv4Addr,
@@ -20,7 +20,7 @@ use station::{
     profile::{DeviceConfig, Profile},
 };
 
-use super::world::{NETWORKS, ROUTER, USER, World};
+use super::world::{FAR, Meeting, NETWORKS, Network, ROUTER, USER, World};
 
 /// How far a device has come.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Progress {
     pub mac: MacAddr,
     /// Its network.
     pub ssid: &'static str,
+    /// Too far away to be shown its network.
+    pub far: bool,
     /// In words.
     pub state: &'static str,
     /// From DHCP.
@@ -64,20 +66,24 @@ const PING_SIZE: usize = 1000;
 const ROUND: Duration = Duration::from_millis(20);
 
 impl Devices {
-    /// Switches three devices on: two at home, one a subscriber of the operator.
+    /// Switches three devices on: two at home, one a subscriber of the operator. If a matchmaker decides what is shown to whom, there is
+    /// a fourth, which passes by at some distance.
     pub fn start(world: &World) -> anyhow::Result<Devices> {
-        let plan = [("laptop", 0x11, 0, -48), ("phone", 0x12, 0, -61), ("tablet", 0x13, 1, -55)];
+        let [alice, operator] = &NETWORKS;
+        let mut plan =
+            vec![("laptop", 0x11, alice, -48), ("phone", 0x12, alice, -61), ("tablet", 0x13, operator, -55)];
+        if world.meeting == Meeting::Matchmaker {
+            plan.push(("visitor", 0x14, &FAR, -78));
+        }
         let mut air = Air::new(&world.air);
         let mut progress = Vec::new();
-        let [home, operator] = profiles(&world.radius.ca_certificate())?;
-        for (name, last, network, signal) in plan {
+        let ca = world.radius.ca_certificate();
+        for &(name, last, network, signal) in &plan {
             let mac = MacAddr([0x02, 0, 0, 0, 0, last]);
-            let config = if network == 0 {
-                DeviceConfig::new(mac, home.clone())
-            } else {
-                let credentials = eap::Credentials::new(USER.0, USER.1);
-                DeviceConfig::new(mac, operator.clone()).with_credentials(Arc::new(credentials))
-            };
+            let mut config = DeviceConfig::new(mac, profile(network, &ca)?);
+            if network.passphrase.is_empty() {
+                config = config.with_credentials(Arc::new(eap::Credentials::new(USER.0, USER.1)));
+            }
             let mut seed = [0; 16];
             getrandom::fill(&mut seed).context("the operating system has no entropy")?;
             air.add(Device::new(config, seed), Place { signal, ..Place::default() })
@@ -85,7 +91,8 @@ impl Devices {
             progress.push(Progress {
                 name,
                 mac,
-                ssid: NETWORKS[network].ssid,
+                ssid: network.ssid,
+                far: network.ssid == FAR.ssid,
                 state: "looking",
                 address: None,
                 echoes: 0,
@@ -95,10 +102,10 @@ impl Devices {
             });
         }
         let shared = Arc::new(Shared { progress: Mutex::new(progress), leave: AtomicBool::new(false) });
-        let running = shared.clone();
+        let (running, devices) = (shared.clone(), plan.len());
         let thread = std::thread::Builder::new()
             .name("devices".to_owned())
-            .spawn(move || drive(&mut air, &running, plan.len()))?;
+            .spawn(move || drive(&mut air, &running, devices))?;
         Ok(Devices { shared, thread: Some(thread) })
     }
 
@@ -130,19 +137,17 @@ impl Shared {
     }
 }
 
-fn profiles(ca: &Path) -> anyhow::Result<[Arc<Profile>; 2]> {
-    let [home, operator] = &NETWORKS;
-    let reconnect = |profile: Profile| {
-        let host = host::Config { host_name: Some("demo".to_owned()), ..host::Config::default() };
-        Arc::new(Profile { reconnect: Some(Duration::from_secs(1)), ..profile.with_host(host) })
+fn profile(network: &Network, ca: &Path) -> anyhow::Result<Arc<Profile>> {
+    let profile = if network.passphrase.is_empty() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let ca = std::fs::read(ca).context("the RADIUS server's CA certificate")?;
+        let trust = eap::Config::new(&ca, Some(radius::testkit::SERVER_NAME), now)?;
+        Profile::enterprise(network.ssid, Akm::Ieee8021x, trust)?
+    } else {
+        Profile::psk(network.ssid, network.passphrase, Akm::Psk)?
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let ca = std::fs::read(ca).context("the RADIUS server's CA certificate")?;
-    let trust = eap::Config::new(&ca, Some(radius::testkit::SERVER_NAME), now)?;
-    Ok([
-        reconnect(Profile::psk(home.ssid, home.passphrase, Akm::Psk)?),
-        reconnect(Profile::enterprise(operator.ssid, Akm::Ieee8021x, trust)?),
-    ])
+    let host = host::Config { host_name: Some("demo".to_owned()), ..host::Config::default() };
+    Ok(Arc::new(Profile { reconnect: Some(Duration::from_secs(1)), ..profile.with_host(host) }))
 }
 
 fn drive(air: &mut Air, shared: &Shared, devices: usize) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::devices::Progress;
+use super::{devices::Progress, world::RADIO};
 
 /// The screen.
 pub struct Table {
@@ -12,8 +12,8 @@ pub struct Table {
     told: usize,
 }
 
-/// Lines about what the radio decided.
-const DECISIONS: usize = 8;
+/// Lines about offers, introductions, and what the radio decided.
+const DECISIONS: usize = 20;
 
 impl Table {
     pub fn new() -> Table {
@@ -21,7 +21,7 @@ impl Table {
     }
 
     /// Shows where everybody is; `rates` are octets per second up and down, as the gateway counts.
-    /// Below, `decisions`: what the radio did and why, the newest last.
+    /// Below, `decisions`: what the radio was offered, what it did and why, the newest last.
     pub fn show(&mut self, rows: &[Row], decisions: &[String]) {
         let mut out = std::io::stdout().lock();
         if self.terminal {
@@ -38,14 +38,14 @@ impl Table {
             }
             let newest = &decisions[decisions.len().saturating_sub(DECISIONS)..];
             for line in newest.iter().map(String::as_str).chain(std::iter::repeat("")).take(DECISIONS) {
-                let _ = writeln!(out, "\x1b[2K  radio: {line}");
+                let _ = writeln!(out, "\x1b[2K  radio {RADIO}: {line}");
             }
             let _ = out.flush();
             self.drawn = rows.len() + 1 + DECISIONS;
             return;
         }
         for line in &decisions[self.told.min(decisions.len())..] {
-            let _ = writeln!(out, "radio: {line}");
+            let _ = writeln!(out, "radio {RADIO}: {line}");
         }
         self.told = decisions.len();
         self.last.resize(rows.len(), String::new());

@@ -28,6 +28,8 @@ pub struct Network {
     pub passphrase: &'static str,
     /// Devices that see it, wherever they are; `*`: all of them.
     pub members: &'static [&'static str],
+    /// Of its bindings.
+    pub policy: &'static str,
 }
 
 /// What is behind the gateway: a /24 with DHCP. Both networks end there; a VLAN for each would need a kernel with 802.1Q.
@@ -41,6 +43,7 @@ pub const NETWORKS: [Network; 2] = [
         bssid: "02:aa:00:00:00:01",
         passphrase: "correct horse battery",
         members: &["02:00:00:00:00:11", "02:00:00:00:00:12"],
+        policy: "min_rssi_dbm = -72",
     },
     Network {
         ssid: "operator",
@@ -48,14 +51,26 @@ pub const NETWORKS: [Network; 2] = [
         bssid: "02:aa:00:00:00:02",
         passphrase: "",
         members: &["*"],
+        policy: "",
     },
 ];
+
+/// Home of a device that passes by outside: too far away for the network to be shown. Only with a matchmaker, who offers it all the same.
+pub const FAR: Network = Network {
+    ssid: "home of carol",
+    uuid: "c1d7a2b4-3a0e-4a57-8f0e-2f6f5f0f7d14",
+    bssid: "02:aa:00:00:00:03",
+    passphrase: "quiet street at night",
+    members: &["02:00:00:00:00:14"],
+    policy: "min_rssi_dbm = -72",
+};
 
 /// Who is known to the operator's RADIUS server.
 pub const USER: (&str, &str) = ("bob@operator.example", "staple");
 
 const SECRET: &str = "demo-secret";
-const RADIO: &str = "02:aa:00:00:00:00";
+/// The demo's radio.
+pub const RADIO: &str = "02:aa:00:00:00:00";
 
 /// How gateway and control run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +106,8 @@ pub struct World {
     control: Option<Child>,
     dhcp: Child,
     namespace: Namespace,
+    /// How they found each other.
+    pub meeting: Meeting,
     /// The AAA server.
     pub radius: FreeRadius,
     /// URL of the admin interface.
@@ -177,6 +194,7 @@ impl World {
                 control,
                 dhcp,
                 namespace,
+                meeting,
                 radius,
                 admin: format!("http://{admin}"),
                 air,
@@ -233,17 +251,18 @@ impl World {
         None
     }
 
-    /// What the radio decided and the matchmaker let it, a line each, so far.
+    /// What the matchmaker offered, what the radio showed or not and why, and who was introduced: a line each, so far, as the radio agent
+    /// logged it; services by the names of their networks.
     pub fn decisions(&self) -> Vec<String> {
-        const TOLD: [&str; 7] =
-            ["registered for", "shown", "off the air", "begins", "introduced", "tunnel", "gone"];
+        const TOLD: [&str; 8] =
+            ["registered for", "offered", "shown", "off the air", "begins", "introduced", "tunnel", "gone"];
         let text = fs::read_to_string(self.directory.path().join("radio-agent.log")).unwrap_or_default();
         let lines = text.lines().filter_map(|line| line.strip_prefix("radio-agent: "));
         let named = |line: &str| {
             let name = |line: String, network: &Network| {
                 line.replace(&format!("service {}", network.uuid), &format!("\"{}\"", network.ssid))
             };
-            NETWORKS.iter().fold(line.to_owned(), name)
+            NETWORKS.iter().chain([&FAR]).fold(line.to_owned(), name)
         };
         lines.filter(|line| TOLD.iter().any(|word| line.contains(word))).map(named).collect()
     }
@@ -347,7 +366,8 @@ secret = "{SECRET}"
     if meeting == Meeting::Matchmaker {
         text.push_str("\n[matchmaker]\nlisten = \"127.0.0.1:0\"\n");
     }
-    for Network { ssid, uuid, passphrase, members, .. } in &NETWORKS {
+    let far = (meeting == Meeting::Matchmaker).then_some(&FAR);
+    for Network { ssid, uuid, passphrase, members, policy, .. } in NETWORKS.iter().chain(far) {
         let security = if passphrase.is_empty() {
             "security = \"eap\"".to_owned()
         } else {
@@ -365,17 +385,19 @@ radius = "aaa"
 "#
         ));
         match meeting {
-            Meeting::Fixed => text.push_str(&binding(uuid, "*", RADIO)),
+            Meeting::Fixed => text.push_str(&binding(uuid, "*", RADIO, "")),
             Meeting::Matchmaker => {
-                members.iter().for_each(|client| text.push_str(&binding(uuid, client, "*")))
+                members.iter().for_each(|client| text.push_str(&binding(uuid, client, "*", policy)))
             }
         }
     }
     text
 }
 
-fn binding(service: &str, client: &str, radio: &str) -> String {
-    format!("\n[[binding]]\nservice = \"{service}\"\nclient = \"{client}\"\nradio = \"{radio}\"\n")
+fn binding(service: &str, client: &str, radio: &str, policy: &str) -> String {
+    format!(
+        "\n[[binding]]\nservice = \"{service}\"\nclient = \"{client}\"\nradio = \"{radio}\"\npolicy = {{ {policy} }}\n"
+    )
 }
 
 fn radio_agent(air: &Path, tunnel: SocketAddr, matchmaker: Option<&(String, String)>) -> String {

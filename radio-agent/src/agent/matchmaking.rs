@@ -396,7 +396,9 @@ impl Agent {
                     let Ok(service) = <[u8; 16]>::try_from(&service[..]) else { continue };
                     self.withdrawn(ServiceUuid(service), now);
                 }
-                let (taken, refused) = self.offers.take(offers, devices, ttl, now);
+                let outputs = &mut self.outputs;
+                let tell = |event| outputs.push_back(Output::Report(event));
+                let (taken, refused) = self.offers.take(offers, devices, ttl, now, tell);
                 self.counters.offers += taken;
                 self.counters.offers_refused += refused;
                 self.evaluate_at(now);

@@ -10,6 +10,8 @@ use proto::matchmaking::messages;
 use proto::tunnel::ServiceUuid;
 use visibility::{Policy, Verdict};
 
+use super::Event;
+
 /// Services that are remembered.
 pub const MAX_SERVICES: usize = 64;
 
@@ -89,13 +91,15 @@ impl Offered {
 pub(super) struct Offers(Vec<Offered>);
 
 impl Offers {
-    /// Takes an answer about `asked`. Gives the number of offers taken, and of those refused.
+    /// Takes an answer about `asked`. Gives the number of offers taken, and of those refused; `tell` is told of those that were not there
+    /// before, or by another binding.
     pub(super) fn take(
         &mut self,
         answer: messages::Offers,
         asked: &[MacAddr],
         ttl: Duration,
         now: Duration,
+        mut tell: impl FnMut(Event),
     ) -> (u64, u64) {
         let mut refused = 0;
         let (all, more) = (answer.offers.len() as u64, answer.more);
@@ -103,7 +107,10 @@ impl Offers {
         let mut count: usize = self.0.iter().map(|offered| offered.claims.len()).sum();
         for offer in answer.offers {
             match self.put(offer, now + ttl, &mut count) {
-                Some(put) => fresh.push(put),
+                Some((service, whom, news)) => {
+                    news.map(&mut tell);
+                    fresh.push((service, whom));
+                }
                 None => refused += 1,
             }
         }
@@ -126,7 +133,7 @@ impl Offers {
         offer: messages::Offer,
         until: Duration,
         count: &mut usize,
-    ) -> Option<(ServiceUuid, Whom)> {
+    ) -> Option<(ServiceUuid, Whom, Option<Event>)> {
         let service = ServiceUuid(offer.service.try_into().ok()?);
         let client = MacAddr::from_slice(&offer.client);
         let whom = match (offer.predicted, client) {
@@ -157,14 +164,21 @@ impl Offers {
             until,
             told: None,
         };
-        match offered.claims.iter_mut().find(|claim| claim.whom == whom) {
-            Some(known) => *known = Claim { told: known.told, ..claim },
+        let (binding, predicted) = (claim.binding, offer.predicted);
+        let said = match offered.claims.iter_mut().find(|claim| claim.whom == whom) {
+            Some(known) => {
+                let same = known.binding == binding;
+                *known = Claim { told: known.told, ..claim };
+                same
+            }
             None => {
                 offered.claims.push(claim);
                 *count += 1;
+                false
             }
-        }
-        Some((service, whom))
+        };
+        let news = (!said).then_some(Event::Offered { service, whom: client, predicted, binding });
+        Some((service, whom, news))
     }
 
     /// The service is no longer to be shown to anybody.

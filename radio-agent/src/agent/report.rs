@@ -19,6 +19,7 @@ pub enum Event {
     Departed { bssid: MacAddr, station: MacAddr },
     Registered { seconds: u32 },
     NotRegistered,
+    Offered { service: ServiceUuid, whom: Option<MacAddr>, predicted: bool, binding: u64 },
     Shown { bssid: MacAddr, service: ServiceUuid, binding: u64 },
     NotShown { service: ServiceUuid, device: MacAddr, binding: u64, verdict: Verdict },
     Hidden { bssid: MacAddr, service: ServiceUuid, why: Why },
@@ -81,6 +82,14 @@ impl fmt::Display for Event {
             Event::Departed { bssid, station } => write!(f, "bss {bssid}: {station} left"),
             Event::Registered { seconds } => write!(f, "registered for {seconds} s"),
             Event::NotRegistered => f.write_str("the matchmaker does not register this radio; trying again"),
+            Event::Offered { service, whom, predicted, binding } => {
+                write!(f, "service {service} offered for ")?;
+                match whom {
+                    Some(device) => write!(f, "{device}")?,
+                    None => f.write_str(if *predicted { "somebody" } else { "anybody" })?,
+                }
+                write!(f, "{} by binding {binding}", if *predicted { ", who is expected," } else { "" })
+            }
             Event::Shown { bssid, service, binding } => {
                 write!(f, "bss {bssid}: service {service} shown because binding {binding}")
             }

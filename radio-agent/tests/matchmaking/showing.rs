@@ -3,7 +3,7 @@
 use dot11::element::{ElementId, Elements};
 use dot11::frame::management::Beacon;
 use dot11::{Frame, MacAddr, ManagementSubtype};
-use proto::matchmaking::messages::{Policy, failure::Reason, request::Request};
+use proto::matchmaking::messages::{self, Policy, failure::Reason, request::Request};
 use radio_agent::agent::*;
 
 use super::world::*;
@@ -53,6 +53,49 @@ fn what_is_offered_is_on_the_air_as_the_offer_says() {
     assert_eq!(world.injected(ManagementSubtype::ProbeResponse).len(), 1);
     assert_eq!((world.agent.counters().probes, world.agent.counters().offers), (1, 1));
     assert_eq!((world.connects().len(), world.keep_alives(0).len()), (0, 0), "no tunnel before it is needed");
+}
+
+#[test]
+fn what_is_offered_is_told_once() {
+    let mut world = World::new();
+    let expected = messages::Offer { predicted: true, ..plain(3, OTHER) };
+    world.offers = vec![plain(HOME, DEVICE), offer(WORK, None, Policy::default()), expected];
+    // Looked up several times.
+    for _ in 0..8 {
+        world.hear(&probe_request(DEVICE, b""));
+        world.run(seconds(20));
+    }
+    assert!(world.look_ups().len() > 2);
+    let told: Vec<_> = world
+        .log
+        .iter()
+        .filter_map(|(_, output)| match output {
+            Output::Report(event @ Event::Offered { .. }) => Some(event.to_string()),
+            _ => None,
+        })
+        .collect();
+    let binding = |n: usize| world.offers[n].binding;
+    let service = |n: u8| service(n).to_string();
+    assert_eq!(
+        told,
+        [
+            format!("service {} offered for {DEVICE} by binding {}", service(HOME), binding(0)),
+            format!("service {} offered for anybody by binding {}", service(WORK), binding(1)),
+            format!("service {} offered for {OTHER}, who is expected, by binding {}", service(3), binding(2)),
+        ]
+    );
+    // By another binding: that is news.
+    world.offers.truncate(1);
+    world.offers[0].binding += 1;
+    world.hear(&probe_request(DEVICE, b"x"));
+    world.run(seconds(60));
+    let again = Event::Offered {
+        service: super::world::service(HOME),
+        whom: Some(DEVICE),
+        predicted: false,
+        binding: world.offers[0].binding,
+    };
+    assert!(world.log_time(again) > seconds(160));
 }
 
 #[test]
