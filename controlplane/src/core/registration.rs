@@ -321,10 +321,13 @@ impl Core {
         self.drain_peer(connection);
     }
 
-    /// The matchmaker's name has these addresses now.
+    /// The matchmaker's name has these addresses now; none: it could not be looked up.
     pub(super) fn matchmaker_resolved(&mut self, connection: Connection, addresses: &[SocketAddr]) {
         if let Some(peer) = self.registrations.get_mut(&connection).and_then(|r| r.peer.as_mut()) {
             peer.set_addresses(addresses);
+            if addresses.is_empty() {
+                self.look_matchmaker_up(connection);
+            }
         }
         self.drain_peer(connection);
     }

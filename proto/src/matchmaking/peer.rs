@@ -209,8 +209,11 @@ impl Peer {
     }
 
     /// The addresses of the matchmaker's name, the one to be tried first in front. One that is in use stays in use if
-    /// it is among them.
+    /// it is among them. None are no news: a name server that is away takes no matchmaker away.
     pub fn set_addresses(&mut self, addresses: &[SocketAddr]) {
+        if addresses.is_empty() {
+            return;
+        }
         let current = self.address();
         self.addresses.clear();
         for address in addresses.iter().take(MAX_ADDRESSES) {

@@ -301,6 +301,17 @@ fn each_has_its_time(seed: u64) {
     assert!(changes[0] == 10 && (15..=21).contains(&changes[1]), "{seed}: {changes:?}");
 }
 
+/// A name server that is away says nothing of the matchmaker.
+#[test]
+fn no_addresses_are_no_news() {
+    let mut world = abandoned(19, 2);
+    let peer = &mut world.peers[0].1;
+    let before = peer.address();
+    assert!(before.is_some());
+    peer.set_addresses(&[]);
+    assert_eq!(peer.address(), before);
+}
+
 #[test]
 fn one_request_without_answer_does_not_make_an_address_silent() {
     let mut world = abandoned(19, 2);
