@@ -149,11 +149,15 @@ impl Radio {
     }
 
     pub async fn connect(&mut self, client: [u8; 6]) -> Answer {
+        self.connect_on(BSSID, client).await
+    }
+
+    pub async fn connect_on(&mut self, bssid: [u8; 6], client: [u8; 6]) -> Answer {
         let connect = mm::Connect {
             radio: RADIO.to_vec(),
             client: client.to_vec(),
             service: uuid(),
-            bssid: BSSID.to_vec(),
+            bssid: bssid.to_vec(),
             session_id: SESSION.to_vec(),
             rssi_dbm: -60,
             ..Default::default()
