@@ -335,6 +335,13 @@ fn matchmaker(path: &Path, shape: Shape, daemon: &mut Child) -> anyhow::Result<(
         Some((word("listen=")?, word("key=")?))
     };
     wait_for(daemon, &log, "matchmaker", || find().is_some())?;
+    // Who looks before they are there is told that there is nothing, which is good for a minute.
+    let registered = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        let line = |uuid| text.contains(&format!("registered with the matchmaker service={uuid}"));
+        NETWORKS.iter().chain([&FAR]).all(|network| line(network.uuid))
+    };
+    wait_for(daemon, &log, "networks", registered)?;
     find().context("the matchmaker does not say where it is")
 }
 
