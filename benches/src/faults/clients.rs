@@ -12,7 +12,7 @@ use std::{
 
 use matchmaker::Uuid;
 use proto::{
-    admin::{CreateBindingRequest, DeleteBindingRequest},
+    admin::{CreateBindingRequest, DeleteBindingRequest, Policy},
     matchmaking::messages::{RegisterService, Security, answer::Answer, failure::Reason, request::Request},
 };
 use tokio::sync::RwLock;
@@ -29,9 +29,12 @@ const AGAIN: Duration = Duration::from_millis(20);
 const FEW: usize = 20;
 const MANY: usize = 80;
 /// Services that one gateway registers, as many as one key may have; then it registers these again.
-const SERVICES: u64 = matchmaker::MAX_SERVICES as u64;
-/// What all bindings name; control has it in its configuration.
-pub(super) const SERVICE: &str = "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001";
+const REGISTERED: u64 = matchmaker::MAX_SERVICES as u64;
+/// What bindings name; control has them in its configuration.
+pub(super) const SERVICES: [&str; 2] =
+    ["6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0001", "6f3c0f62-1f52-4b7a-9d0e-5a1f7a1c0002"];
+/// The same.
+const RADIOS: [&str; 3] = ["*", "02:aa:00:00:00:01", "02:aa:00:00:00:02"];
 
 /// What clients share.
 pub struct World {
@@ -95,8 +98,10 @@ async fn create(world: &World, random: &mut Random) -> Option<u64> {
     let [.., a, b, c, d, e] = world.next.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     let client = format!("02:{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}");
     let asked = CreateBindingRequest {
-        service: SERVICE.into(),
-        client: client.clone(),
+        service: (*random.of(&SERVICES)).to_owned(),
+        client,
+        radio: (*random.of(&RADIOS)).to_owned(),
+        policy: policy(random),
         ..CreateBindingRequest::default()
     };
     let began = Instant::now();
@@ -109,7 +114,7 @@ async fn create(world: &World, random: &mut Random) -> Option<u64> {
                     world.model().errors.push("a binding was made, and is not in the answer".to_owned());
                     return None;
                 };
-                world.model().created(binding.id, client, began.elapsed());
+                world.model().created(binding.id, asked.into(), began.elapsed());
                 return Some(binding.id);
             }
             Err(status) if world.transient(&status) => {}
@@ -117,6 +122,28 @@ async fn create(world: &World, random: &mut Random) -> Option<u64> {
         }
         tokio::time::sleep(AGAIN).await;
     }
+}
+
+/// Half of them say nothing, and of the others half of the fields.
+fn policy(random: &mut Random) -> Option<Policy> {
+    let says = |random: &mut Random| random.below(2) == 0;
+    let dbm = |random: &mut Random| says(random).then(|| -(random.below(129) as i32));
+    let number = |random: &mut Random| says(random).then(|| random.below(1 << 20) as u32);
+    let flag = |random: &mut Random| says(random).then(|| says(random));
+    says(random).then(|| Policy {
+        min_rssi_dbm: dbm(random),
+        min_up_kbps: number(random),
+        min_down_kbps: number(random),
+        delay_ms: number(random),
+        max_mobility: number(random),
+        steer_delay_ms: number(random),
+        dwell_seconds: number(random),
+        kick_rssi_dbm: dbm(random),
+        suppress_rssi_dbm: dbm(random),
+        max_clients: number(random),
+        hidden: flag(random),
+        yields_to_home: flag(random),
+    })
 }
 
 async fn delete(world: &World, random: &mut Random, id: u64) {
@@ -145,7 +172,7 @@ pub async fn gateway(world: Arc<World>, place: usize, mut random: Random) -> any
         {
             let _gate = world.gate.read().await;
             let number =
-                if registered < SERVICES { registered } else { random.below(SERVICES as usize) as u64 };
+                if registered < REGISTERED { registered } else { random.below(REGISTERED as usize) as u64 };
             let service = Uuid::from_u64_pair(place as u64 + 1, number);
             let request = Request::RegisterService(RegisterService {
                 service: service.as_bytes().to_vec(),

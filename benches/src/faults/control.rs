@@ -18,7 +18,7 @@ use proto::{
 };
 use tonic::transport::{Channel, Endpoint};
 
-use super::{clients::SERVICE, model::Contents, presence};
+use super::{clients::SERVICES, model::Contents, presence};
 
 /// A process that has not started by then does not.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,11 +67,15 @@ impl Control {
         let (admin, matchmaker) = ((ip, 7400).into(), (ip, 5248).into());
         let config = state.join("controlplane.toml");
         let text = format!(
-            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\nkey_file = \"{}\"\n{}{shared}\
-             [[service]]\nuuid = \"{SERVICE}\"\nssid = \"bound\"\nsecurity = \"open\"\n",
+            "listen = \"{admin}\"\nstate = \"{}\"\n[matchmaker]\nlisten = \"{matchmaker}\"\nkey_file = \"{}\"\n{}{shared}{}",
             state.display(),
             directory.join("matchmaker.key").display(),
             presence::owner(),
+            SERVICES
+                .map(|service| format!(
+                    "[[service]]\nuuid = \"{service}\"\nssid = \"bound\"\nsecurity = \"open\"\n"
+                ))
+                .concat(),
         );
         std::fs::write(&config, text)?;
         let (log, program) = (Arc::default(), program.to_owned());
@@ -168,7 +172,7 @@ impl Address {
             let asked = ListBindingsRequest { page_size: PAGE, page_token, filter: None };
             let page = admin.list_bindings(asked).await?.into_inner();
             let stored = page.bindings.into_iter().filter(|binding| binding.id < CONFIGURED);
-            contents.bindings.extend(stored.map(|binding| (binding.id, binding.client)));
+            contents.bindings.extend(stored.map(|binding| (binding.id, binding.into())));
             page_token = page.next_page_token;
             if page_token.is_empty() {
                 break;

@@ -281,7 +281,7 @@ impl Place {
         let mut stored = Contents::default();
         let mut each = |object: records::Object| match object.change {
             Change::PutBinding { binding, .. } => {
-                stored.bindings.insert(binding.id, binding.client.to_string());
+                stored.bindings.insert(binding.id, (&binding).into());
             }
             Change::PutService(service) => {
                 stored.services.insert(service.uuid);
