@@ -12,8 +12,8 @@ use proto::{
         DeleteGrantRequest, DeleteRadioRequest, DrainGatewayRequest, ExplainRequest, ForgiveClientRequest,
         GetStatsRequest, Grant, ListAccountsRequest, ListBindingsRequest, ListClientsRequest,
         ListGatewaysRequest, ListGrantsRequest, ListNetworksRequest, ListRegisteredRadiosRequest,
-        ListSuggestionsRequest, ObjectChange, ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest, WatchRequest,
-        admin_client::AdminClient, object_change::Object, session_change::Kind,
+        ListSuggestionsRequest, ObjectChange, ObjectKind, Policy, UpdateBindingRequest, UpdateNetworkRequest,
+        WatchRequest, admin_client::AdminClient, object_change::Object, session_change::Kind,
     },
     matchmaking::messages::{self as mm, answer::Answer, push::Push, request::Request},
 };

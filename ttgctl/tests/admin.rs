@@ -43,8 +43,9 @@ fn radio(text: &str) {
     let config = Config::parse(text).unwrap();
     std::thread::spawn(move || {
         let signals = event_loop::Signals::block().unwrap();
-        let agent = event_loop::EventLoop::new(&config, backend::start(&config).unwrap()).unwrap();
-        agent.run(&signals, Log::new(false)).unwrap();
+        let log = Log::new(false);
+        let agent = event_loop::EventLoop::new(&config, backend::start(&config).unwrap(), log).unwrap();
+        agent.run(&signals, log).unwrap();
     });
 }
 

@@ -6,7 +6,9 @@ use common::*;
 use dot11::MacAddr;
 use matchmaker::objects::{Cause, KeyId, Owner, Service};
 use matchmaker::presence::Load;
-use matchmaker::{AutoBind, Change, Ground, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown, WhyNot};
+use matchmaker::{
+    AutoBind, Change, Ground, Near, Offers, Outcome, Refusal, Settings, Signal, Unknown, WhyNot,
+};
 use std::time::Duration;
 use visibility::{Band, Policy};
 

@@ -170,20 +170,19 @@ impl Item for Grant {
 }
 
 impl Item for RegisteredRadio {
-    const HEADER: &'static [&'static str] =
-        &[
-            "RADIO",
-            "ENDPOINT",
-            "ACCOUNT",
-            "BAND",
-            "CHANNEL",
-            "BSSIDS",
-            "LOAD",
-            "REGISTERED",
-            "RECORDED",
-            "CAPABILITIES",
-            "LOCATION",
-        ];
+    const HEADER: &'static [&'static str] = &[
+        "RADIO",
+        "ENDPOINT",
+        "ACCOUNT",
+        "BAND",
+        "CHANNEL",
+        "BSSIDS",
+        "LOAD",
+        "REGISTERED",
+        "RECORDED",
+        "CAPABILITIES",
+        "LOCATION",
+    ];
 
     fn row(&self) -> Vec<String> {
         let now = |text: String| if self.registered { text } else { "-".to_owned() };
