@@ -259,10 +259,11 @@ async fn where_a_radio_is_and_what_it_can_is_shown_as_it_is_configured() {
         let air = state.path().join(format!("air{n}"));
         radio(&format!(
             "radio = \"00:bb:00:00:00:{n:02x}\"\n[backend]\nkind = \"air\"\nsocket = \"{}\"\nchannel = {channel}\n\
-             [matchmaking]\nserver = \"{}\"\nkey = \"{}\"\nbssids = 2\n{more}\n",
+             [matchmaking]\nserver = \"{}\"\nkey = \"{}\"\nbssids = 2\nsecret_file = \"{}\"\n{more}\n",
             air.display(),
             at.listen,
-            at.key
+            at.key,
+            air.with_extension("key").display()
         ));
     };
     agent(7, 36, "location = \"-52.5163, 13.37771234, at the gate, 2nd\"");

@@ -47,7 +47,8 @@ pub struct Settings {
     pub strikes: Strikes,
     /// How much may be asked.
     pub rates: Rates,
-    /// Clients whose mobility is known.
+    /// Clients of which is known where they were lately, for mobility, steering and prediction, or up to half as many; 64 octets each. Of two that
+    /// come to one place the later has it, so there should be several times as many as devices within ten minutes.
     pub sightings: usize,
     /// Services of all together who prove nothing: a key or the name of an account without key costs nothing, so a limit of each is none of all.
     pub services_of_strangers: u32,
@@ -62,7 +63,7 @@ impl Default for Settings {
             offers: Duration::from_secs(60),
             strikes: Strikes::default(),
             rates: Rates::default(),
-            sightings: 500_000,
+            sightings: 1 << 18,
             services_of_strangers: 100_000,
         }
     }

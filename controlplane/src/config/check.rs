@@ -53,6 +53,7 @@ impl Config {
                 );
             }
         }
+        self.matchmaker.as_ref().map_or(Ok(()), super::Matchmaker::check)?;
         if self.matchmaker.is_some() && self.matchmaking.is_some() {
             return Err(
                 "[matchmaker] is one in this process and [matchmaking] one elsewhere: have only one of them"
@@ -202,5 +203,15 @@ mod tests {
         assert!(refused.starts_with("service \"home\": max_mobility = 8 would keep nobody out"), "{refused}");
         let refused = check(0, 9).unwrap_err();
         assert!(refused.contains("[[binding]]") && refused.contains("max_mobility = 9"), "{refused}");
+    }
+
+    #[test]
+    fn there_is_room_for_some_devices_but_not_for_all_memory() {
+        let check = |more: &str| toml::from_str::<Config>(&format!("[matchmaker]\n{more}")).unwrap().check();
+        assert_eq!((check(""), check("sightings = 67108864\n")), (Ok(()), Ok(())));
+        for wrong in ["0", "67108865"] {
+            let refused = check(&format!("sightings = {wrong}\n")).unwrap_err();
+            assert!(refused.starts_with(&format!("[matchmaker] has sightings = {wrong}: ")), "{refused}");
+        }
     }
 }

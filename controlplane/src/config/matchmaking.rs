@@ -32,9 +32,33 @@ pub struct Matchmaker {
     /// Radios and gateways that speak at about the same time: of so many, the last requests are remembered.
     #[serde(default = "peers")]
     pub peers: u32,
+    /// Devices of which is known where they were lately, 64 octets each: rounded down to a power of two.
+    #[serde(default = "sightings")]
+    pub sightings: usize,
 }
 
+/// More would take over 4 GiB.
+const MAX_SIGHTINGS: usize = 1 << 26;
+/// The same, of 32 octets each.
+const MAX_PEERS: u32 = 1 << 27;
+
 impl Matchmaker {
+    /// What does not fit, in words for the operator.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_PEERS).contains(&self.peers) {
+            return Err(format!(
+                "[matchmaker] has peers = {}: it takes 1 to {MAX_PEERS} radios and gateways, 32 octets each",
+                self.peers
+            ));
+        }
+        match self.sightings {
+            1..=MAX_SIGHTINGS => Ok(()),
+            many => Err(format!(
+                "[matchmaker] has sightings = {many}: it takes 1 to {MAX_SIGHTINGS} devices, 64 octets each"
+            )),
+        }
+    }
+
     /// Where its keys are.
     pub fn key_file(&self, state: &Path) -> PathBuf {
         self.key_file.clone().unwrap_or_else(|| state.join("matchmaker.key"))
@@ -167,6 +191,10 @@ fn peers() -> u32 {
 
 fn services_of_strangers() -> u32 {
     matchmaker::Settings::default().services_of_strangers
+}
+
+fn sightings() -> usize {
+    matchmaker::Settings::default().sightings
 }
 
 fn listen() -> SocketAddr {

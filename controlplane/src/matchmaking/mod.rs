@@ -54,7 +54,8 @@ pub(crate) async fn as_configured(
     let configured = configured(config, own.as_ref());
     changes.extend(configured.iter().cloned());
     let (jobs, queue) = mpsc::unbounded_channel();
-    let settings = Settings { services_of_strangers: here.services_of_strangers, ..Settings::default() };
+    let (services_of_strangers, sightings) = (here.services_of_strangers, here.sightings);
+    let settings = Settings { services_of_strangers, sightings, ..Settings::default() };
     let store = Arc::downgrade(&records);
     let matchmaking = start(config, here, settings, (version, changes), store, jobs, core).await?;
     let messages = matchmaking.messages.downgrade();

@@ -53,7 +53,8 @@ pub(crate) struct Sightings {
 impl Sightings {
     /// Of at most so many clients, or up to half as many.
     pub(crate) fn new(seed: Seed, most: usize) -> Sightings {
-        let lines = most.max(2).next_power_of_two() / 2;
+        // The power of two that is not above it.
+        let lines = 1 << most.max(1).ilog2();
         Sightings { seed, traces: vec![NOBODY; lines] }
     }
 
@@ -188,6 +189,7 @@ mod tests {
             let [a, b, c, d] = n.to_be_bytes();
             assert_eq!(sightings.see(MacAddr([2, 0, a, b, c, d]), n, Duration::ZERO), 1);
         }
-        assert_eq!(sightings.traces.len(), 64);
+        let lines = |most| Sightings::new(Seed::default(), most).traces.len();
+        assert_eq!([0, 1, 100, 127, 128].map(lines), [1, 1, 64, 64, 128]);
     }
 }
