@@ -10,7 +10,7 @@ use proto::admin::{
     Binding, CreateAccountRequest, CreateBindingRequest, CreateGrantRequest, DeleteBindingRequest,
     DeleteNetworkRequest, DrainGatewayRequest, GetNetworkRequest, GetStatsRequest, Grant,
     ListAccountsRequest, ListBindingsRequest, ListGrantsRequest, ListNetworksRequest, Network, Policy,
-    UpdateNetworkRequest, admin_client::AdminClient,
+    UpdateBindingRequest, UpdateNetworkRequest, admin_client::AdminClient,
 };
 use proto::matchmaking::messages::{self as mm, answer::Answer, failure::Reason, request::Request};
 use records::{Embedded, Postgres, Records, migrate, testkit::Server};
@@ -368,6 +368,40 @@ async fn what_is_planned_behind_the_others_back_undoes_nothing() {
     assert!(matches!(registered, Answer::Registered(_)), "{registered:?}");
     for served in [&quick, &slow] {
         known_as(served, ("known", Some(-50), "")).await;
+    }
+}
+
+/// One process has not heard what the other made and removed: what it changes does not bring that back, and does not hide that it differs.
+#[tokio::test]
+async fn a_binding_that_another_process_removed_stays_removed() {
+    let server = postgres().await;
+    let text = [&text(&server.database().await), SERVICE].concat();
+    let mut quick = here(&text).await;
+    let before = followers(&server, 1).await;
+    let mut slow = here(&text).await;
+    let both = followers(&server, 2).await;
+    let feed = *both.iter().find(|process| !before.contains(process)).unwrap();
+    let made = create(&mut quick.admin, 1).await;
+    until(&mut slow.admin, &["02:00:00:00:01:01"]).await;
+
+    server.stop(feed, true);
+    let delete = DeleteBindingRequest { account: String::new(), id: made.id };
+    quick.admin.delete_binding(delete).await.unwrap();
+    create(&mut quick.admin, 2).await;
+    let policy = Some(Policy { min_rssi_dbm: Some(-60), ..Policy::default() });
+    let other = CreateBindingRequest { policy, ..binding(2) };
+    let differs = slow.admin.create_binding(other).await.unwrap_err();
+    assert_eq!(differs.code(), Code::AlreadyExists);
+    let set = UpdateBindingRequest { account: String::new(), id: made.id, policy };
+    let mut admin = slow.admin.clone();
+    let resume = async {
+        until_conflicts(&slow, 1).await;
+        server.stop(feed, false);
+    };
+    let (refused, ()) = tokio::join!(admin.update_binding(set), resume);
+    assert_eq!(refused.unwrap_err().code(), Code::NotFound);
+    for served in [&mut quick, &mut slow] {
+        until(&mut served.admin, &["02:00:00:00:01:02"]).await;
     }
 }
 
