@@ -124,6 +124,8 @@ async fn bindings_and_accounts_are_made_listed_and_removed() {
 
     let refused = ttgctl(&server, "accounts remove info@example.org").await.unwrap_err();
     assert!(refused.contains("still has bindings"), "{refused}");
+    let misplaced = ttgctl(&server, "bindings --account info@example.org remove 1").await.unwrap_err();
+    assert!(misplaced.contains("say it behind the verb"), "{misplaced}");
     let remove = "bindings remove 1 --account info@example.org";
     assert_eq!(ttgctl(&server, remove).await.unwrap(), "binding 1 removed\n");
     assert!(ttgctl(&server, remove).await.unwrap_err().contains("has no binding 1"));

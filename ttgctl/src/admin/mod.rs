@@ -37,6 +37,11 @@ pub async fn run(
             };
             lists::sessions(client, out, output, request, &pages).await?;
         }
+        // An account before the verb is not whose the object is, and is not to be taken for it.
+        Command::Radios { verb: Some(_), account: Some(_), .. }
+        | Command::Bindings { verb: Some(_), account: Some(_), .. } => {
+            return Err(anyhow!("--account before the verb chooses what is listed: say it behind the verb"));
+        }
         Command::Radios { verb: Some(verb), .. } => objects::radios(client, out, output, verb).await?,
         Command::Radios { verb: None, registered: false, recorded: false, pages, .. } => {
             lists::list(client, out, output, ObjectKind::Radio, &pages).await?;
