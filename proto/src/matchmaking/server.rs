@@ -11,11 +11,12 @@ mod cookie;
 mod counters;
 mod limits;
 mod offers;
+mod opening;
 mod pushes;
 mod ticket;
 mod window;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use prost::Message;
@@ -25,15 +26,16 @@ pub use self::counters::{Counters, DropReason};
 pub use self::limits::Rate;
 use self::limits::{Bucket, Buckets, Keyed};
 pub use self::offers::{OfferText, OffersText};
+pub use self::opening::{Begun, Opening};
 pub use self::pushes::{PushError, PushOutput};
 use self::pushes::{Pushes, Way};
 pub use self::ticket::{TICKET, Ticket, TicketError, TicketKey, TicketKeys};
-use self::window::{Window, WindowTable};
+use self::window::WindowTable;
 use super::check;
-use super::datagram::{self, Cookie, Datagram, MAX_ANSWER, MIN_INITIATION, NO_COOKIE, SealedRequest, kind};
+use super::datagram::{self, Cookie, MAX_ANSWER, NO_COOKIE, kind};
 use super::handshake::Responder;
-use super::messages::{Admission, Answer, Done, Failure, Request, answer, push, request};
-use super::seal::{self, Accelerated, Aead, counter_nonce};
+use super::messages::{Admission, Answer, answer, push, request};
+use super::seal::{self, Accelerated, Aead};
 use super::{Entropy, Key, PublicKey, StaticSecret, canonical};
 
 /// Names an account where its e-mail address is too long: whatever the caller has for it.
@@ -162,28 +164,6 @@ pub enum Outcome {
     Received(Received),
 }
 
-/// A request with a ticket of this matchmaker's, which is opened next.
-pub struct Opening {
-    source: SocketAddr,
-    /// Of the source.
-    hash: u64,
-    /// Of its key.
-    who: u64,
-    ticket: Ticket,
-}
-
-/// What comes of the first half of taking a datagram.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "it goes from one function to the next: a box would cost more than its size"
-)]
-pub enum Begun {
-    /// That was all.
-    Over(Outcome),
-    /// The second half is [`Server::end`].
-    Opening(Opening),
-}
-
 /// An answer or a push that does not fit into a datagram: its text may have [`MAX_ANSWER`] octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an answer of {octets} octets, at most {MAX_ANSWER} fit into a datagram")]
@@ -263,46 +243,6 @@ impl<A: Accounts> Server<A> {
             Begun::Over(outcome) => outcome,
             Begun::Opening(opening) => self.end(&opening, bytes, now, entropy, out),
         }
-    }
-
-    /// The first half of [`datagram`](Server::datagram), for who takes many at a time: with a million peers, what is remembered of one comes from
-    /// memory, and it can be fetched for all of them at once before the second half.
-    pub fn begin(
-        &mut self,
-        source: SocketAddr,
-        bytes: &[u8],
-        now: Duration,
-        entropy: Entropy<'_>,
-        out: &mut Vec<u8>,
-    ) -> Begun {
-        self.counters.received += 1;
-        self.cookies.tick(now, entropy);
-        out.clear();
-        self.take(source, bytes, now, entropy, out).unwrap_or_else(|reason| Begun::Over(self.dropped(reason)))
-    }
-
-    /// Reads something of what the second half needs of each.
-    pub fn fetch<'a>(&self, openings: impl Iterator<Item = &'a Opening>) {
-        let touch = |all, opening: &Opening| all ^ self.windows.touch(opening.who);
-        std::hint::black_box(openings.fold(0, touch));
-    }
-
-    /// The second half, with the same octets.
-    pub fn end(
-        &mut self,
-        opening: &Opening,
-        bytes: &mut [u8],
-        now: Duration,
-        entropy: Entropy<'_>,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
-        out.clear();
-        self.admit(opening, bytes, now, entropy, out).unwrap_or_else(|reason| self.dropped(reason))
-    }
-
-    fn dropped(&mut self, reason: DropReason) -> Outcome {
-        self.counters.drop(reason);
-        if reason.is_answered() { Outcome::Reply(Some(reason)) } else { Outcome::Dropped(reason) }
     }
 
     /// Seals an answer into `out`; gives where to send it.
@@ -410,47 +350,6 @@ impl<A: Accounts> Server<A> {
         self.counters.answers += 1;
     }
 
-    fn take(
-        &mut self,
-        source: SocketAddr,
-        bytes: &[u8],
-        now: Duration,
-        entropy: Entropy<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Begun, DropReason> {
-        let network = self.keyed.hash(network(source).as_slice());
-        if !self.sources.take(network, now) {
-            return Err(DropReason::SourceLimit);
-        }
-        match Datagram::parse(bytes) {
-            Ok(Datagram::Initiation { cookie, noise }) => {
-                if bytes.len() < MIN_INITIATION {
-                    return Err(DropReason::InitiationShort);
-                }
-                self.handshake(source, cookie, noise, now, entropy, out).map(Begun::Over)
-            }
-            Ok(Datagram::Request(sealed)) => {
-                let ticket = self.config.tickets.open(sealed.ticket).map_err(|_| DropReason::TicketInvalid);
-                let ticket = ticket.and_then(|ticket| match now.as_secs() < ticket.expires {
-                    true => Ok(ticket),
-                    false => Err(DropReason::TicketExpired),
-                });
-                let ticket = ticket.inspect_err(|_| not_accepted(&sealed, bytes, &NO_COOKIE, out))?;
-                let (who, hash) = (self.keyed.hash(&ticket.peer.0), source_hash(&self.keyed, source));
-                Ok(Begun::Opening(Opening { source, hash, who, ticket }))
-            }
-            Ok(_) => Err(DropReason::NotForServer),
-            Err(datagram::DatagramError::Version { .. }) if bytes[0] == kind::INITIATION => {
-                if bytes.len() < MIN_INITIATION {
-                    return Err(DropReason::InitiationShort);
-                }
-                datagram::versions(datagram::initiation_id(bytes).expect("so long"), out);
-                Err(DropReason::OtherVersion)
-            }
-            Err(_) => Err(DropReason::NotMatchmaking),
-        }
-    }
-
     fn handshake(
         &mut self,
         source: SocketAddr,
@@ -517,90 +416,6 @@ impl<A: Accounts> Server<A> {
         self.counters.handshakes += 1;
         Ok(Outcome::Reply(None))
     }
-
-    /// Everything about a request that can be told before it is opened, and then that.
-    fn admit(
-        &mut self,
-        opening: &Opening,
-        bytes: &mut [u8],
-        now: Duration,
-        entropy: Entropy<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Outcome, DropReason> {
-        let Opening { source, hash, who, ticket } = opening;
-        let Ok(Datagram::Request(sealed)) = Datagram::parse(bytes) else {
-            return Err(DropReason::NotMatchmaking);
-        };
-        let window = self.windows.find(*who);
-        if window.is_some_and(|window| window.serial() > ticket.serial) {
-            not_accepted(&sealed, bytes, &NO_COOKIE, out);
-            return Err(DropReason::TicketOld);
-        }
-        let window = window.filter(|window| window.serial() == ticket.serial);
-        let is_new = window.is_none_or(|window| window.is_new(sealed.counter));
-        let unproved = match sealed.cookie {
-            Some(cookie) if !self.cookies.verify(cookie, fresh(ticket), *source) => {
-                Some(DropReason::CookieInvalid)
-            }
-            None if window.is_none_or(|window| !window.is_from(*hash)) => Some(DropReason::NotFresh),
-            _ if !is_new => return Err(DropReason::Replayed),
-            _ => None,
-        };
-        if let Some(reason) = unproved {
-            not_accepted(&sealed, bytes, &self.cookies.make(fresh(ticket), *source), out);
-            return Err(reason);
-        }
-        let (head, counter) = (Datagram::Request(sealed).head(), sealed.counter);
-        let tail = *sealed.ticket.last_chunk().expect("a ticket of its length");
-        let key = Accelerated::new(&ticket.keys.up);
-        let text = seal::open(&key, &counter_nonce(counter), bytes, head).map_err(|_| DropReason::Forged)?;
-        let window = match window {
-            Some(mut window) => {
-                window.accept(counter, *hash);
-                window
-            }
-            None => Window::new(ticket.serial, counter, *hash),
-        };
-        self.windows.put(*who, window);
-        // Only now: nobody else can use up what the peer may do.
-        if !self.peers.take(*who, now) {
-            return Err(DropReason::PeerLimit);
-        }
-        let request = Request::decode(&*text).map_err(|_| DropReason::Undecodable)?;
-        let reply = ReplyToken {
-            id: request.id,
-            counter,
-            down: ticket.keys.down.clone(),
-            tail,
-            peer: ticket.peer,
-            endpoint: *source,
-        };
-        self.pushes.heard(&ticket.peer, reply.way());
-        if let Err(malformed) = check::request(&request) {
-            let failure = answer::Answer::Failure(Failure::from(malformed));
-            self.answer(&reply, failure, entropy, out).expect("a short text");
-            return Err(DropReason::Malformed);
-        }
-        match request.request {
-            Some(request::Request::Acknowledge(acknowledge)) => {
-                let acknowledged = self.pushes.acknowledged(&ticket.peer, &acknowledge.pushes);
-                self.counters.pushes_acknowledged += acknowledged;
-                self.answer(&reply, answer::Answer::Done(Done {}), entropy, out).expect("no text");
-                Ok(Outcome::Reply(None))
-            }
-            Some(request) => {
-                self.counters.requests += 1;
-                let peer = PeerIdentity {
-                    key: ticket.peer,
-                    account: ticket.account,
-                    instance: ticket.instance,
-                    endpoint: canonical(*source),
-                };
-                Ok(Outcome::Received(Received { peer, request, reply }))
-            }
-            None => Err(DropReason::Undecodable),
-        }
-    }
 }
 
 /// Whether a peer takes this text of an answer.
@@ -614,12 +429,6 @@ impl ReplyToken {
     }
 }
 
-/// Tells who sent this to do it again, with this cookie; with a handshake, if it is none.
-fn not_accepted(sealed: &SealedRequest<'_>, bytes: &[u8], cookie: &Cookie, out: &mut Vec<u8>) {
-    let echo = bytes.last_chunk().expect("a request has a tag");
-    datagram::not_accepted(sealed.counter, echo, cookie, out);
-}
-
 fn fresh(ticket: &Ticket) -> Proof {
     let peer = *ticket.peer.0.first_chunk().expect("8 of 32 octets");
     Proof::Fresh { serial: ticket.serial, peer }
@@ -627,15 +436,4 @@ fn fresh(ticket: &Ticket) -> Proof {
 
 fn source_hash(keyed: &Keyed, source: SocketAddr) -> u64 {
     keyed.hash(&cookie::octets(source))
-}
-
-/// What of an address one customer has.
-fn network(source: SocketAddr) -> [u8; 8] {
-    match source.ip().to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            [0, 0, 0, 0, a, b, c, d]
-        }
-        IpAddr::V6(ip) => *ip.octets().first_chunk().expect("8 of 16 octets"),
-    }
 }
