@@ -135,7 +135,8 @@ fn policy(random: &mut Random) -> Option<Policy> {
         min_up_kbps: number(random),
         min_down_kbps: number(random),
         delay_ms: number(random),
-        max_mobility: number(random),
+        // More are not taken.
+        max_mobility: says(random).then(|| random.below(8) as u32),
         steer_delay_ms: number(random),
         dwell_seconds: number(random),
         kick_rssi_dbm: dbm(random),
