@@ -194,7 +194,8 @@ pub struct KeyInstall {
     pub blob: Blob,
     /// Milliseconds during which frames under the replaced key are accepted.
     pub accept_old_ms: u32,
-    /// Milliseconds during which downlink waits for the device to install its side.
+    /// Milliseconds during which downlink waits for the device to install its side. If frames under the replaced key are accepted, the first
+    /// one under this key ends that early, and so does the downlink that there is no more room for.
     pub hold_downlink_ms: u32,
 }
 

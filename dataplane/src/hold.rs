@@ -33,9 +33,14 @@ impl HoldQueue {
         }
     }
 
+    /// Whether [`push`](Self::push) has room for one more of this station.
+    pub fn has_room(&self, chain: &Chain) -> bool {
+        (chain.len as usize) < self.per_station && !self.free.is_empty()
+    }
+
     /// Appends to a station's chain; false (the packet is gone) if that or the queue is full.
     pub fn push(&mut self, chain: &mut Chain, held: Held) -> bool {
-        if chain.len as usize >= self.per_station {
+        if !self.has_room(chain) {
             return false;
         }
         let Some(place) = self.free.pop() else { return false };

@@ -60,19 +60,27 @@ fn a_key_is_replaced_under_traffic_without_loss() {
     bench.from_network(0, &down(&device, 4));
     assert_eq!(heard(&mut bench, &device), [1, 2], "message 3 behind the rest, and nothing after it");
     // Message 4 arrives; frames that the device queued before it are still under the old key.
-    let mut late: Vec<_> = (0..3).map(|_| device.datagram(HOST, EtherType::ARP, b"late")).collect();
+    let mut late: Vec<_> = (0..4).map(|_| device.datagram(HOST, EtherType::ARP, b"late")).collect();
     bench.install(&device, tk(2), 1000, 40);
     bench.from_network(0, &down(&device, 3));
     assert!(bench.to_radio(0).is_empty(), "the device may not have installed its side yet");
+    bench.from_radio(0, tunnel.endpoint, &late.remove(0));
+    assert_eq!(bench.to_network(0).len(), 1);
+    assert!(bench.to_radio(0).is_empty(), "what it sends under the old key does not tell");
     let mut renewed = Device { tk: Some(tk(2)), pn: 0, ..device.clone() };
-    let mut new: Vec<_> = (0..6).map(|_| renewed.datagram(HOST, EtherType::ARP, b"new")).collect();
+    let mut new: Vec<_> = (0..7).map(|_| renewed.datagram(HOST, EtherType::ARP, b"new")).collect();
+    bench.from_radio(0, tunnel.endpoint, &new.remove(0));
+    assert_eq!(bench.to_network(0).len(), 1);
+    assert_eq!(
+        heard(&mut bench, &renewed),
+        [4, 3],
+        "now it has: what waited goes under the new key, in order"
+    );
     for datagram in [new.remove(0), late.remove(0), new.remove(0), late.remove(0), new.remove(0)] {
         bench.from_radio(0, tunnel.endpoint, &datagram);
     }
     assert_eq!(bench.to_network(0).len(), 5, "both keys are good for a while");
-    assert_eq!((bench.total(Forwarded::Opened), bench.total(Forwarded::OpenedOld)), (8, 2));
-    bench.advance(Duration::from_millis(60));
-    assert_eq!(heard(&mut bench, &renewed), [4, 3], "what waited goes under the new key, in order");
+    assert_eq!((bench.total(Forwarded::Opened), bench.total(Forwarded::OpenedOld)), (9, 3));
     // Old frames replayed, and old ones after the grace.
     let replayed = late[0].clone();
     bench.from_radio(0, tunnel.endpoint, &late.remove(0));
@@ -214,6 +222,33 @@ fn a_hold_ends_with_the_key_or_with_its_time_and_is_bounded() {
     assert_eq!(heard(&mut bench, &renewed), [9]);
     bench.from_network(0, &down(&renewed, 10));
     assert_eq!(heard(&mut bench, &renewed), [10]);
+}
+
+/// It has the new key long before the time is over, as a rule, and no traffic that would tell.
+#[test]
+fn a_device_that_only_listens_waits_its_time_and_loses_nothing() {
+    let (mut bench, _, device) = up(service(0));
+    message_3(&mut bench, &device, 1000);
+    heard(&mut bench, &device);
+    bench.install(&device, tk(2), 1000, 500);
+    let renewed = Device { tk: Some(tk(2)), ..device };
+    bench.from_network(0, &down(&renewed, 1));
+    bench.advance(Duration::from_millis(490));
+    assert!(heard(&mut bench, &renewed).is_empty());
+    bench.advance(Duration::from_millis(20));
+    assert_eq!(heard(&mut bench, &renewed), [1]);
+    // The next key, under more than may wait.
+    message_3(&mut bench, &renewed, 1000);
+    heard(&mut bench, &renewed);
+    bench.install(&renewed, tk(3), 1000, 500);
+    let renewed = Device { tk: Some(tk(3)), ..renewed };
+    for n in 0..64 {
+        bench.from_network(0, &down(&renewed, n));
+    }
+    assert!(heard(&mut bench, &renewed).is_empty());
+    bench.from_network(0, &down(&renewed, 64));
+    assert_eq!(heard(&mut bench, &renewed), (0..=64).collect::<Vec<_>>());
+    assert_eq!(bench.total(DropReason::HoldFull), 0);
 }
 
 #[test]

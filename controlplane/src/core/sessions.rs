@@ -71,8 +71,9 @@ pub(super) struct Session {
 /// Downlink waits so long at most for a device that is about to replace its key: message 3 with all its
 /// retransmissions.
 const HOLD_FOR_MESSAGE_4_MS: u32 = 4_500;
-/// After message 4 the device still has to hand its new key to its radio.
-const HOLD_AFTER_MESSAGE_4_MS: u32 = 60;
+/// After message 4 the device still has to hand its new key to its radio. The gateway knows that it has from the first frame under that
+/// key; downlink waits so long at most for one that sends nothing.
+const HOLD_AFTER_MESSAGE_4_MS: u32 = 500;
 /// Frames sent under the old key before message 4 may still be under way.
 const ACCEPT_OLD_KEY_MS: u32 = 1_000;
 /// Addresses remembered of a device; the gateway keeps no more either.

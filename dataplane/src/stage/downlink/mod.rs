@@ -54,6 +54,11 @@ pub enum Form {
 impl State {
     /// Sends a station an Ethernet frame, or lets it wait if the station's downlink does.
     pub(crate) fn msdu_down(&mut self, id: StationId, packet: Packet, priority: u8) {
+        let hot = self.stations.hot(id);
+        if hot.is(Flag::Holding) && hot.is(Flag::Grace) && !self.hold.has_room(&self.stations.cold(id).held) {
+            // Message 4 is here, so the device most likely has its new key; one more that waited would be lost for certain.
+            self.release_hold(id);
+        }
         if self.stations.hot(id).is(Flag::Holding) {
             if self.hold.push(&mut self.stations.cold_mut(id).held, Held { packet, priority }) {
                 self.count(Forwarded::Held);

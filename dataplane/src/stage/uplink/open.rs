@@ -79,6 +79,11 @@ impl State {
             Class::Protected | Class::Grace | Class::Early => Some(self.accept(item, opened)?),
         };
         let id = item.station;
+        if item.class == Class::Grace && opened == Opened::Current && self.stations.hot(id).is(Flag::Holding)
+        {
+            // The device has installed its new key, so what waited for that can go.
+            self.release_hold(id);
+        }
         // Where the MSDU goes is in the header, which comes off.
         let destination = Destination { mac: item.third(&packet), aim: item.aim };
         let (index, now) = (mpdu.index(), self.now);
