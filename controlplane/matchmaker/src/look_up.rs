@@ -214,7 +214,9 @@ impl Matchmaker {
             bound += 1;
         });
         self.radios.fetch(asked.chunk_by(|a, b| a.0 == b.0).map(|same| same[0].0));
-        touched(services[..bound].iter().fold(0, |all, &service| all ^ self.services.touch(service)));
+        let services = &services[..bound];
+        touched(services.iter().fold(0, |all, &service| all ^ self.services.touch(service)));
+        touched(services.iter().fold(0, |all, &service| all ^ self.services.touch_text(service)));
     }
 
     /// Networks that devices whose scanning address says nothing asked for by name.

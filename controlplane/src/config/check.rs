@@ -175,13 +175,19 @@ impl Config {
 }
 
 fn check_policy(policy: &Policy) -> Result<(), String> {
-    match policy.max_mobility {
-        Some(most) if most > MAX_MOBILITY => Err(format!(
-            "max_mobility = {most} would keep nobody out, because no more than {} radios of a device are counted: 1 to {MAX_MOBILITY}, or 0 for no condition",
+    let too_much =
+        policy.max_mobility.and_then(|most| Some(format!("max_mobility = {most} {}", no_limit(most)?)));
+    too_much.map_or(Ok(()), Err)
+}
+
+/// Why this much mobility is no limit.
+pub(crate) fn no_limit(max_mobility: u32) -> Option<String> {
+    (max_mobility > MAX_MOBILITY).then(|| {
+        format!(
+            "would keep nobody out, because no more than {} radios of a device are counted: 1 to {MAX_MOBILITY}, or 0 for no condition",
             MAX_MOBILITY + 1
-        )),
-        _ => Ok(()),
-    }
+        )
+    })
 }
 
 #[cfg(test)]
@@ -206,12 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_some_devices_but_not_for_all_memory() {
+    fn there_is_room_for_some_devices_and_peers_but_not_for_all_memory() {
         let check = |more: &str| toml::from_str::<Config>(&format!("[matchmaker]\n{more}")).unwrap().check();
-        assert_eq!((check(""), check("sightings = 67108864\n")), (Ok(()), Ok(())));
-        for wrong in ["0", "67108865"] {
-            let refused = check(&format!("sightings = {wrong}\n")).unwrap_err();
-            assert!(refused.starts_with(&format!("[matchmaker] has sightings = {wrong}: ")), "{refused}");
+        assert_eq!(check(""), Ok(()));
+        for (option, most) in [("sightings", 1 << 26), ("peers", 1 << 27)] {
+            let said = |n: u32| check(&format!("{option} = {n}\n"));
+            assert_eq!((said(1), said(most)), (Ok(()), Ok(())));
+            for wrong in [0, most + 1] {
+                let refused = said(wrong).unwrap_err();
+                assert!(refused.starts_with(&format!("[matchmaker] has {option} = {wrong}: ")), "{refused}");
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 pub use access::Tls;
+pub(crate) use check::no_limit;
 pub use matchmaking::{Account, Matchmaker, Matchmaking, Policy, PublicKeyText, SharedKey};
 pub use presence::{Presence, host_and_port};
 pub use read::{ConfigError, load, parse};

@@ -202,6 +202,14 @@ impl Services {
         })
     }
 
+    /// Reads something of what an offer says of it, line by line; after [`touch`](Self::touch).
+    #[inline]
+    pub(crate) fn touch_text(&self, at: ServiceRef) -> u64 {
+        self.get(at).map_or(0, |state| {
+            state.record.template.iter().step_by(64).fold(0, |all, &octet| all ^ u64::from(octet))
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ServiceRef, &ServiceState)> {
         self.states.iter().enumerate().filter_map(|(at, state)| Some((at as ServiceRef, state.as_deref()?)))
     }

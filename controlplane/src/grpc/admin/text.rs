@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use dot11::MacAddr;
 use matchmaker::{
-    Binding, MAX_MOBILITY, Pattern, Uuid,
+    Binding, Pattern, Uuid,
     objects::{AccountId, AccountKey, Grant, Grantee},
 };
 use proto::{admin, matchmaking::PublicKey};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use visibility::Policy;
+
+use crate::config::no_limit;
 
 /// INVALID_ARGUMENT for people, and for programs as `google.rpc.BadRequest` in its details.
 pub(super) fn invalid(field: &str, why: impl std::fmt::Display) -> Status {
@@ -116,14 +118,10 @@ pub(super) fn dbm(field: &str, dbm: Option<i32>) -> Result<Option<i8>, Status> {
 pub(super) fn policy(said: Option<&admin::Policy>) -> Result<Policy, Status> {
     let Some(said) = said else { return Ok(Policy::default()) };
     let milliseconds = |time: u32| Duration::from_millis(time.into());
-    if let Some(most) = said.max_mobility.filter(|&most| most > MAX_MOBILITY) {
-        return Err(invalid(
-            "policy.max_mobility",
-            format!(
-                "{most} would keep nobody out, because no more than {} radios of a device are counted; it is 1 to {MAX_MOBILITY}, or 0 for no condition",
-                MAX_MOBILITY + 1
-            ),
-        ));
+    if let Some(most) = said.max_mobility
+        && let Some(why) = no_limit(most)
+    {
+        return Err(invalid("policy.max_mobility", format!("{most} {why}")));
     }
     Ok(Policy {
         min_rssi_dbm: dbm("policy.min_rssi_dbm", said.min_rssi_dbm)?,

@@ -37,15 +37,15 @@ impl Desk {
             let mut out = std::mem::take(&mut self.scratch);
             match self.server.begin(source, bytes, now, &mut entropy, &mut out) {
                 Begun::Over(outcome) => drop(self.outcome(outcome, source, &out)),
-                Begun::Opening(opening) => begun.push((opening, source, bytes)),
+                Begun::Opening(opening) => begun.push((opening, bytes)),
             }
             self.scratch = out;
         }
-        self.server.fetch(begun.iter().map(|(opening, ..)| opening));
-        for (opening, source, bytes) in begun {
+        self.server.fetch(begun.iter().map(|(opening, _)| opening));
+        for (opening, bytes) in &mut begun {
             let mut out = std::mem::take(&mut self.scratch);
-            let outcome = self.server.end(&opening, bytes, now, &mut entropy, &mut out);
-            let received = self.outcome(outcome, source, &out);
+            let outcome = self.server.end(opening, bytes, now, &mut entropy, &mut out);
+            let received = self.outcome(outcome, opening.source(), &out);
             self.scratch = out;
             let Some(received) = received else { continue };
             if let Request::LookUp(said) = &received.request

@@ -99,7 +99,6 @@ fn what_is_acknowledged_ahead_of_others_is_there_at_once_and_in_the_end() {
 #[test]
 fn of_an_instance_with_many_endpoints_a_radio_is_told_as_many_as_it_takes() {
     use world::*;
-    const HOME: matchmaker::Uuid = matchmaker::Uuid::from_u128(1);
     let mut world = World::new();
     let (mut radio, mut gateway) = (world.client(), world.client());
     let Request::RegisterService(said) = register(HOME, 1) else { panic!() };

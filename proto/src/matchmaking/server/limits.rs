@@ -64,9 +64,19 @@ impl Buckets {
         Buckets { rate, buckets: vec![Bucket::default(); buckets.max(1).next_power_of_two()] }
     }
 
+    fn at(&self, hash: u64) -> usize {
+        hash as usize & (self.buckets.len() - 1)
+    }
+
+    /// Reads something of the bucket.
+    #[inline]
+    pub fn touch(&self, hash: u64) -> u64 {
+        self.buckets[self.at(hash)].used.into()
+    }
+
     pub fn take(&mut self, hash: u64, now: Duration) -> bool {
-        let mask = self.buckets.len() - 1;
-        self.buckets[hash as usize & mask].take(self.rate, now)
+        let at = self.at(hash);
+        self.buckets[at].take(self.rate, now)
     }
 }
 

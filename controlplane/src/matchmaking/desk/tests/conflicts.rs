@@ -3,18 +3,13 @@
 use std::sync::LazyLock;
 
 use dot11::element::Ssid;
-use matchmaker::{
-    Uuid,
-    objects::{KeyId, Owner, Security, Service},
-};
+use matchmaker::objects::{KeyId, Owner, Security, Service};
 use visibility::Policy;
 
 use super::{
-    world::{World, register},
+    world::{HOME, World, register},
     *,
 };
-
-const HOME: Uuid = Uuid::from_u128(1);
 
 /// A gateway of this process describes the service.
 fn describe(world: &mut World, ssid: &str) {

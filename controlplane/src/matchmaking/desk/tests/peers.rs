@@ -7,7 +7,6 @@ use matchmaker::{
 
 use super::{world::*, *};
 
-const HOME: Uuid = Uuid::from_u128(1);
 const OTHER: Uuid = Uuid::from_u128(2);
 
 /// What an instance calls itself is in every answer to a Connect.
@@ -229,12 +228,7 @@ fn nobody_puts_anything_into_the_books_of_others() {
 /// Pushes are due often, and going through radios takes long.
 #[test]
 fn what_is_due_is_sent_without_a_sweep() {
-    let mut world = World::new();
-    let (mut radio, mut gateway) = (world.client(), world.client());
-    world.radio(&mut radio, RADIO);
-    world.instance(&mut gateway, HOME, 1);
-    world.bind(None, HOME, None);
-    assert!(matches!(world.ask(&mut radio, connect(PHONE, HOME)), Answer::Connected(_)));
+    let (mut world, _radio, _gateway) = World::introduced();
     // Nobody acknowledges it for so long that everything is over.
     world.now += Duration::from_secs(400);
     assert!(world.desk.deadline().is_some_and(|due| due < world.now));

@@ -1,10 +1,6 @@
 //! A radio is started again: what it had is gone, and whoever counts on it hears of that.
 
-use matchmaker::Uuid;
-
 use super::{world::*, *};
-
-const HOME: Uuid = Uuid::from_u128(1);
 
 #[test]
 fn what_a_radio_had_before_it_was_started_again_is_withdrawn_when_it_registers() {
@@ -41,12 +37,7 @@ fn what_a_radio_had_before_it_was_started_again_is_withdrawn_when_it_registers()
 /// Of an instance it is no reason to release anything: its gateway may have outlived its control, and devices go on.
 #[test]
 fn an_instance_that_was_started_again_keeps_its_tunnels() {
-    let mut world = World::new();
-    let (mut radio, mut gateway) = (world.client(), world.client());
-    world.radio(&mut radio, RADIO);
-    world.instance(&mut gateway, HOME, 1);
-    world.bind(None, HOME, None);
-    assert!(matches!(world.ask(&mut radio, connect(PHONE, HOME)), Answer::Connected(_)));
+    let (mut world, _radio, gateway) = World::introduced();
     let tunnel = world.desk.matchmaker.shared_tunnel(BSSID);
     assert!(tunnel.is_some());
     let mut gateway = world.restarted(gateway);

@@ -16,6 +16,7 @@ use records::{Committed, Outcome};
 use super::*;
 
 pub(super) const BSSID: MacAddr = MacAddr([2, 0xaa, 0, 0, 0, 1]);
+pub(super) const HOME: Uuid = Uuid::from_u128(1);
 pub(super) const PHONE: MacAddr = MacAddr([2, 0, 0, 0, 0, 7]);
 pub(super) const RADIO: MacAddr = MacAddr([0, 0, 0, 0, 0, 9]);
 pub(super) const SESSION: [u8; 16] = [5; 16];
@@ -46,6 +47,17 @@ pub(super) struct Client {
 impl World {
     pub fn new() -> World {
         World::with(server::Limits::default(), Settings::default())
+    }
+
+    /// One with a radio and a gateway, between which there is a tunnel.
+    pub fn introduced() -> (World, Client, Client) {
+        let mut world = World::new();
+        let (mut radio, mut gateway) = (world.client(), world.client());
+        world.radio(&mut radio, RADIO);
+        world.instance(&mut gateway, HOME, 1);
+        world.bind(None, HOME, None);
+        assert!(matches!(world.ask(&mut radio, connect(PHONE, HOME)), Answer::Connected(_)));
+        (world, radio, gateway)
     }
 
     pub fn with(limits: server::Limits, settings: Settings) -> World {
